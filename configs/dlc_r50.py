@@ -1,0 +1,21 @@
+"""DeepLabCut, ResNet-50: the sources' recipe.
+
+Discs of 17 px, sigmoid cross entropy + 0.05 Huber, SGD with momentum and DeepLabCut's stepwise rate, stretched to the
+run's length.
+
+    python -m pawjax.train --config=configs/dlc_r50.py --config.data.source=deeplabcut --config.data.path=PROJECT
+"""
+
+from ml_collections import ConfigDict
+
+from pawjax.config import default_config, smoke
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = default_config()
+    config.steps = 50_000
+    config.scale = 0.8
+    config.eval_every = 1000
+    config.checkpoint_every = 1000
+    config.optimizer.schedule = "stepwise_scaled"
+    return smoke(config) if arg == "smoke" else config

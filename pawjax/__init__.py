@@ -1,0 +1,21 @@
+"""pawjax: markerless tracking of animals in JAX/Flax."""
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["Tracker", "load", "train_and_evaluate"]
+
+_HOMES = {
+    "Tracker": "pawjax.engine.tracker",
+    "load": "pawjax.engine.tracker",
+    "train_and_evaluate": "pawjax.engine.loop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: a door has to set up its process before JAX starts.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pawjax' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

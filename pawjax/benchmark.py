@@ -1,0 +1,131 @@
+"""python -m pawjax.benchmark --config=configs/NAME.py --mode=train|predict [--batch=8 --height=448 --width=448] --json=FILE
+
+Times a config's network on frames in device memory: 'train' is the whole compiled step (gather, augmentation, targets,
+forward, backward, update), 'predict' from uint8 frames to keypoints. Frames are random; only the time counts.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from pawjax import cli
+
+
+def main(arguments: list[str]) -> None:
+    """Benchmarks what the flags say, prints the result and writes it to --json."""
+    from pawjax.engine.runlog import device_name, write_json
+
+    cli.no_arguments(arguments)
+    values = flags.FLAGS
+    config: ConfigDict = values.config
+    config.batch_size = values.batch
+    start = _start_training if values.mode == "train" else _start_prediction
+    step = start(config, values.height, values.width, values.bodyparts)
+    compile_seconds, seconds = time_steps(step, values.seconds)
+    median = statistics.median(seconds)
+    result = {
+        "mode": values.mode,
+        "images_per_second": values.batch / median,
+        "seconds_per_step": {"median": median, "min": min(seconds), "max": max(seconds)},
+        "n_steps": len(seconds),
+        "compile_seconds": compile_seconds,
+        "batch": values.batch,
+        "height": values.height,
+        "width": values.width,
+        "device": device_name(),
+        "config": config_flags.get_config_filename(values["config"]),
+    }
+    print(f"{values.mode}: {result['images_per_second']:.2f} images/s (step {median:.3f} s, {len(seconds)} steps)")
+    if values.json:
+        write_json(Path(values.json), result)
+
+
+def time_steps(step: Callable[[], Any], budget: float) -> tuple[float, list[float]]:
+    """Seconds of the first call (it compiles), and of calls that fill `budget` seconds, at least three."""
+    start = time.perf_counter()
+    step()
+    compile_seconds = time.perf_counter() - start
+    step()
+    seconds: list[float] = []
+    while len(seconds) < 3 or sum(seconds) < budget:
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return compile_seconds, seconds
+
+
+def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Callable[[], Any]:
+    import jax
+
+    from pawjax.data.augment import Augment
+    from pawjax.engine import parallel
+    from pawjax.engine.optim import make_optimizer
+    from pawjax.methods import make_method
+
+    config.augment.crop = (height, width)
+    method = make_method(config, tuple(map(str, range(n_bodyparts))))
+    optimizer = make_optimizer(config.optimizer, config.steps)
+    store = parallel.replicate(_random_store(2 * config.batch_size, height, width, n_bodyparts))
+    program = parallel.compile_training(
+        config.parallel,
+        method=method,
+        optimizer=optimizer,
+        settings=Augment(**config.augment),
+        batch_size=config.batch_size,
+        ema_decay=config.optimizer.ema_decay,
+    )
+    average = config.optimizer.ema_decay > 0
+    state = parallel.make_state(method, optimizer, config.seed, {"image": store.image[:1]}, average)
+
+    def step() -> None:
+        nonlocal state
+        state = jax.block_until_ready(program(state, store))
+
+    return step
+
+
+def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Callable[[], Any]:
+    import jax
+
+    from pawjax.engine.evaluation import compile_predict
+    from pawjax.methods import make_method
+
+    method = make_method(config, tuple(map(str, range(n_bodyparts))))
+    images = _random_store(config.batch_size, height, width, n_bodyparts).image
+    variables = jax.jit(method.init)(jax.random.key(config.seed), {"image": images})
+    predict = compile_predict(method)
+    return lambda: jax.block_until_ready(predict(variables, images))
+
+
+def _random_store(n: int, height: int, width: int, n_bodyparts: int) -> Any:
+    import jax.numpy as jnp
+    import numpy as np
+
+    from pawjax.data.batches import FrameStore
+
+    rng = np.random.default_rng(0)
+    return FrameStore(
+        jnp.asarray(rng.integers(0, 256, (n, height, width, 3), np.uint8)),
+        jnp.asarray(rng.uniform(0.2, 0.8, (n, n_bodyparts, 2)) * (width, height), jnp.float32),
+        jnp.ones((n, n_bodyparts), bool),
+        jnp.tile(jnp.array([[height, width]], jnp.int32), (n, 1)),
+        jnp.tile(jnp.eye(2, 3)[None], (n, 1, 1)),
+    )
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", None, "Experiment: configs/NAME.py.")
+    flags.DEFINE_enum("mode", "train", ["train", "predict"], "What to time.")
+    flags.DEFINE_integer("batch", 8, "Images in a step.", lower_bound=1)
+    flags.DEFINE_integer("height", 448, "Of the images, px.", lower_bound=32)
+    flags.DEFINE_integer("width", 448, "Of the images, px.", lower_bound=32)
+    flags.DEFINE_integer("bodyparts", 4, "Number of keypoints.", lower_bound=1)
+    flags.DEFINE_float("seconds", 20.0, "How long to measure.")
+    flags.DEFINE_string("json", "", "File for the result.")
+    flags.mark_flag_as_required("config")
+    cli.run(main)

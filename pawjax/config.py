@@ -1,0 +1,81 @@
+"""Every field of a config, with its default and meaning. The files in configs/ start here and set what differs."""
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from pawjax.data.augment import Augment
+
+
+def default_config() -> ConfigDict:
+    """DeepLabCut on a ResNet-50, trained on the synthetic `paw_on_ball`."""
+    config = ConfigDict()
+    config.seed = 0  # of the weights, the order of the frames and every augmentation
+    config.steps = 10_000
+    config.batch_size = 8
+    config.log_every = 20
+    config.eval_every = 500  # dev and as many training frames; a checkpoint goes with it
+    config.checkpoint_every = 500
+    config.parallel = "jit"  # or 'pmap'; both use all devices and give the same numbers
+    config.dtype = "float32"  # of the network's arithmetic; 'bfloat16' on a GPU
+    config.tensorboard = False  # also write TensorBoard events (extra 'tensorboard')
+    config.method = "deeplabcut"
+    config.scale = 1.0  # of the frames, before the network sees them
+    config.pcutoff = 0.6  # likelihood from which a point counts as seen, in reports
+
+    config.data = ConfigDict()
+    config.data.source = "paw_on_ball"  # or 'deeplabcut', 'lightning_pose'
+    config.data.path = ""  # folder of the project
+    config.data.labels = "auto"  # or 'csv', 'h5': which table to trust where the two differ
+    config.data.bodyparts = ()  # () for all
+    config.data.cache = ""  # of prepared data; default $PAWJAX_CACHE, then ~/.cache/pawjax
+    config.data.split = ""  # JSON of frame ids, or DeepLabCut's Documentation_data pickle; '' draws one
+    config.data.split_fractions = (0.6, 0.2, 0.2)  # train, dev, test
+    config.data.split_by = "frame"  # or 'video': no video on two sides
+    config.data.split_seed = 0
+    config.data.n_frames = 1623  # this and the rest: of paw_on_ball
+    config.data.height = 600
+    config.data.width = 800
+    config.data.data_seed = 0
+
+    config.model = ConfigDict()
+    config.model.depth = 50
+    config.model.norm = "batch"  # or 'frozen', 'group'; see pawjax/models/layers.py
+    config.model.score_bias = 0.0
+
+    config.target = ConfigDict()  # see pawjax/methods/deeplabcut.py
+    config.target.target = "disc"
+    config.target.radius = 17.0
+    config.target.sigma = 11.33
+    config.target.score_loss = "cross_entropy"
+    config.target.locref_weight = 0.05
+    config.target.locref_stdev = 7.2801
+    config.target.unlabelled = "ignore"
+
+    config.augment = ConfigDict(dataclasses.asdict(Augment()))  # see pawjax/data/augment.py
+
+    config.optimizer = ConfigDict()  # see pawjax/engine/optim.py
+    config.optimizer.name = "sgd"
+    config.optimizer.momentum = 0.9
+    config.optimizer.weight_decay = 0.0
+    config.optimizer.clip_norm = 0.0
+    config.optimizer.schedule = "stepwise"
+    config.optimizer.rates = ((0.005, 10_000), (0.02, 430_000), (0.002, 730_000), (0.001, 1_030_000))
+    config.optimizer.learning_rate = 0.001
+    config.optimizer.warmup_steps = 0
+    config.optimizer.ema_decay = 0.0
+    return config
+
+
+def smoke(config: ConfigDict) -> ConfigDict:
+    """The same experiment in a minute on a laptop: tiny synthetic frames and a few steps. Proves that it runs."""
+    config.steps = 6
+    config.batch_size = 4
+    config.log_every = 2
+    config.eval_every = 3
+    config.checkpoint_every = 3
+    config.scale = 1.0
+    config.data.n_frames = 20
+    config.data.height, config.data.width = 96, 128
+    config.augment.crop = (0, 0)
+    return config

@@ -1,0 +1,19 @@
+"""Labelled frames in, batches out.
+
+`load(config.data)` gives `LabelledFrames` from a DeepLabCut project, a Lightning Pose folder or the synthetic
+`paw_on_ball`; `split` divides them into train, dev and test; `write_split` keeps a split for other runs.
+
+A **batch** (made by `pawjax.data.batches`) is a dict of arrays over B frames with K bodyparts:
+
+- `image` uint8 [B, H, W, C], C = 1 (grayscale) or 3 (RGB);
+- `keypoints` float32 [B, K, 2], (x, y) pixels of `image`, pixel centres at whole numbers; 0 where not labelled;
+- `labelled` bool [B, K];
+- `weight` float32 [B], 0 for a frame that only fills the batch up, else 1;
+- `to_original` float32 [B, 2, 3], the affine map from pixels (x, y, 1) of `image` to pixels of the original frame.
+"""
+
+from pawjax.data.frames import LabelledFrames
+from pawjax.data.sources import load
+from pawjax.data.splits import split, write_split
+
+__all__ = ["LabelledFrames", "load", "split", "write_split"]

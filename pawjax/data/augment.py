@@ -1,0 +1,219 @@
+"""Augmentation of a batch inside the compiled step: one affine warp, then light, blur, noise and occluding patches.
+
+Every draw follows from the keys given, one for each sample, so that neither the batch's place on several devices nor
+anything outside changes it. Each kind has its own probability; kinds of probability zero are not compiled at all.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from pawjax.ops.warp import apply_affine, compose_affine, invert_affine, warp
+
+Batch = dict[str, jax.Array]
+N_PATCHES = 3
+BLUR_TAPS = 7
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+    """What may happen to a training frame. Lengths are pixels of the network's scale, grey levels 0..255.
+
+    Attributes:
+      crop: (height, width) of what the network sees; (0, 0) takes the frames' own size.
+      rotation, rotation_p: largest angle in degrees, and the probability of rotating.
+      scale, scale_p: (smallest, largest) zoom, drawn log-uniformly.
+      shift: largest shift of the crop, as a share of its size, where the frame gives no room to move.
+      flip_p: probability of a left-right flip, with symmetric_pairs ((i, j), ...) of bodyparts exchanged.
+      margin: the crop keeps the labelled points at least this far from its border, where it can.
+      brightness, brightness_p: largest change of all grey levels.
+      contrast, contrast_p: (smallest, largest) factor about the mean of the frame.
+      gamma, gamma_p: (smallest, largest) exponent, drawn log-uniformly.
+      blur, blur_p: largest length of the motion blur, at most 7 px, at any angle.
+      noise, noise_p: largest standard deviation of Gaussian noise.
+      occlusion, occlusion_p: largest side of a grey patch as a share of the crop, three drawn.
+    """
+
+    crop: tuple[int, int] = (0, 0)
+    rotation: float = 25.0
+    rotation_p: float = 0.5
+    scale: tuple[float, float] = (0.75, 1.25)
+    scale_p: float = 0.5
+    shift: float = 0.1
+    flip_p: float = 0.0
+    symmetric_pairs: tuple[tuple[int, int], ...] = ()
+    margin: float = 8.0
+    brightness: float = 25.0
+    brightness_p: float = 0.3
+    contrast: tuple[float, float] = (0.7, 1.4)
+    contrast_p: float = 0.3
+    gamma: tuple[float, float] = (0.7, 1.4)
+    gamma_p: float = 0.2
+    blur: float = 7.0
+    blur_p: float = 0.2
+    noise: float = 12.0
+    noise_p: float = 0.3
+    occlusion: float = 0.15
+    occlusion_p: float = 0.3
+
+
+def augment(settings: Augment, keys: jax.Array, batch: Batch) -> Batch:
+    """A batch with its frames warped and relit, and its points and `to_original` moved with them.
+
+    Args:
+      keys: one PRNG key for each sample, [B].
+      batch: as `gather` makes it.
+
+    Returns:
+      The batch, `image` uint8 [B, *crop, C], without 'size'.
+    """
+    height, width = output_size(settings, batch["image"].shape[1:3])
+
+    def one(key: jax.Array, sample: Batch) -> Batch:
+        key_warp, key_light = jax.random.split(key)
+        to_source, flipped = _draw_warp(settings, key_warp, sample, height, width)
+        image = warp(sample["image"], to_source, height, width)
+        keypoints = apply_affine(invert_affine(to_source), sample["keypoints"])
+        labelled = sample["labelled"]
+        if settings.flip_p and settings.symmetric_pairs:
+            order = _swapped(settings.symmetric_pairs, keypoints.shape[0])
+            keypoints = jnp.where(flipped, keypoints[order], keypoints)
+            labelled = jnp.where(flipped, labelled[order], labelled)
+        image = _relight(settings, key_light, image)
+        return {
+            "image": jnp.round(jnp.clip(image, 0, 255)).astype(jnp.uint8),
+            "keypoints": keypoints,
+            "labelled": labelled,
+            "weight": sample["weight"],
+            "to_original": compose_affine(sample["to_original"], to_source),
+        }
+
+    return jax.vmap(one)(keys, batch)
+
+
+def output_size(settings: Augment, frame_size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the augmented frames."""
+    return (settings.crop[0] or frame_size[0], settings.crop[1] or frame_size[1])
+
+
+def _swapped(pairs: tuple[tuple[int, int], ...], n_keypoints: int) -> jax.Array:
+    order = list(range(n_keypoints))
+    for i, j in pairs:
+        order[i], order[j] = j, i
+    return jnp.array(order)
+
+
+def _chosen(key: jax.Array, probability: float) -> jax.Array:
+    return jax.random.uniform(key) < probability
+
+
+def _draw_warp(
+    settings: Augment, key: jax.Array, sample: Batch, height: int, width: int
+) -> tuple[jax.Array, jax.Array]:
+    """The map [2, 3] from pixels of the crop to pixels of the frame, and whether it flips."""
+    k = jax.random.split(key, 8)
+    angle = jnp.deg2rad(jax.random.uniform(k[0], minval=-settings.rotation, maxval=settings.rotation))
+    angle = jnp.where(_chosen(k[1], settings.rotation_p), angle, 0.0)
+    low, high = (jnp.log(jnp.float32(s)) for s in settings.scale)
+    zoom = jnp.exp(jax.random.uniform(k[2], minval=low, maxval=high))
+    zoom = jnp.where(_chosen(k[3], settings.scale_p), zoom, 1.0)
+    flipped = _chosen(k[4], settings.flip_p)
+    mirror = jnp.where(flipped, -1.0, 1.0)
+    cos, sin = zoom * jnp.cos(angle), zoom * jnp.sin(angle)
+    linear = jnp.array([[cos * mirror, -sin], [sin * mirror, cos]])
+    forward = jnp.concatenate([linear, jnp.zeros((2, 1))], axis=1)  # frame -> crop, before the crop's origin
+
+    crop = jnp.array([width, height], jnp.float32)
+    origin = _draw_origin(settings, k[5:8], sample, forward, crop)
+    return invert_affine(forward.at[:, 2].set(-origin)), flipped
+
+
+def _draw_origin(settings: Augment, keys: jax.Array, sample: Batch, forward: jax.Array, crop: jax.Array) -> jax.Array:
+    """Where the crop's corner lies, (x, y) in turned coordinates: on the frame, and with the points inside."""
+    corner = sample["size"][::-1].astype(jnp.float32) - 1
+    corners = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) * corner
+    turned = apply_affine(forward, corners)
+    first, room = turned.min(axis=0), turned.max(axis=0) - turned.min(axis=0) + 1 - crop
+    place = jax.random.uniform(keys[0], (2,))
+    slack = (2 * place - 1) * settings.shift * crop
+    origin = first + jnp.where(room > 2 * settings.shift * crop, place * room, room / 2 + slack)
+
+    points = apply_affine(forward, sample["keypoints"])
+    labelled = sample["labelled"][:, None]
+    low = jnp.where(labelled, points, jnp.inf).min(axis=0)
+    high = jnp.where(labelled, points, -jnp.inf).max(axis=0)
+    scores = jnp.where(sample["labelled"], jax.random.uniform(keys[1], sample["labelled"].shape), -1.0)
+    lucky = points[jnp.argmax(scores)]  # the point to keep where they do not all fit
+    fits = (high - low) <= crop - 1 - 2 * settings.margin
+    low, high = jnp.where(fits, low, lucky), jnp.where(fits, high, lucky)
+    kept = jnp.clip(origin, high - crop + 1 + settings.margin, low - settings.margin)
+    return jnp.where(sample["labelled"].any(), kept, origin)
+
+
+def _relight(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:
+    """Light, motion blur, noise and patches on one image, float32 [H, W, C] in 0..255."""
+    k = jax.random.split(key, 8)
+    if settings.contrast_p:
+        low, high = settings.contrast
+        factor = jax.random.uniform(k[0], minval=low, maxval=high)
+        factor = jnp.where(_chosen(k[1], settings.contrast_p), factor, 1.0)
+        mean = image.mean()
+        image = (image - mean) * factor + mean
+    if settings.brightness_p:
+        change = jax.random.uniform(k[2], minval=-settings.brightness, maxval=settings.brightness)
+        image = image + jnp.where(_chosen(k[3], settings.brightness_p), change, 0.0)
+    if settings.gamma_p:
+        image = _gamma(settings, k[4], image)
+    if settings.blur_p:
+        image = _motion_blur(settings, k[5], image)
+    if settings.noise_p:
+        k_size, k_use, k_noise = jax.random.split(k[6], 3)
+        size = jax.random.uniform(k_size, maxval=settings.noise)
+        size = jnp.where(_chosen(k_use, settings.noise_p), size, 0.0)
+        image = image + size * jax.random.normal(k_noise, image.shape)
+    if settings.occlusion_p:
+        image = _occlude(settings, k[7], image)
+    return image
+
+
+def _gamma(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:
+    k_size, k_use = jax.random.split(key)
+    low, high = (jnp.log(jnp.float32(g)) for g in settings.gamma)
+    exponent = jnp.exp(jax.random.uniform(k_size, minval=low, maxval=high))
+    exponent = jnp.where(_chosen(k_use, settings.gamma_p), exponent, 1.0)
+    return 255.0 * (jnp.clip(image, 0, 255) / 255.0) ** exponent
+
+
+def _motion_blur(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:
+    """Average along a line: a 7x7 kernel made of tents around points of the line."""
+    k_size, k_angle, k_use = jax.random.split(key, 3)
+    length = jax.random.uniform(k_size, minval=1.0, maxval=settings.blur)
+    length = jnp.where(_chosen(k_use, settings.blur_p), length - 1.0, 0.0)
+    angle = jax.random.uniform(k_angle, maxval=jnp.pi)
+    along = jnp.linspace(-0.5, 0.5, 2 * BLUR_TAPS + 1) * length
+    reach = BLUR_TAPS // 2
+    taps = jnp.arange(-reach, reach + 1)
+    tent_x = jnp.maximum(0, 1 - jnp.abs(taps[:, None] - along * jnp.cos(angle)))
+    tent_y = jnp.maximum(0, 1 - jnp.abs(taps[:, None] - along * jnp.sin(angle)))
+    kernel = tent_y @ tent_x.T
+    kernel = kernel / kernel.sum()
+    height, width, _ = image.shape
+    padded = jnp.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    return sum(kernel[i, j] * padded[i : i + height, j : j + width] for i in range(BLUR_TAPS) for j in range(BLUR_TAPS))
+
+
+def _occlude(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:
+    """Flat grey rectangles anywhere on the frame."""
+    height, width, _ = image.shape
+    extent = jnp.array([height, width], jnp.float32)
+    k_use, k_place, k_size, k_grey = jax.random.split(key, 4)
+    used = jax.random.uniform(k_use) < settings.occlusion_p
+    place = jax.random.uniform(k_place, (N_PATCHES, 2)) * extent
+    half = jax.random.uniform(k_size, (N_PATCHES, 2)) * settings.occlusion * extent.min() / 2
+    grey = jax.random.uniform(k_grey, (N_PATCHES,), maxval=255.0)
+    rows, columns = jnp.arange(height)[:, None], jnp.arange(width)[None]
+    for n in range(N_PATCHES):
+        inside = (jnp.abs(rows - place[n, 0]) < half[n, 0]) & (jnp.abs(columns - place[n, 1]) < half[n, 1])
+        image = jnp.where((inside & used)[..., None], grey[n], image)
+    return image

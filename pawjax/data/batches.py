@@ -1,0 +1,106 @@
+"""From labelled frames to batches, on the device: the frames live there, and (seed, step) names every batch.
+
+`FrameStore` holds the frames at the scale the network works at; `draw_indices` gives the order; `gather` makes the
+batch, whose fields `pawjax.data` defines.
+"""
+
+from collections.abc import Iterator
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pawjax.data.frames import LabelledFrames
+from pawjax.errors import InputError
+from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
+
+RESIZE_CHUNK = 16
+
+
+@flax.struct.dataclass
+class FrameStore:
+    """Frames ready to be gathered: arrays over N frames, at the network's scale.
+
+    image uint8 [N, H, W, C], padded with zeros below and to the right; keypoints float32 [N, K, 2], (x, y) pixels of
+    `image`; labelled bool [N, K]; size int32 [N, 2], the (height, width) that is picture and not padding;
+    to_original float32 [N, 2, 3], from pixels of `image` to pixels of the original frame.
+    """
+
+    image: jax.Array
+    keypoints: jax.Array
+    labelled: jax.Array
+    size: jax.Array
+    to_original: jax.Array
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(height, width) times scale, rounded, at least 1 px."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> FrameStore:
+    """The chosen frames, resized by `scale` and kept in one array, together with their labels.
+
+    Frames of several sizes share the largest one's canvas. Raises InputError if there are no frames.
+    """
+    if len(indices) == 0:
+        raise InputError("no frames to make a batch of: the split leaves this part empty")
+    sizes = frames.sizes[indices]
+    scaled = np.array([scaled_size(tuple(size), scale) for size in sizes], np.int32)
+    canvas = scaled.max(axis=0)
+    channels = frames.images.shape[-1]
+    image = np.zeros((len(indices), *canvas, channels), np.uint8)
+    to_original = np.zeros((len(indices), 2, 3), np.float32)
+    shrink = jax.jit(resize, static_argnums=(1, 2))
+    for size in sorted({tuple(size) for size in sizes.tolist()}):
+        rows = np.flatnonzero((sizes == size).all(axis=1))
+        height, width = scaled_size(size, scale)
+        to_original[rows] = invert_affine(resize_affine(size, (height, width)))
+        for chunk in np.array_split(rows, -(-len(rows) // RESIZE_CHUNK)):
+            source = frames.images[indices[chunk], : size[0], : size[1]]
+            image[chunk, :height, :width] = source if scale == 1 else shrink(source, height, width)
+    keypoints = apply_affine(invert_affine(jnp.asarray(to_original)), jnp.asarray(frames.keypoints[indices]))
+    return FrameStore(
+        jnp.asarray(image),
+        keypoints,
+        jnp.asarray(frames.labelled[indices]),
+        jnp.asarray(scaled),
+        jnp.asarray(to_original),
+    )
+
+
+def draw_indices(key: jax.Array, step: jax.Array, batch_size: int, n_frames: int) -> jax.Array:
+    """Frames of the batch of `step` (from 0): int32 [batch_size].
+
+    The endless order is one permutation of all frames after another, the e-th drawn from fold_in(key, e); a batch is
+    the next `batch_size` of it. Any step's batch is known without the ones before.
+    """
+    first = step * batch_size
+    first_epoch = first // n_frames
+    n_epochs = (batch_size - 1) // n_frames + 2  # as many as a batch can touch
+    keys = jax.vmap(lambda e: jax.random.fold_in(key, first_epoch + e))(jnp.arange(n_epochs))
+    order = jax.vmap(lambda k: jax.random.permutation(k, n_frames))(keys).reshape(-1)
+    return order[first - first_epoch * n_frames + jnp.arange(batch_size)]
+
+
+def gather(store: FrameStore, indices: jax.Array) -> dict[str, jax.Array]:
+    """The batch of these frames, every one with weight 1, and `size` for the augmentation's crop."""
+    return {
+        "image": store.image[indices],
+        "keypoints": store.keypoints[indices],
+        "labelled": store.labelled[indices],
+        "weight": jnp.ones(indices.shape, jnp.float32),
+        "to_original": store.to_original[indices],
+        "size": store.size[indices],
+    }
+
+
+def evaluation_batches(n_frames: int, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Indices [batch_size] of consecutive frames and how many of them are real; the last is padded with frame 0."""
+    for first in range(0, n_frames, batch_size):
+        chunk = np.arange(first, min(first + batch_size, n_frames))
+        yield np.pad(chunk, (0, batch_size - len(chunk))), len(chunk)

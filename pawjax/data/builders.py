@@ -1,0 +1,174 @@
+"""Every source of labelled frames as a TFDS builder (array_record, read without TensorFlow), and back into memory."""
+
+import contextlib
+import hashlib
+import io
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from pawjax.data.frames import LabelledFrames
+from pawjax.data.label_table import LabelTable, video_of
+from pawjax.data.paw_on_ball import BODYPART
+from pawjax.data.pictures import THREADS, Pictures, decode_png, encode_picture
+from pawjax.data.progress import show_progress
+from pawjax.data.rendering import render_frames
+
+READER_VERSION = "1.0.0"  # raise it when the same files would give other frames
+SPLIT = "frames"
+CHUNK = 64  # frames encoded ahead of the writer
+
+Example = dict[str, object]
+
+
+class FrameBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A set of labelled frames in one TFDS split, 'frames', in the order of their table.
+
+    Features: image (PNG), keypoints float32 [K, 2] (x, y) px, labelled bool [K], id, video. The metadata holds
+    bodyparts, fingerprint, channels and the (height, width) that holds every frame.
+    """
+
+    VERSION = tfds.core.Version(READER_VERSION)
+    url_infos = None  # nothing is downloaded, so TFDS need not look for checksums beside this module
+
+    def __init__(self, bodyparts: Sequence[str], channels: int, **kwargs) -> None:
+        self._bodyparts = list(bodyparts)
+        self._channels = channels
+        super().__init__(file_format="array_record", **kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        k = len(self._bodyparts)
+        features = {
+            "image": tfds.features.Image(shape=(None, None, self._channels), encoding_format="png"),
+            "keypoints": tfds.features.Tensor(shape=(k, 2), dtype=np.float32),
+            "labelled": tfds.features.Tensor(shape=(k,), dtype=np.bool_),
+            "id": tfds.features.Text(),
+            "video": tfds.features.Text(),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Labelled frames, prepared by pawjax.",
+            features=tfds.features.FeaturesDict(features),
+            metadata=tfds.core.MetadataDict(bodyparts=self._bodyparts, channels=self._channels),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        del dl_manager
+        return {SPLIT: self._generate_examples()}
+
+
+class _LabelledImages(FrameBuilder, skip_registration=True):
+    """Images on disk with the labels of a table."""
+
+    def __init__(self, table: LabelTable, root: Path, pictures: Pictures, fingerprint: str, **kwargs) -> None:
+        self._table, self._root, self._pictures, self._fingerprint = table, root, pictures, fingerprint
+        super().__init__(table.bodyparts, pictures.channels, **kwargs)
+
+    def _generate_examples(self) -> Iterator[tuple[int, Example]]:
+        table, labelled = self._table, ~np.isnan(self._table.keypoints).any(axis=-1)
+        keypoints = np.where(labelled[..., None], table.keypoints, 0).astype(np.float32)
+        height, width = map(int, self._pictures.sizes.max(axis=0))
+        self.info.metadata.update(fingerprint=self._fingerprint, height=height, width=width)
+
+        def encode(row: int) -> bytes:
+            return encode_picture(self._root / table.ids[row], self._pictures.channels)
+
+        rows = range(len(table.ids))
+        title = f"preparing {self._root.name}"
+        with show_progress(title, len(rows)) as advance, ThreadPoolExecutor(THREADS) as pool:
+            for start in rows[::CHUNK]:
+                chunk = rows[start : start + CHUNK]
+                for row, png in zip(chunk, pool.map(encode, chunk), strict=True):
+                    frame = table.ids[row]
+                    yield row, _example(png, keypoints[row], labelled[row], frame, video_of(frame))
+                    advance()
+
+
+class DeepLabCut(_LabelledImages):
+    """A single-animal DeepLabCut project, read by `read_deeplabcut`."""
+
+    name = "deeplabcut"
+
+
+class LightningPose(_LabelledImages):
+    """A Lightning Pose data folder, read by `read_lightning_pose`."""
+
+    name = "lightning_pose"
+
+
+class PawOnBall(FrameBuilder):
+    """The synthetic `paw_on_ball`: `n_frames` frames of `height` x `width` pixels, one bodypart, drawn from `seed`."""
+
+    name = "paw_on_ball"
+
+    def __init__(self, n_frames: int, height: int, width: int, seed: int, **kwargs) -> None:
+        self._n_frames, self._scene = n_frames, {"height": height, "width": width, "seed": seed}
+        super().__init__((BODYPART,), 1, **kwargs)
+
+    def _generate_examples(self) -> Iterator[tuple[int, Example]]:
+        content = hashlib.sha256(READER_VERSION.encode())
+        with show_progress("preparing paw_on_ball", self._n_frames) as advance:
+            for index, frame in enumerate(render_frames(self._n_frames, **self._scene)):
+                labelled = np.array([frame.labelled])
+                keypoints = np.where(labelled[:, None], frame.keypoint[None], 0).astype(np.float32)
+                frame_id = f"labeled-data/{frame.video}/img{index:04d}.png"
+                content.update(frame.digest + keypoints.tobytes() + labelled.tobytes() + frame_id.encode())
+                yield index, _example(frame.png, keypoints, labelled, frame_id, frame.video)
+                advance()
+        size = {"height": self._scene["height"], "width": self._scene["width"]}
+        self.info.metadata.update(fingerprint=content.hexdigest(), **size)
+
+
+def _example(png: bytes, keypoints: np.ndarray, labelled: np.ndarray, frame: str, video: str) -> Example:
+    return {"image": png, "keypoints": keypoints, "labelled": labelled, "id": frame, "video": video}
+
+
+def write_dataset(builder: Callable[..., FrameBuilder], folder: Path) -> None:
+    """Prepares builder(data_dir=folder) there, silently and without a network."""
+    tfds.disable_progress_bar()  # ours is on stderr
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints whatever its settings
+        dataset = builder(data_dir=folder)
+        dataset.download_and_prepare(
+            download_dir=folder / "downloads",
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+        )
+    shutil.rmtree(folder / "downloads", ignore_errors=True)
+
+
+def read_dataset(folder: Path) -> LabelledFrames:
+    """The frames that `write_dataset` left in `folder`, decoded into memory by a few threads."""
+    (version,) = folder.glob("*/*/dataset_info.json")
+    dataset = tfds.builder_from_directory(version.parent)
+    source = dataset.as_data_source(split=SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
+    metadata, n = dataset.info.metadata, len(source)
+    channels, k = metadata["channels"], len(metadata["bodyparts"])
+    images = np.zeros((n, metadata["height"], metadata["width"], channels), np.uint8)
+    sizes = np.zeros((n, 2), np.int32)
+    keypoints, labelled = np.zeros((n, k, 2), np.float32), np.zeros((n, k), bool)
+    ids, videos = [""] * n, [""] * n
+
+    def read(row: int) -> None:
+        record = source[row]
+        pixels = decode_png(record["image"], channels)
+        sizes[row] = pixels.shape[:2]
+        images[row, : sizes[row, 0], : sizes[row, 1]] = pixels
+        keypoints[row], labelled[row] = record["keypoints"], record["labelled"]
+        ids[row], videos[row] = record["id"].decode(), record["video"].decode()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(read, range(n)))
+    return LabelledFrames(
+        images,
+        sizes,
+        keypoints,
+        labelled,
+        tuple(ids),
+        tuple(videos),
+        tuple(metadata["bodyparts"]),
+        metadata["fingerprint"],
+    )

@@ -1,0 +1,74 @@
+"""DeepLabCut's Documentation_data pickle: which frames a training dataset trains on and which it tests on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+
+import numpy as np
+
+from pawjax.data import restricted_pickle
+from pawjax.data.label_csv import read_label_csv
+from pawjax.data.label_h5 import read_label_h5
+from pawjax.data.label_table import frame_id
+from pawjax.errors import InputError
+
+
+def read_documentation(path: Path, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(train, test) ids of the frames in the pickle [data, train rows, test rows, train fraction] at `path`.
+
+    Its numbers are rows of the merged label table: the CollectedData file beside the pickle, or `ids` where there is
+    none (sorted, as DeepLabCut merges them); -1 is padding. Raises InputError for a pickle of anything but plain data,
+    rows beyond the table, overlapping parts, or rows that are not the images the pickle itself names.
+    """
+    try:
+        content = restricted_pickle.loads(path.read_bytes())
+        data, train, test = list(content)[:3]
+        train, test = (_rows(numbers) for numbers in (train, test))
+        named = {_image(item) for item in data}
+    except restricted_pickle.ForbiddenPickle as error:
+        raise InputError(
+            f"{path}: is refused because it holds more than plain data ({error}); "
+            f"use a Documentation_data pickle of DeepLabCut, or a JSON split"
+        ) from error
+    except (OSError, UnpicklingError, TypeError, ValueError, KeyError, IndexError) as error:
+        raise InputError(
+            f"{path}: is not a Documentation_data pickle of DeepLabCut ({error}); correct config.data.split"
+        ) from error
+    merged = _merged_ids(path.parent) or list(ids)
+    beyond = [row for row in (*train, *test) if row >= len(merged)]
+    if beyond:
+        raise InputError(
+            f"{path}: it counts up to row {max(beyond)} and there are {len(merged)} labelled frames; "
+            f"create the training dataset of this project again"
+        )
+    if set(train) & set(test):
+        raise InputError(
+            f"{path}: row {min(set(train) & set(test))} is in its train and its test part; use another split"
+        )
+    train_ids, test_ids = [merged[row] for row in train], [merged[row] for row in test]
+    strangers = sorted(named - set(train_ids))
+    if strangers:
+        raise InputError(
+            f"{path}: it names {strangers[0]} for training, which its row numbers do not: the labels changed "
+            f"since; put the merged CollectedData table beside it, or create the training dataset again"
+        )
+    return train_ids, test_ids
+
+
+def _rows(numbers: object) -> list[int]:
+    """Row numbers in order, each once, without the padding."""
+    flat = np.asarray(numbers).reshape(-1).tolist()
+    return list(dict.fromkeys(int(number) for number in flat if int(number) >= 0))
+
+
+def _image(item: dict[str, object]) -> str:
+    image = item["image"]
+    return frame_id(image) if isinstance(image, str) else frame_id(*map(str, image))
+
+
+def _merged_ids(folder: Path) -> list[str]:
+    """Ids of the merged label table in a folder, in its order; none if there is no such table."""
+    for pattern, read in (("CollectedData_*.h5", read_label_h5), ("CollectedData_*.csv", read_label_csv)):
+        for file in sorted(folder.glob(pattern)):
+            return list(read(file).ids)
+    return []

@@ -1,0 +1,58 @@
+"""Labelled frames: what every reader of labels ends in and every batch begins with."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pawjax.errors import InputError
+
+
+@dataclass(frozen=True)
+class LabelledFrames:
+    """N frames of C channels with K bodyparts each, in memory, in the order of their ids.
+
+    images uint8 [N, H, W, C], C = 1 (grayscale) or 3 (RGB); smaller frames are padded with 0 below and to the right;
+    sizes int32 [N, 2], the (height, width) of each frame before padding;
+    keypoints float32 [N, K, 2], (x, y) pixels of the original frame, pixel centres at whole numbers, 0 where not
+    labelled; labelled bool [N, K]; ids, unique paths with forward slashes such as 'labeled-data/m4s1/img0000.png';
+    videos, the video (folder) of each frame; bodyparts, the K names; fingerprint, a hash of labels and pictures.
+    """
+
+    images: np.ndarray
+    sizes: np.ndarray
+    keypoints: np.ndarray
+    labelled: np.ndarray
+    ids: tuple[str, ...]
+    videos: tuple[str, ...]
+    bodyparts: tuple[str, ...]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def select_bodyparts(self, names: Sequence[str]) -> "LabelledFrames":
+        """The same frames with the named bodyparts only, in the order given; no names means all.
+
+        Raises InputError for a name that the labels do not have, or one given twice, or bodyparts without any label.
+        """
+        if not names:
+            return self
+        unknown = [name for name in names if name not in self.bodyparts]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], self.bodyparts, n=1, cutoff=0.4)
+            hint = f"did you mean '{near[0]}'?" if near else "choose from them."
+            raise InputError(
+                f"config.data.bodyparts: there is no bodypart '{unknown[0]}' among {', '.join(self.bodyparts)}; {hint}"
+            )
+        twice = [name for name in names if list(names).count(name) > 1]
+        if twice:
+            raise InputError(f"config.data.bodyparts: '{twice[0]}' is named twice; name it once")
+        columns = [self.bodyparts.index(name) for name in names]
+        labelled = self.labelled[:, columns]
+        if not labelled.any():
+            raise InputError(
+                f"config.data.bodyparts: no frame has a label of {', '.join(names)}; label some or choose others"
+            )
+        return replace(self, keypoints=self.keypoints[:, columns], labelled=labelled, bodyparts=tuple(names))

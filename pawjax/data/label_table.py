@@ -1,0 +1,148 @@
+"""Label tables as files hold them, before any picture is opened: checks and merging common to all formats."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pawjax.errors import InputError
+
+AGREEMENT_PX = 1e-3  # two files of the same labels may differ by the rounding of their text
+COORDS = ("x", "y", "likelihood", "visible")
+VISIBLE = 2.0  # Lightning Pose: 0 not labelled, 1 occluded (its place is not trained on), 2 visible
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Labels of N frames and K bodyparts: keypoints float64 [N, K, 2], (x, y) pixels, NaN where not labelled."""
+
+    source: Path
+    ids: tuple[str, ...]
+    bodyparts: tuple[str, ...]
+    keypoints: np.ndarray
+
+
+def frame_id(*parts: str) -> str:
+    """The path of a labelled image as the id of its frame: forward slashes, from 'labeled-data' on."""
+    pieces = [piece for part in parts for piece in re.split(r"[\\/]+", part.strip()) if piece not in ("", ".")]
+    if "labeled-data" in pieces[:-1]:
+        pieces = pieces[len(pieces) - 1 - pieces[::-1].index("labeled-data") :]
+    return "/".join(pieces)
+
+
+def video_of(frame: str) -> str:
+    """The video a frame comes from: its folder, without the leading 'labeled-data' where there is more."""
+    folders = frame.split("/")[:-1]
+    if len(folders) > 1 and folders[0] == "labeled-data":
+        folders = folders[1:]
+    return "/".join(folders)
+
+
+def table_from_columns(
+    source: Path, ids: Sequence[str], columns: Sequence[tuple[str, str]], values: np.ndarray
+) -> LabelTable:
+    """A table from `values` [N, M], whose columns are named (bodypart, coord), coord among x, y, likelihood, visible.
+
+    Raises InputError for a frame or a column that comes twice, an unknown or missing coordinate, half a label.
+    """
+    _refuse_repeated(source, "row", ids)
+    _refuse_repeated(source, "column", [f"{part} {coord}" for part, coord in columns])
+    bodyparts = tuple(dict.fromkeys(part for part, _ in columns))
+    for part, coord in columns:
+        if coord not in COORDS:
+            raise InputError(
+                f"{source}: column '{part} {coord}' is none of x, y, likelihood; is this a table of labels?"
+            )
+    place = {column: index for index, column in enumerate(columns)}
+    keypoints = np.full((len(ids), len(bodyparts), 2), np.nan)
+    for k, part in enumerate(bodyparts):
+        for axis, coord in enumerate("xy"):
+            if (part, coord) not in place:
+                raise InputError(f"{source}: bodypart '{part}' has no column '{coord}'; write the labels again")
+            keypoints[:, k, axis] = values[:, place[part, coord]]
+        if (part, "visible") in place:
+            keypoints[:, k] = _mask_hidden(source, part, ids, keypoints[:, k], values[:, place[part, "visible"]])
+    _refuse_half_labels(source, ids, bodyparts, keypoints)
+    return LabelTable(source, tuple(ids), bodyparts, keypoints)
+
+
+def order_bodyparts(table: LabelTable, bodyparts: Sequence[str], config_file: Path) -> LabelTable:
+    """The table with its bodyparts in the order of the project's config. Raises InputError if the names differ."""
+    missing = [part for part in bodyparts if part not in table.bodyparts]
+    extra = [part for part in table.bodyparts if part not in bodyparts]
+    if missing or extra:
+        what = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(extra)} besides"] * bool(extra)
+        raise InputError(
+            f"{table.source}: its columns do not fit the bodyparts of {config_file.name}: the table "
+            f"{' and '.join(what)}; make the field 'bodyparts' and the label table agree"
+        )
+    columns = [table.bodyparts.index(part) for part in bodyparts]
+    return LabelTable(table.source, table.ids, tuple(bodyparts), table.keypoints[:, columns])
+
+
+def merge_tables(source: Path, tables: Sequence[LabelTable]) -> LabelTable:
+    """All frames of tables with the same bodyparts, sorted by the parts of their paths (DeepLabCut's merged order)."""
+    ids = [frame for table in tables for frame in table.ids]
+    _refuse_repeated(source, "row", ids)
+    order = sorted(range(len(ids)), key=lambda row: ids[row].split("/"))
+    keypoints = np.concatenate([table.keypoints for table in tables])
+    return LabelTable(source, tuple(ids[row] for row in order), tables[0].bodyparts, keypoints[order])
+
+
+def first_difference(one: LabelTable, other: LabelTable) -> str:
+    """Where two tables of the same labels first differ, in words; '' if they agree to a thousandth of a pixel."""
+    for ours, theirs in ((one, other), (other, one)):
+        for kind, a, b in (("frame", ours.ids, theirs.ids), ("bodypart", ours.bodyparts, theirs.bodyparts)):
+            alone = [name for name in a if name not in set(b)]
+            if alone:
+                return f"only {ours.source.name} has the {kind} {alone[0]}"
+    rows = [other.ids.index(frame) for frame in one.ids]
+    columns = [other.bodyparts.index(part) for part in one.bodyparts]
+    theirs = other.keypoints[rows][:, columns]
+    same = np.isclose(one.keypoints, theirs, rtol=0, atol=AGREEMENT_PX, equal_nan=True).all(axis=-1)
+    if same.all():
+        return ""
+    n, k = np.argwhere(~same)[0]
+    texts = [_describe(point) for point in (one.keypoints[n, k], theirs[n, k])]
+    return (
+        f"{one.bodyparts[k]} in {one.ids[n]} is {texts[0]} in {one.source.name} and {texts[1]} in {other.source.name}"
+    )
+
+
+def _describe(point: np.ndarray) -> str:
+    return "missing" if np.isnan(point).any() else f"({point[0]:g}, {point[1]:g})"
+
+
+def _refuse_repeated(source: Path, kind: str, names: Sequence[str]) -> None:
+    seen: set[str] = set()
+    repeated = list(dict.fromkeys(name for name in names if name in seen or seen.add(name)))
+    if repeated:
+        more = f" (and {len(repeated) - 3} more)" if len(repeated) > 3 else ""
+        raise InputError(f"{source}: {kind} {', '.join(repeated[:3])}{more} comes more than once; keep one of each")
+
+
+def _refuse_half_labels(source: Path, ids: Sequence[str], bodyparts: Sequence[str], keypoints: np.ndarray) -> None:
+    missing = np.isnan(keypoints)
+    for words, wrong in (
+        ("has one coordinate of two", missing[..., 0] != missing[..., 1]),
+        ("has an infinite coordinate", np.isinf(keypoints).any(axis=-1)),
+    ):
+        if wrong.any():
+            n, k = np.argwhere(wrong)[0]
+            raise InputError(
+                f"{source}: the label of {bodyparts[k]} in {ids[n]} {words}; give both x and y, or leave both empty"
+            )
+
+
+def _mask_hidden(source: Path, part: str, ids: Sequence[str], points: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    known = np.isnan(visible) | np.isin(visible, (0.0, 1.0, VISIBLE))
+    if not known.all():
+        row = int(np.flatnonzero(~known)[0])
+        raise InputError(
+            f"{source}: column '{part} visible' of {ids[row]} holds {visible[row]:g}; "
+            f"use 0 (not labelled), 1 (occluded) or 2 (visible)"
+        )
+    shown = np.isnan(visible) | (visible == VISIBLE)
+    return np.where(shown[:, None], points, np.nan)

@@ -1,0 +1,35 @@
+"""Lightning Pose data folders: one CSV of labels at the root, the images below labeled-data/."""
+
+from pathlib import Path
+
+from pawjax.data.label_csv import read_label_csv
+from pawjax.data.label_table import LabelTable, merge_tables
+from pawjax.errors import InputError
+
+DEFAULT_TABLE = "CollectedData.csv"
+
+
+def read_lightning_pose(folder: Path) -> LabelTable:
+    """The labels of the CSV in `folder`, as (x, y) pixels, sorted by path.
+
+    The table is CollectedData.csv, or the only CSV there is. A point counts where it has coordinates and its `visible`
+    column, if any, says 2: Lightning Pose does not train on the place of an occluded point (1) either.
+    Raises InputError if there is no such table, or several, or it has no frames.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; set config.data.path to a Lightning Pose data folder")
+    tables = sorted(folder.glob("*.csv"))
+    if not tables:
+        project = (folder / "config.yaml").is_file()
+        hint = "; it looks like a DeepLabCut project: set config.data.source=deeplabcut" if project else ""
+        raise InputError(f"{folder}: there is no label table {DEFAULT_TABLE} in it{hint or '; put it there'}")
+    default = folder / DEFAULT_TABLE
+    if default not in tables and len(tables) > 1:
+        raise InputError(
+            f"{folder}: of the tables {', '.join(table.name for table in tables)} none is named {DEFAULT_TABLE}; "
+            f"rename the one to use"
+        )
+    table = read_label_csv(default if default in tables else tables[0])
+    if not table.ids:
+        raise InputError(f"{table.source}: the table has no rows; label some frames")
+    return merge_tables(table.source, [table])

@@ -1,0 +1,191 @@
+"""`paw_on_ball`: made-up frames of a head-fixed mouse on a ball, seen from its left under infrared light.
+
+The labelled point is the centre of the left forepaw: the centroid of the whole foot (palm and digits, whether or not
+something hides part of it) at the middle of the exposure, exact to a few hundredths of a pixel. A frame in which less
+than `MIN_VISIBLE` of the foot can be seen is not labelled. Everything is a pure function of its arguments.
+"""
+
+import csv
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pawjax.data.paw_on_ball_draw import Canvas, blur
+from pawjax.data.paw_on_ball_limbs import (
+    fore_foot_centroid,
+    limb_layers,
+    shadow_layer,
+    tail_layer,
+    whisker_layer,
+)
+from pawjax.data.paw_on_ball_motion import FRAME_RATE, SESSION_SECONDS, Motion, session_motion
+from pawjax.data.paw_on_ball_scene import N_SESSIONS, Look, Stage, session_stage
+from pawjax.errors import InputError
+
+BODYPART = "left_forepaw"
+SCORER = "paw_on_ball"
+MIN_VISIBLE = 0.15
+_FRAMES_PER_SESSION = int(SESSION_SECONDS * FRAME_RATE)
+_PIXELS_PER_INSTANT, _MAX_INSTANTS = 1.6, 8  # how finely motion blur is sampled
+
+
+class Frame(NamedTuple):
+    """One labelled frame: image uint8 [H, W, 1]; keypoint float32 [2] (x, y) px; labelled; video 'sessionNN'."""
+
+    image: np.ndarray
+    keypoint: np.ndarray
+    labelled: bool
+    video: str
+
+
+class _Drawing(NamedTuple):
+    canvas: Canvas
+    look: Look
+    stage: Stage
+    point: np.ndarray
+
+
+def frame_instant(index: int, *, seed: int = 0) -> tuple[int, float]:
+    """(session, time in s) of frame `index` of data set `seed`; times are whole frames of the session's video."""
+    if index < 0:
+        raise InputError(f"paw_on_ball: index is {index}, but frames are numbered from 0.")
+    rng = np.random.default_rng([seed, index, 5])
+    return int(rng.integers(N_SESSIONS)), int(rng.integers(_FRAMES_PER_SESSION)) / FRAME_RATE
+
+
+def render(index: int, *, seed: int = 0, height: int = 600, width: int = 800) -> Frame:
+    """Frame `index` of data set `seed`: an instant of one of N_SESSIONS sessions, both drawn from (seed, index).
+
+    Raises InputError as `render_at` does, or for a negative index.
+    """
+    session, time_s = frame_instant(index, seed=seed)
+    return render_at(session, time_s, seed=seed, height=height, width=width)
+
+
+def render_at(session: int, time_s: float, *, seed: int = 0, height: int = 600, width: int = 800) -> Frame:
+    """The frame of `session` exposed around `time_s` seconds into it.
+
+    Raises InputError for an unknown session, a time outside it, or a frame under 16 pixels.
+    """
+    drawing = _draw(session, time_s, seed, height, width)
+    look = drawing.look
+    rng = np.random.Generator(np.random.SFC64([seed, session, round(time_s * 1e6), 71]))
+    image = blur(drawing.canvas.image, look.defocus * look.view.frame_scale)
+    image = image * (drawing.stage.vignette * np.float32(1 + 0.012 * rng.standard_normal()))
+    noise = rng.standard_normal(image.shape, np.float32)
+    noise *= np.sqrt(np.float32(look.read_noise**2) + np.float32(look.shot_noise) * image)
+    pixels = np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+    whole = drawing.canvas.whole.alpha.sum()
+    visible = bool(drawing.canvas.watched.alpha.sum() >= MIN_VISIBLE * whole)
+    return Frame(pixels[..., None], drawing.point.astype(np.float32), visible, f"session{session:02d}")
+
+
+def paw_mask(index: int, *, seed: int = 0, height: int = 600, width: int = 800, hidden: bool = False) -> np.ndarray:
+    """Coverage float32 [H, W] of the labelled foot in frame `index`: its visible part, or all of it with `hidden`."""
+    canvas = _draw(*frame_instant(index, seed=seed), seed, height, width).canvas
+    foot = canvas.whole if hidden else canvas.watched
+    mask = np.zeros((height, width), np.float32)
+    mask[foot.top : foot.top + foot.alpha.shape[0], foot.left : foot.left + foot.alpha.shape[1]] = foot.alpha
+    return mask
+
+
+def _check(session: int, time_s: float, height: int, width: int) -> None:
+    if not 0 <= session < N_SESSIONS:
+        raise InputError(f"paw_on_ball: session is {session}, use 0 to {N_SESSIONS - 1}.")
+    if not 0 <= time_s < SESSION_SECONDS:
+        raise InputError(f"paw_on_ball: time_s is {time_s}, a session lasts {SESSION_SECONDS:g} seconds.")
+    if min(height, width) < 16:
+        raise InputError(f"paw_on_ball: height x width is {height}x{width}, use at least 16 pixels each.")
+
+
+def _draw(session: int, time_s: float, seed: int, height: int, width: int) -> _Drawing:
+    """The noiseless frame, from the far side to the near one, with the labelled foot watched for occlusion."""
+    _check(session, time_s, height, width)
+    look, stage = session_stage(seed, session, height, width)
+    motion = session_motion(seed, session)
+    now = np.array([time_s])
+    activity = float(motion.at(motion.activity, now)[0])
+    phase = float(motion.at(motion.phase, now)[0])
+    bob = 2.6 * activity * np.sin(4 * np.pi * phase) + 1.3 * np.sin(2 * np.pi * 2.4 * time_s)
+    feet = {limb: _exposed(look, motion, limb, time_s) for limb in motion.feet}
+
+    canvas = Canvas(stage.background.copy())
+    for limb in ("right_hind", "right_fore"):
+        for layer in limb_layers(look, stage.body.fur, limb, feet[limb], bob):
+            canvas.over(layer)
+    canvas.over(stage.ball.layer_at(float(motion.at(motion.roll, now)[0])))
+    for limb in ("left_hind", "left_fore"):
+        canvas.over(shadow_layer(look, limb, feet[limb]))
+    canvas.over(tail_layer(look, time_s, bob, session))
+    canvas.over(stage.body.layer_at(bob * look.view.scale))
+    for limb in ("left_fore", "left_hind"):
+        layers = limb_layers(look, stage.body.fur, limb, feet[limb], bob)
+        for layer in layers:
+            canvas.over(layer)
+        if limb == "left_fore":
+            canvas.watch(layers[-1])
+    canvas.over(whisker_layer(look, time_s, activity, np.random.default_rng([seed, session, 53])))
+    for layer in stage.front:
+        canvas.over(layer)
+    centre = fore_foot_centroid(motion.at(motion.feet["left_fore"], now), look.paw_size)
+    return _Drawing(canvas, look, stage, look.view.project(centre))
+
+
+def _exposed(look: Look, motion: Motion, limb: str, time_s: float) -> np.ndarray:
+    """Foot table [K, 4] of `limb` at K instants spread over the exposure, K by how far the foot moves in it."""
+    table = motion.feet[limb]
+    ends = motion.at(table, np.array([time_s - look.exposure / 2, time_s + look.exposure / 2]))
+    moved = float(np.hypot(*(ends[1, :2] - ends[0, :2]))) * look.view.scale
+    count = min(1 + int(moved / _PIXELS_PER_INSTANT), _MAX_INSTANTS)
+    offsets = (np.arange(count) + 0.5) / count - 0.5
+    return motion.at(table, time_s + look.exposure * offsets)
+
+
+def write_video(
+    path: str | os.PathLike,
+    *,
+    seed: int = 0,
+    session: int = 0,
+    n_frames: int = 300,
+    height: int = 600,
+    width: int = 800,
+) -> Path:
+    """Write the first `n_frames` of a session as an mp4 at 150 frames/s, and its truth beside it.
+
+    The truth table is `path` with the suffix `.csv`: a DeepLabCut single-animal table (rows scorer, bodyparts, coords),
+    x and y in pixels, empty where the paw is hidden. Both appear only when complete. Returns the table's path.
+    Raises InputError for an odd frame size, more frames than the session has, or an existing file.
+    """
+    import av  # only this function writes video
+
+    path = Path(path)
+    truth = path.with_suffix(".csv")
+    if height % 2 or width % 2:
+        raise InputError(f"paw_on_ball: a video of {height}x{width} is not possible, use even height and width.")
+    if not 1 <= n_frames <= _FRAMES_PER_SESSION:
+        raise InputError(f"paw_on_ball: n_frames is {n_frames}, use 1 to {_FRAMES_PER_SESSION}.")
+    for target in (path, truth):
+        if target.exists():
+            raise InputError(f"{target} exists; remove it or choose another name for the video.")
+    part_video, part_truth = (p.with_name(f".{p.name}.{os.getpid()}.part") for p in (path, truth))
+    try:
+        with av.open(str(part_video), "w", format="mp4") as container, part_truth.open("w", newline="") as file:
+            stream = container.add_stream("h264", rate=int(FRAME_RATE), options={"crf": "18"})
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            table = csv.writer(file)
+            table.writerows([["scorer"] + [SCORER] * 2, ["bodyparts"] + [BODYPART] * 2, ["coords", "x", "y"]])
+            for number in range(n_frames):
+                frame = render_at(session, number / FRAME_RATE, seed=seed, height=height, width=width)
+                point = [f"{value:.4f}" for value in frame.keypoint] if frame.labelled else ["", ""]
+                table.writerow([number, *point])
+                picture = av.VideoFrame.from_ndarray(frame.image[..., 0], format="gray")
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
+        os.replace(part_truth, truth)
+        os.replace(part_video, path)
+    finally:
+        part_video.unlink(missing_ok=True)
+        part_truth.unlink(missing_ok=True)
+    return truth

@@ -1,0 +1,97 @@
+"""Labelled images on disk: their hashes, their sizes, and their pixels as 8-bit grayscale or RGB."""
+
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pawjax.errors import InputError
+
+THREADS = max(2, min(8, os.cpu_count() or 1))
+GRAY_MODES = ("1", "L", "LA")
+COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a look at every image tells: sizes int32 [N, 2] (height, width), and channels, 1 if all are gray, else 3."""
+
+    sizes: np.ndarray
+    channels: int
+
+
+def hash_pictures(root: Path, ids: Sequence[str]) -> str:
+    """SHA-256 of the bytes of all images in order. Raises InputError naming every image that cannot be used."""
+
+    def digest(frame: str) -> bytes:
+        with open(root / frame, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+
+    try:
+        with ThreadPoolExecutor(THREADS) as pool:
+            return hashlib.sha256(b"".join(pool.map(digest, ids))).hexdigest()
+    except OSError:
+        inspect_pictures(root, ids)  # names them all
+        raise
+
+
+def inspect_pictures(root: Path, ids: Sequence[str]) -> Pictures:
+    """Decodes every image once. Raises InputError naming every one that is missing, truncated or not 8 bits deep."""
+
+    def look(frame: str) -> tuple[tuple[int, int], bool, str]:
+        try:
+            with Image.open(root / frame) as image:
+                if image.mode not in GRAY_MODES + COLOUR_MODES:
+                    return (0, 0), True, f"has more than 8 bits a pixel (mode {image.mode})"
+                pixels = _pixels(image, 1 if image.mode in GRAY_MODES else 3)
+        except FileNotFoundError:
+            return (0, 0), True, "is missing"
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            return (0, 0), True, f"is truncated or no image ({error})"
+        gray = pixels.shape[-1] == 1 or bool((pixels == pixels[..., :1]).all())
+        return pixels.shape[:2], gray, ""
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        looks = list(pool.map(look, ids))
+    bad = [f"{frame} {trouble}" for frame, (_, _, trouble) in zip(ids, looks, strict=True) if trouble]
+    if bad:
+        raise InputError(
+            f"{root}: {len(bad)} of {len(ids)} labelled images cannot be used: {'; '.join(bad)}; "
+            f"restore them as 8-bit images or remove their rows from the label table"
+        )
+    return Pictures(
+        np.array([size for size, _, _ in looks], np.int32).reshape(-1, 2), 1 if all(gray for _, gray, _ in looks) else 3
+    )
+
+
+def encode_picture(path: Path, channels: int) -> bytes:
+    """The image as a PNG of 1 (gray) or 3 (RGB) channels; alpha is dropped."""
+    with Image.open(path) as image:
+        return encode_png(_pixels(image, channels))
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """PNG of uint8 [H, W, C], C = 1 or 3, packed for speed rather than size."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def decode_png(data: bytes, channels: int) -> np.ndarray:
+    """uint8 [H, W, channels] of a PNG made by `encode_png`."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def _pixels(image: Image.Image, channels: int) -> np.ndarray:
+    """uint8 [H, W, channels]; one channel of a gray RGB image is any of its three."""
+    if channels == 1 and image.mode not in GRAY_MODES:
+        return np.asarray(image.convert("RGB"))[..., :1]
+    pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    return pixels[..., None] if channels == 1 else pixels

@@ -1,0 +1,86 @@
+"""The folder of prepared data sets: each is made in private and appears whole, or not at all."""
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pawjax.errors import InputError
+
+NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+ABANDONED_AFTER_S = 24 * 3600
+UNFINISHED = ".unfinished-"
+
+
+def cache_root(cache: str) -> Path:
+    """The folder given, or $PAWJAX_CACHE, or $XDG_CACHE_HOME/pawjax, or ~/.cache/pawjax."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache or os.environ.get("PAWJAX_CACHE") or Path(base) / "pawjax").expanduser()
+
+
+def prepare_once(folder: Path, n_bytes: int, make: Callable[[Path], None]) -> None:
+    """Makes `folder` by make(private folder beside it), unless it is there already.
+
+    A process that is killed leaves no `folder`; of two that prepare the same, one waits for the other where the file
+    system can lock, and the first to end wins where it cannot. Raises InputError if the place cannot be written to or
+    has less than `n_bytes` free.
+    """
+    if folder.is_dir():
+        return
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(folder.parent / f".{folder.name}.lock"):
+            if folder.is_dir():
+                return
+            _remove_abandoned(folder.parent)
+            free = shutil.disk_usage(folder.parent).free
+            if free < n_bytes:
+                raise OSError(errno.ENOSPC, f"{n_bytes / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free")
+            private = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{folder.name}-", dir=folder.parent))
+            try:
+                make(private)
+                _publish(private, folder)
+            finally:
+                shutil.rmtree(private, ignore_errors=True)
+    except OSError as error:
+        if error.errno not in NO_PLACE:
+            raise
+        raise InputError(
+            f"{folder.parent}: the prepared data cannot be written there ({error.strerror or error}); "
+            f"make room, or name another folder in config.data.cache or PAWJAX_CACHE"
+        ) from error
+
+
+def _publish(private: Path, folder: Path) -> None:
+    private.chmod(0o755)
+    try:
+        private.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # otherwise another process was quicker, and its set is the same
+            raise
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for path in parent.glob(f"{UNFINISHED}*"):
+        try:
+            old = time.time() - path.stat().st_mtime > ABANDONED_AFTER_S
+        except FileNotFoundError:
+            continue
+        if old:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Held by one process at a time, and let go by the system when that process dies."""
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            pass
+        yield

@@ -1,0 +1,87 @@
+"""Checkpoints of a run, by Orbax: asynchronous, atomic, the best on dev and the last.
+
+Two items a step: `model` (the variables to predict with) and `train` (all of the state, for exact resume).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
+
+from pawjax.engine.state import TrainState
+from pawjax.errors import InputError
+
+BEST_METRIC = "dev/rmse_px"
+
+
+class Checkpoints:
+    """The folder `checkpoints/` of a run."""
+
+    def __init__(self, workdir: Path, read_only: bool = False):
+        self._folder = (workdir / "checkpoints").absolute()
+        policy = keep.AnyPreservationPolicy(
+            [
+                keep.LatestN(n=1),
+                keep.BestN(
+                    get_metric_fn=lambda metrics: metrics[BEST_METRIC],
+                    reverse=True,
+                    n=1,
+                    keep_checkpoints_without_metrics=False,
+                ),
+            ]
+        )
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=None if read_only else policy,
+            best_fn=lambda metrics: metrics[BEST_METRIC],
+            best_mode="min",
+            read_only=read_only,
+            create=not read_only,
+        )
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
+
+    def save(self, state: TrainState, metrics: dict[str, float] | None = None) -> None:
+        """Starts writing the state, with the evaluation's metrics if there was one at this step."""
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            return
+        items = ocp.args.Composite(
+            model=ocp.args.StandardSave(state.eval_variables), train=ocp.args.StandardSave(state)
+        )
+        self._manager.save(step, args=items, metrics=metrics, force=True)
+
+    def restore_state(self, like: TrainState) -> TrainState | None:
+        """The last state, placed as `like` is, or None where there is no checkpoint yet."""
+        step = self._manager.latest_step()
+        if step is None:
+            return None
+        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        return self._manager.restore(step, args=ocp.args.Composite(train=ocp.args.StandardRestore(target))).train
+
+    def restore_variables(self, which: str, like: Any) -> tuple[int, Any]:
+        """Step and variables of 'best', 'last' or a step's number, shaped as `like`. Raises InputError if absent."""
+        steps = sorted(self._manager.all_steps())
+        if not steps:
+            raise InputError(f"{self._folder} holds no checkpoint: train the run first")
+        if which == "best":
+            best = self._manager.best_step()
+            step = steps[-1] if best is None else best
+        elif which == "last":
+            step = steps[-1]
+        elif which.isdigit() and int(which) in steps:
+            step = int(which)
+        else:
+            have = ", ".join(map(str, steps))
+            raise InputError(f"--checkpoint={which} is neither best, last nor one of the steps kept ({have})")
+        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        restored = self._manager.restore(step, args=ocp.args.Composite(model=ocp.args.StandardRestore(target)))
+        return step, restored.model
+
+    def wait(self) -> None:
+        """Returns when all that was saved is on the disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, then lets go of the folder."""
+        self._manager.close()

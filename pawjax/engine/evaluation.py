@@ -1,0 +1,86 @@
+"""Predictions for the frames of a store, in the coordinates of the original images."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pawjax import data
+from pawjax.data.batches import FrameStore, evaluation_batches, make_store
+from pawjax.engine import runlog
+from pawjax.engine.tracker import load_variables
+from pawjax.errors import InputError
+from pawjax.methods import make_method
+from pawjax.ops.warp import apply_affine
+from pawjax.report.evaluation import write_evaluation
+
+Predict = Callable[[Any, jax.Array], dict[str, jax.Array]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """keypoints float32 [N, K, 2], (x, y) pixels of the original images; likelihood [N, K]; seconds it took."""
+
+    keypoints: np.ndarray
+    likelihood: np.ndarray
+    seconds: float
+
+
+def compile_predict(method: Any) -> Predict:
+    """The method's `predict`, compiled; one program for every batch of one shape."""
+    return jax.jit(method.predict)
+
+
+def predict_store(predict: Predict, variables: Any, store: FrameStore, batch_size: int) -> Predictions:
+    """Predicts every frame of a store. The time leaves compilation out: the first batch runs once before."""
+    batches = list(evaluation_batches(len(store), batch_size))
+    jax.block_until_ready(predict(variables, store.image[batches[0][0]]))
+    start = time.perf_counter()
+    outputs = [(predict(variables, store.image[indices]), n) for indices, n in batches]
+    keypoints = np.concatenate([np.asarray(out["keypoints"][:n]) for out, n in outputs])
+    likelihood = np.concatenate([np.asarray(out["likelihood"][:n]) for out, n in outputs])
+    seconds = time.perf_counter() - start
+    original = np.asarray(apply_affine(store.to_original, jnp.asarray(keypoints)))
+    return Predictions(original, likelihood, seconds)
+
+
+def evaluate_run(workdir: Path, split: str, checkpoint: str) -> dict[str, Any]:
+    """Evaluates a run on one part of its own split and writes `eval/<split>/`.
+
+    Needs the run folder and the data alone. Raises InputError if either is missing, or if the data changed.
+
+    Returns the content of metrics.json.
+    """
+    config, run = runlog.read_config(workdir), runlog.read_run(workdir)
+    config.data.split = str(workdir / "split.json")
+    frames = data.load(config.data)
+    if frames.fingerprint != run["data"]["fingerprint"]:
+        raise InputError(
+            f"the frames or labels of config.data.path = '{config.data.path}' are not those that {workdir} was "
+            "trained on: put them back, or train a new run"
+        )
+    indices = data.split(config.data, frames)[split]
+    method = make_method(config, frames.bodyparts)
+    step, variables = load_variables(workdir, method, checkpoint)
+    store = make_store(frames, indices, config.scale)
+    found = predict_store(compile_predict(method), variables, store, config.batch_size)
+    return write_evaluation(
+        workdir / "eval" / split,
+        split=split,
+        images=frames.images[indices],
+        truth=frames.keypoints[indices],
+        labelled=frames.labelled[indices],
+        predicted=found.keypoints,
+        likelihood=found.likelihood,
+        ids=[frames.ids[i] for i in indices],
+        bodyparts=frames.bodyparts,
+        pcutoff=config.pcutoff,
+        seconds=found.seconds,
+        device=runlog.device_name(),
+        metrics_jsonl=workdir / "metrics.jsonl",
+    )

@@ -1,0 +1,244 @@
+"""`train_and_evaluate`: a config and a folder in, a trained and documented run out. The same call again resumes."""
+
+import errno
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from pawjax import data, metrics
+from pawjax.data.augment import Augment, output_size
+from pawjax.data.batches import FrameStore, draw_indices, make_store
+from pawjax.engine import parallel, runlog
+from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints
+from pawjax.engine.evaluation import Predict, compile_predict, predict_store
+from pawjax.engine.optim import make_optimizer, make_schedule
+from pawjax.engine.state import TrainState, empty_window, stream
+from pawjax.errors import InputError
+from pawjax.methods import make_method
+from pawjax.report.progress import TrainingProgress
+
+CURVE_KEYS = ("rmse_px", "mean_error_px", "median_px")
+
+
+def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
+    """Trains to `config.steps`, evaluating on dev and on as many training frames along the way.
+
+    In this order: the folder's own last checkpoint if it has one, else a fresh start from `config.seed`. SIGTERM and
+    Ctrl-C save and return early. Everything a user can get wrong raises InputError before training starts; so do, with
+    the last good checkpoint kept, a loss that is not finite and a full disk.
+
+    Returns the last state.
+    """
+    run = _Run(config, Path(workdir))
+    with _stop_signal() as stopped, TrainingProgress(config.steps, run.first_step, config.batch_size) as bar:
+        state = run.train(bar, stopped)
+    run.finish(state)
+    return state
+
+
+class _Run:
+    """One call of `train_and_evaluate`: what it needs, made once, checked before the first step."""
+
+    def __init__(self, config: ConfigDict, workdir: Path):
+        _check(config)
+        self._config, self._workdir = config, workdir
+        frames = data.load(config.data)
+        split = data.split(config.data, frames)
+        self._method = make_method(config, frames.bodyparts)
+        self._settings = Augment(**config.augment)
+        optimizer = make_optimizer(config.optimizer, config.steps)
+        self._schedule = make_schedule(config.optimizer, config.steps)
+        program = parallel.compile_training(
+            config.parallel,
+            method=self._method,
+            optimizer=optimizer,
+            settings=self._settings,
+            batch_size=config.batch_size,
+            ema_decay=config.optimizer.ema_decay,
+        )
+        self._open_folder(frames, split)
+
+        self._ids = [frames.ids[i] for i in split["train"]]
+        self._bodyparts = frames.bodyparts
+        train, dev = (make_store(frames, split[part], config.scale) for part in ("train", "dev"))
+        self._truth = {"train": _truth(frames, split["train"]), "dev": _truth(frames, split["dev"])}
+        some = np.random.default_rng(config.seed).permutation(len(train))[: len(dev)]
+        self._stores = {"train": jax.tree.map(lambda x: x[np.sort(some)], train), "dev": dev}
+        self._truth["train"] = tuple(x[np.sort(some)] for x in self._truth["train"])
+        self._store: FrameStore = parallel.replicate(train)
+        self._program: Callable[[TrainState, FrameStore], TrainState] = program
+        self._predict: Predict = compile_predict(self._method)
+
+        size = output_size(self._settings, train.image.shape[1:3])
+        image = np.zeros((1, *size, train.image.shape[-1]), np.uint8)
+        average = config.optimizer.ema_decay > 0
+        state = parallel.make_state(self._method, optimizer, config.seed, {"image": image}, average)
+        self._checkpoints = Checkpoints(workdir)
+        self._state = self._checkpoints.restore_state(state) or state
+        self.first_step = int(self._state.step)
+        self._log = runlog.MetricsLog(workdir, self.first_step, config.tensorboard)
+        self._clock = _Clock(self._log.seconds)
+
+    def _open_folder(self, frames: data.LabelledFrames, split: dict[str, np.ndarray]) -> None:
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        runlog.write_config(self._workdir, self._config)
+        data.write_split(self._workdir / "split.json", frames, split)
+        path = self._workdir / "run.json"
+        record = runlog.describe_run(self._config, frames, split)
+        if path.exists():
+            before = runlog.read_run(self._workdir)
+            if before["data"] != record["data"]:
+                raise InputError(
+                    f"the frames or labels of config.data.path changed since {self._workdir} began: "
+                    "use another --workdir, or put the data back"
+                )
+        else:
+            runlog.write_json(path, record)
+
+    def train(self, bar: TrainingProgress, stopped: Callable[[], bool]) -> TrainState:
+        config, state = self._config, self._state
+        for step in range(self.first_step + 1, config.steps + 1):
+            state = self._program(state, self._store)
+            last = step == config.steps or stopped()
+            if step % config.log_every == 0 or last:
+                state = self._log_window(state, bar)
+            evaluated = None
+            if step % config.eval_every == 0 or step == config.steps:
+                with bar.paused(), self._clock.paused():
+                    evaluated = self._evaluate(state)
+                bar.update(step, dev=evaluated[BEST_METRIC])
+            if step % config.checkpoint_every == 0 or evaluated or last:
+                with bar.paused(), self._clock.paused(), _disk_errors(self._workdir):
+                    self._fail_if_not_finite(state)
+                    self._checkpoints.save(state, evaluated)
+            if last:
+                break
+        with _disk_errors(self._workdir):
+            self._checkpoints.wait()
+        return state
+
+    def _log_window(self, state: TrainState, bar: TrainingProgress) -> TrainState:
+        self._fail_if_not_finite(state)
+        window = {name: float(value) for name, value in jax.device_get(state.window).items()}
+        n, step = window.pop("n"), int(state.step)
+        del window["bad_step"]
+        values = {name: value / n for name, value in window.items()}
+        values["learning_rate"] = float(self._schedule(step - 1))
+        values["images_per_second"] = self._clock.rate(n * self._config.batch_size)
+        values["seconds"] = self._clock.seconds
+        self._log.write(step, values)
+        bar.update(step, loss=values["loss"])
+        return state.replace(window=parallel.replicate(empty_window(tuple(self._method.loss_weights))))
+
+    def _fail_if_not_finite(self, state: TrainState) -> None:
+        step = int(state.window["bad_step"])
+        if step >= 0:
+            order = stream(state.key, "order")
+            indices = draw_indices(order, step, self._config.batch_size, len(self._store))
+            ids = ", ".join(self._ids[i] for i in np.asarray(indices))
+            raise InputError(
+                f"the loss is not finite at step {step + 1} (frames {ids}): "
+                "lower the learning rate in config.optimizer, or set config.optimizer.clip_norm"
+            )
+
+    def _evaluate(self, state: TrainState) -> dict[str, float]:
+        values = {}
+        for part, store in self._stores.items():
+            found = predict_store(self._predict, state.eval_variables, store, self._config.batch_size)
+            summary = metrics.summarize(
+                *self._truth[part], found.keypoints, found.likelihood, self._bodyparts, self._config.pcutoff
+            )
+            values |= {f"{part}/{key}": summary[key] for key in CURVE_KEYS}
+        self._log.write(int(state.step), values)
+        return values
+
+    def finish(self, state: TrainState) -> None:
+        """Closes the folder; the record of a complete run gets its steps, seconds and hash."""
+        self._checkpoints.close()
+        if int(state.step) == self._config.steps:
+            runlog.write_json(
+                self._workdir / "run.json",
+                runlog.read_run(self._workdir)
+                | {
+                    "steps": int(state.step),
+                    "seconds": round(self._clock.seconds, 1),
+                    "params_sha256": runlog.params_sha256(jax.device_get(state.params)),
+                },
+            )
+
+
+class _Clock:
+    """Training time, without evaluations and checkpoints, counted on from an earlier part of the run."""
+
+    def __init__(self, seconds: float):
+        self._before, self._start = seconds, time.perf_counter()
+        self._last = seconds
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.perf_counter() - self._start
+
+    def rate(self, n: float) -> float:
+        """n over the time since the last call."""
+        now = self.seconds
+        self._last, elapsed = now, now - self._last
+        return n / max(elapsed, 1e-9)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - start
+
+
+def _truth(frames: data.LabelledFrames, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return frames.keypoints[indices], frames.labelled[indices]
+
+
+def _check(config: ConfigDict) -> None:
+    for field in ("steps", "batch_size", "log_every", "eval_every", "checkpoint_every"):
+        if config[field] < 1:
+            raise InputError(f"config.{field} = {config[field]} must be at least 1")
+    if config.scale <= 0:
+        raise InputError(f"config.scale = {config.scale} must be positive")
+
+
+@contextmanager
+def _stop_signal() -> Iterator[Callable[[], bool]]:
+    """A function that tells whether SIGTERM or Ctrl-C came; the handlers are put back afterwards."""
+    came = []
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            before[number] = signal.signal(number, lambda *_: came.append(True))
+        except ValueError:  # not the main thread: whoever called decides
+            pass
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _disk_errors(workdir: Path) -> Iterator[None]:
+    """Turns a full disk into one sentence."""
+    try:
+        yield
+    except Exception as error:
+        cause: Any = error
+        while cause is not None:
+            if getattr(cause, "errno", None) == errno.ENOSPC or "No space left" in str(cause):
+                raise InputError(
+                    f"no space left on the disk of {workdir}: the last good checkpoint stays; free some and run "
+                    "the same command again"
+                ) from error
+            cause = cause.__cause__ or cause.__context__
+        raise

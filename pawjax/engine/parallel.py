@@ -1,0 +1,97 @@
+"""The one place that knows how many devices there are: it compiles the training program for all of them."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from pawjax.data.augment import Augment
+from pawjax.data.batches import FrameStore
+from pawjax.engine.state import TrainState, create_state
+from pawjax.engine.step import batch_of_step, train_step
+from pawjax.errors import InputError
+
+AXIS = "data"
+Program = Callable[[TrainState, FrameStore], TrainState]
+
+
+def _mesh() -> Mesh:
+    return Mesh(np.array(jax.devices()), (AXIS,))  # jax.make_mesh makes explicit axes, under which Conv fails
+
+
+def replicate(tree: Any) -> Any:
+    """The same arrays on every device."""
+    return jax.device_put(tree, NamedSharding(_mesh(), PartitionSpec()))
+
+
+def make_state(
+    method: Any,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    batch: dict[str, jax.Array],
+    average: bool,
+) -> TrainState:
+    """A fresh state on every device."""
+    replicated = NamedSharding(_mesh(), PartitionSpec())
+    create = functools.partial(create_state, method, optimizer, seed, average=average)
+    return jax.jit(create, out_shardings=replicated)(batch)
+
+
+def compile_training(
+    mode: str,
+    *,
+    method: Any,
+    optimizer: optax.GradientTransformation,
+    settings: Augment,
+    batch_size: int,
+    ema_decay: float,
+) -> Program:
+    """(state, store) -> state after the next step, on all devices; the old state's buffers are given up.
+
+    Args:
+      mode: 'jit', one program over a mesh, or 'pmap', one program a device; both give the same numbers.
+
+    Raises InputError for another mode, and where the devices do not divide the batch.
+    """
+    n_devices = len(jax.devices())
+    if batch_size % n_devices:
+        raise InputError(f"config.batch_size = {batch_size} must be a multiple of the {n_devices} devices")
+    if mode == "jit":
+        return _compile_jit(method, optimizer, settings, batch_size, ema_decay)
+    if mode == "pmap":
+        return _compile_pmap(method, optimizer, settings, batch_size, ema_decay, n_devices)
+    raise InputError(f"config.parallel = '{mode}' is not one of jit, pmap")
+
+
+def _compile_jit(method: Any, optimizer: Any, settings: Augment, batch_size: int, ema_decay: float) -> Program:
+    mesh = _mesh()
+    split = NamedSharding(mesh, PartitionSpec(AXIS))
+
+    def program(state: TrainState, store: FrameStore) -> TrainState:
+        def part(x: jax.Array) -> jax.Array:
+            return jax.lax.with_sharding_constraint(x, split) if mesh.size > 1 else x
+
+        batch = batch_of_step(state.key, state.step, store, settings, batch_size, part)
+        return train_step(state, batch, method=method, optimizer=optimizer, ema_decay=ema_decay)
+
+    return jax.jit(program, donate_argnums=0, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+def _compile_pmap(
+    method: Any, optimizer: Any, settings: Augment, batch_size: int, ema_decay: float, n_devices: int
+) -> Program:
+    method = method.with_axis(AXIS)
+    share = batch_size // n_devices
+
+    def program(state: TrainState, store: FrameStore) -> TrainState:
+        def part(x: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(AXIS) * share, share)
+
+        batch = batch_of_step(state.key, state.step, store, settings, batch_size, part)
+        return train_step(state, batch, method=method, optimizer=optimizer, ema_decay=ema_decay, axis_name=AXIS)
+
+    return jax.pmap(program, axis_name=AXIS, in_axes=(None, None), out_axes=None, donate_argnums=0)

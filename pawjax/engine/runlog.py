@@ -1,0 +1,188 @@
+"""The papers of a run folder: config.json, run.json, split.json and metrics.jsonl."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from pawjax.errors import InputError
+
+PACKAGES = ("pawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
+FREE_FIELDS = ("log_every", "tensorboard", "data.cache", "data.path")  # may change between the parts of a run
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def write_config(workdir: Path, config: ConfigDict) -> None:
+    """Keeps the config of a new run; raises InputError, field by field, if the folder belongs to another."""
+    path = workdir / "config.json"
+    new = json.loads(json.dumps(config.to_dict()))
+    if path.exists():
+        old = json.loads(path.read_text())
+        differing = [
+            f"{field} is {_shown(was)} there and {_shown(now)} here"
+            for field, was, now in _differences(old, new)
+            if field not in FREE_FIELDS
+        ]
+        if differing:
+            raise InputError(
+                f"{workdir} belongs to a run with another config ({'; '.join(differing)}): "
+                "use another --workdir or the same config"
+            )
+    elif any(workdir.glob("*")):
+        raise InputError(f"{workdir} is not empty and holds no run (no config.json): use another --workdir")
+    write_json(path, new)
+
+
+def read_config(workdir: Path) -> ConfigDict:
+    """The config of a run. Raises InputError where there is none."""
+    path = workdir / "config.json"
+    if not path.exists():
+        raise InputError(f"{workdir} is not a run folder (no config.json): give --workdir of a training run")
+    return ConfigDict(_tuples(json.loads(path.read_text())))
+
+
+def read_run(workdir: Path) -> dict[str, Any]:
+    """run.json of a run. Raises InputError where there is none."""
+    path = workdir / "run.json"
+    if not path.exists():
+        raise InputError(f"{workdir} holds no run.json: start its training, or give --workdir of another run")
+    return json.loads(path.read_text())
+
+
+def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) -> dict[str, Any]:
+    """What a reader needs to know where a run came from."""
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "device": device_name(),
+        "n_devices": len(jax.devices()),
+        "n_processes": jax.process_count(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "data": {
+            "source": config.data.source,
+            "fingerprint": frames.fingerprint,
+            "bodyparts": list(frames.bodyparts),
+            **{f"n_{part}": len(indices) for part, indices in split.items()},
+        },
+    }
+
+
+def device_name() -> str:
+    """The accelerator's name, or the processor's with its number of cores."""
+    device = jax.devices()[0]
+    if device.platform != "cpu":
+        return device.device_kind
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def params_sha256(params: Any) -> str:
+    """Hash of the float32 leaves in the order of their names."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+    named = sorted((jax.tree_util.keystr(path), leaf) for path, leaf in leaves)
+    digest = hashlib.sha256()
+    for name, leaf in named:
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(leaf, np.float32).tobytes())
+    return digest.hexdigest()
+
+
+class MetricsLog:
+    """metrics.jsonl, one line a record, and TensorBoard beside it where asked for.
+
+    On resume the lines after the restored step are dropped, for they will be written again.
+    """
+
+    def __init__(self, workdir: Path, first_step: int, tensorboard: bool):
+        self._path = workdir / "metrics.jsonl"
+        self.seconds = 0.0  # of training, up to the last line kept
+        self._keep_until(first_step)
+        self._board = _summary_writer(workdir / "tensorboard") if tensorboard else None
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Appends the values of a step."""
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        if self._board:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def _keep_until(self, step: int) -> None:
+        if not self._path.exists():
+            return
+        kept = []
+        for line in self._path.read_text().splitlines():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:  # a line that the kill cut short
+                break
+            if record["step"] <= step:
+                kept.append(line + "\n")
+                self.seconds = record.get("seconds", self.seconds)
+        temporary = self._path.with_name(".metrics.jsonl")
+        temporary.write_text("".join(kept))
+        os.replace(temporary, self._path)
+
+
+def _summary_writer(folder: Path) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise InputError(
+            "config.tensorboard needs the package tensorboardX: pip install 'pawjax[tensorboard]'"
+        ) from error
+    return SummaryWriter(str(folder))
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        rows = []
+        for name in sorted(old.keys() | new.keys()):
+            rows += _differences(old.get(name), new.get(name), f"{prefix}.{name}" if prefix else name)
+        return rows
+    return [] if old == new else [(prefix, old, new)]
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is None else json.dumps(value)
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _tuples(item) for name, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _versions() -> dict[str, str]:
+    return {package: importlib.metadata.version(package) for package in PACKAGES}
+
+
+def _git(*arguments: str) -> str:
+    here = Path(__file__).parent
+    try:
+        result = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return result.stdout.strip()

@@ -1,0 +1,52 @@
+"""Methods: each joins a network, its targets, its losses and its decoding, and is all that the engine sees of them.
+
+A method is a frozen dataclass with
+
+- `init(key, batch) -> variables`: {'params': ..., 'batch_stats': ...};
+- `loss(variables, batch, key, train) -> (terms, batch_stats)`: terms {name: (sum, count)}, so that padding, missing
+  labels and the number of devices never change a result; the engine adds weight * sum / count by `loss_weights`;
+- `predict(variables, images) -> {'keypoints': [B, K, 2], 'likelihood': [B, K]}`, in (x, y) pixels of the images given;
+- `loss_weights`: {name: weight} for every term;
+- `with_axis(name)`: the same method with batch statistics shared over a mapped axis.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import jax
+from ml_collections import ConfigDict
+
+from pawjax.errors import InputError
+from pawjax.losses import Term
+from pawjax.methods import deeplabcut
+
+Variables = Mapping[str, Any]
+
+
+class Method(Protocol):
+    """What the engine asks of a method; see the module's docstring."""
+
+    @property
+    def loss_weights(self) -> dict[str, float]: ...
+
+    def init(self, key: jax.Array, batch: dict[str, jax.Array]) -> Variables: ...
+
+    def loss(
+        self, variables: Variables, batch: dict[str, jax.Array], key: jax.Array, train: bool
+    ) -> tuple[dict[str, Term], Any]: ...
+
+    def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]: ...
+
+    def with_axis(self, name: str) -> "Method": ...
+
+
+METHODS: dict[str, Callable[[ConfigDict, int], Method]] = {
+    "deeplabcut": deeplabcut.from_config,
+}
+
+
+def make_method(config: ConfigDict, bodyparts: tuple[str, ...]) -> Method:
+    """The method that `config.method` names, for these bodyparts. Raises InputError for another name."""
+    if config.method not in METHODS:
+        raise InputError(f"config.method = '{config.method}' is not one of {', '.join(METHODS)}")
+    return METHODS[config.method](config, len(bodyparts))

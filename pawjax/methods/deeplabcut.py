@@ -1,0 +1,123 @@
+"""DeepLabCut: score maps and location refinement on a residual network (Mathis et al. 2018, DeeperCut 2016).
+
+Both lineages are settings of one method: discs with sigmoid cross entropy (TensorFlow) and Gaussians with squared
+error (PyTorch).
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from pawjax import losses
+from pawjax.errors import InputError
+from pawjax.models.layers import NORMS
+from pawjax.models.pose_net import PoseNet
+from pawjax.models.resnet import UNITS
+from pawjax.ops import scoremaps
+
+STRIDE = 8  # of the maps
+NET_STRIDE = 16  # of the backbone: images are padded to a multiple of it
+CHOICES = {
+    "target": ("disc", "gaussian"),
+    "score_loss": ("cross_entropy", "squared_error"),
+    "unlabelled": ("ignore", "negative"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepLabCut:
+    """The method; see `pawjax.methods` for its functions.
+
+    Attributes:
+      net: the network.
+      target: 'disc' (1 within `radius`) or 'gaussian' (of deviation `sigma`).
+      radius: of the disc and of the cells that learn locref, in pixels of the network's input.
+      sigma: of the Gaussian, in the same pixels.
+      score_loss: 'cross_entropy' (of a sigmoid) or 'squared_error' (of the raw map).
+      locref_weight: of the Huber loss of the offsets, beside the score maps' 1.
+      locref_stdev: pixels that one unit of the offset maps stands for.
+      unlabelled: 'ignore' leaves bodyparts without a label out; 'negative' teaches an empty map, as DeepLabCut does.
+    """
+
+    net: PoseNet
+    target: str = "disc"
+    radius: float = 17.0
+    sigma: float = 11.33
+    score_loss: str = "cross_entropy"
+    locref_weight: float = 0.05
+    locref_stdev: float = 7.2801
+    unlabelled: str = "ignore"
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Weights of the terms of `loss`."""
+        return {"scoremap": 1.0, "locref": self.locref_weight}
+
+    def with_axis(self, name: str) -> "DeepLabCut":
+        """The same method with batch statistics averaged over the mapped axis `name`."""
+        return dataclasses.replace(self, net=self.net.copy(axis_name=name))
+
+    def init(self, key: jax.Array, batch: dict[str, jax.Array]) -> dict[str, Any]:
+        """Random variables {'params', 'batch_stats'} for images like the batch's."""
+        variables = self.net.init(key, _pad_to_stride(batch["image"][:1]), train=False)
+        return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+
+    def loss(
+        self, variables: dict[str, Any], batch: dict[str, jax.Array], key: jax.Array, train: bool
+    ) -> tuple[dict[str, losses.Term], Any]:
+        """Terms 'scoremap' (mean over cells and bodyparts) and 'locref' (mean over the discs' cells and axes)."""
+        images = _pad_to_stride(batch["image"])
+        (maps, _), updates = self.net.apply(variables, images, train=train, mutable=["batch_stats"])
+        _, height, width, _ = maps["scoremap"].shape
+        offsets = scoremaps.offsets_to_keypoints(batch["keypoints"], height, width, STRIDE)
+        present = (batch["labelled"] & (batch["weight"] > 0)[:, None])[:, None, None]  # [B, 1, 1, K]
+        near = scoremaps.disc_targets(offsets, self.radius) * present
+        targets = near if self.target == "disc" else scoremaps.gaussian_targets(offsets, self.sigma) * present
+
+        weights = batch["weight"][:, None, None, None]
+        if self.unlabelled == "ignore":
+            weights = weights * present
+        score_loss = losses.sigmoid_cross_entropy if self.score_loss == "cross_entropy" else losses.squared_error
+        locref_error = maps["locref"] - offsets / self.locref_stdev
+        terms = {
+            "scoremap": losses.weighted_sum(score_loss(maps["scoremap"], targets), weights),
+            "locref": losses.weighted_sum(losses.huber(locref_error), (near * weights)[..., None]),
+        }
+        return terms, updates.get("batch_stats", {})
+
+    def predict(self, variables: dict[str, Any], images: jax.Array) -> dict[str, jax.Array]:
+        """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1."""
+        maps, _ = self.net.apply(variables, _pad_to_stride(images), train=False)
+        scores = maps["scoremap"]
+        keypoints, score = scoremaps.decode(scores, maps["locref"], stride=STRIDE, locref_stdev=self.locref_stdev)
+        likelihood = jax.nn.sigmoid(score) if self.score_loss == "cross_entropy" else jnp.clip(score, 0, 1)
+        return {"keypoints": keypoints, "likelihood": likelihood}
+
+
+def _pad_to_stride(images: jax.Array) -> jax.Array:
+    """Zeros below and to the right, up to a multiple of the backbone's stride."""
+    bottom, right = (-size % NET_STRIDE for size in images.shape[1:3])
+    return jnp.pad(images, ((0, 0), (0, bottom), (0, right), (0, 0)))
+
+
+def from_config(config: ConfigDict, n_keypoints: int) -> DeepLabCut:
+    """The method that `config.model` and `config.target` describe. Raises InputError for a value out of range."""
+    model, target = config.model, dict(config.target)
+    if model.depth not in UNITS:
+        raise InputError(f"config.model.depth = {model.depth} is not one of {', '.join(map(str, UNITS))}")
+    if model.norm not in NORMS:
+        raise InputError(f"config.model.norm = '{model.norm}' is not one of {', '.join(NORMS)}")
+    for field, choices in CHOICES.items():
+        if target[field] not in choices:
+            raise InputError(f"config.target.{field} = '{target[field]}' is not one of {', '.join(choices)}")
+    net = PoseNet(
+        n_keypoints,
+        depth=model.depth,
+        norm=model.norm,
+        score_bias=model.score_bias,
+        dtype=jnp.dtype(config.dtype),
+    )
+    return DeepLabCut(net, **target)

@@ -1,0 +1,125 @@
+"""How far the predicted points lie from the labelled ones: the numbers of `metrics.json`, in plain numpy."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pawjax.errors import InputError
+
+PCK_THRESHOLDS = (2, 5, 10, 20)  # px
+GROSS_MISS = 50  # px; one such point outweighs hundreds of good ones in a root mean square
+
+
+def distances(keypoints_true: np.ndarray, labelled: np.ndarray, keypoints_pred: np.ndarray) -> np.ndarray:
+    """Euclidean distance of every predicted point from its label.
+
+    Args:
+      keypoints_true: [N,K,2] (x, y) pixels of the original image; read only where labelled.
+      labelled: bool [N,K].
+      keypoints_pred: [N,K,2] (x, y) in the same frame.
+
+    Returns:
+      float64 [N,K] px: d = sqrt((x_pred - x_true)^2 + (y_pred - y_true)^2), NaN where not labelled.
+
+    Raises:
+      InputError: a labelled point whose prediction is not finite (a diverged model); silently dropped it
+        would improve every number.
+      ValueError: shapes that do not belong together, or a label that is not finite.
+    """
+    keypoints_true = np.asarray(keypoints_true, np.float64)
+    keypoints_pred = np.asarray(keypoints_pred, np.float64)
+    labelled = np.asarray(labelled, bool)
+    if keypoints_true.ndim != 3 or keypoints_true.shape[2] != 2:
+        raise ValueError(f"keypoints_true must be [N,K,2], not {list(keypoints_true.shape)}")
+    if keypoints_pred.shape != keypoints_true.shape or labelled.shape != keypoints_true.shape[:2]:
+        raise ValueError(
+            f"shapes differ: truth {list(keypoints_true.shape)}, prediction {list(keypoints_pred.shape)}, "
+            f"labelled {list(labelled.shape)}"
+        )
+    if not np.isfinite(keypoints_true[labelled]).all():
+        raise ValueError("keypoints_true is not finite at a point marked as labelled")
+    bad = labelled & ~np.isfinite(keypoints_pred).all(-1)
+    if bad.any():
+        raise InputError(
+            f"the prediction of {int(bad.sum())} of {int(labelled.sum())} labelled points is not finite: the "
+            "checkpoint has diverged; evaluate an earlier one or train with a lower learning rate"
+        )
+    difference = np.where(labelled[..., None], keypoints_pred - keypoints_true, np.nan)
+    return np.hypot(difference[..., 0], difference[..., 1])
+
+
+def summarize(
+    keypoints_true: np.ndarray,
+    labelled: np.ndarray,
+    keypoints_pred: np.ndarray,
+    likelihood: np.ndarray,
+    bodyparts: Sequence[str],
+    pcutoff: float,
+) -> dict:
+    """The numbers of one evaluation, ready for JSON.
+
+    With d_1..d_n the Euclidean distances in pixels of the n labelled points selected (`distances`):
+
+      n_points       n
+      rmse_px        sqrt(1/n sum d_i^2), the root mean square
+      mean_error_px  1/n sum d_i, what DeepLabCut reports as "RMSE"
+      median_px      50th percentile of d
+      p95_px         95th percentile of d, linear between the two nearest order statistics
+      max_px         largest d
+      n_over_50px    number of d_i > 50 px, the gross misses
+      pck            {"2","5","10","20"}: share of d_i <= that many px (percentage of correct keypoints, 0..1)
+
+    Points are pooled over images and bodyparts, so a bodypart counts as often as it is labelled.
+
+    Args:
+      keypoints_true: [N,K,2] (x, y) pixels of the original image; read only where labelled.
+      labelled: bool [N,K].
+      keypoints_pred: [N,K,2] (x, y) in the same frame.
+      likelihood: [N,K]; NaN counts as below every cut-off.
+      bodyparts: K names.
+      pcutoff: the likelihood from which a prediction is trusted.
+
+    Returns:
+      The numbers above for all labelled points, `n_images` = N, `per_bodypart` {name: the numbers},
+      `pcutoff`, and `with_pcutoff`: the numbers and their `per_bodypart` over the labelled points with
+      likelihood >= pcutoff; its `n_points` tells how many were dropped. Where a selection is empty its
+      counts are 0 and everything else is None (null in JSON).
+
+    Raises:
+      InputError, ValueError: as `distances`.
+    """
+    d = distances(keypoints_true, labelled, keypoints_pred)
+    likelihood = np.asarray(likelihood, np.float64)
+    if likelihood.shape != d.shape or len(bodyparts) != d.shape[1]:
+        raise ValueError(
+            f"{list(d.shape)} points do not fit likelihood {list(likelihood.shape)} and {len(bodyparts)} bodyparts"
+        )
+    labelled = np.isfinite(d)
+    return {
+        "n_images": len(d),
+        **_selection(d, labelled, bodyparts),
+        "pcutoff": float(pcutoff),
+        "with_pcutoff": _selection(d, labelled & (likelihood >= pcutoff), bodyparts),
+    }
+
+
+def _selection(d: np.ndarray, selected: np.ndarray, bodyparts: Sequence[str]) -> dict:
+    """The numbers over the selected points, and the same for each bodypart."""
+    per_bodypart = {name: _numbers(d[selected[:, k], k]) for k, name in enumerate(bodyparts)}
+    return {**_numbers(d[selected]), "per_bodypart": per_bodypart}
+
+
+def _numbers(d: np.ndarray) -> dict:
+    """The numbers over distances d [n]; None for what an empty selection does not have."""
+    values = dict.fromkeys(("rmse_px", "mean_error_px", "median_px", "p95_px", "max_px"))
+    pck: dict[str, float | None] = {str(t): None for t in PCK_THRESHOLDS}
+    if d.size:
+        values = {
+            "rmse_px": float(np.sqrt(np.mean(d**2))),
+            "mean_error_px": float(np.mean(d)),
+            "median_px": float(np.median(d)),
+            "p95_px": float(np.percentile(d, 95)),
+            "max_px": float(np.max(d)),
+        }
+        pck = {str(t): float(np.mean(d <= t)) for t in PCK_THRESHOLDS}
+    return {"n_points": int(d.size), **values, "n_over_50px": int(np.sum(d > GROSS_MISS)), "pck": pck}

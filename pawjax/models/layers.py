@@ -1,0 +1,86 @@
+"""The layers that every network here is built from: a normalised convolution and a deconvolution head.
+
+Arrays are [B, H, W, C]; kernels are [kh, kw, in, out], float32, cast to the input's type for the arithmetic.
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from pawjax.ops.conv import conv2d, conv_transpose_3x3_stride2
+from pawjax.ops.norm import batch_norm, group_norm
+
+EPSILON = 1e-5  # of torchvision, timm and TF-slim alike
+GROUPS = 32
+NORMS = ("batch", "frozen", "group")
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, a normalisation, and optionally a ReLU.
+
+    Attributes:
+      features: number of output channels.
+      size, stride, dilation: of the square kernel; padding is (size - 1) * dilation / 2 on every side, as in torchvision.
+      norm: 'batch' (statistics of the batch in training, running ones otherwise), 'frozen' (running statistics
+        always, scale and bias trained: DeepLabCut's TensorFlow recipe) or 'group' (32 groups).
+      momentum: share of the old running statistics kept at a training step.
+      axis_name: mapped axis over which batch statistics are averaged (pmap).
+      scale_init: initial scale; zeros make a residual block start as the identity.
+    """
+
+    features: int
+    size: int = 1
+    stride: int = 1
+    dilation: int = 1
+    norm: str = "batch"
+    momentum: float = 0.9
+    axis_name: str | None = None
+    scale_init: Callable = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool, relu: bool = True) -> jax.Array:
+        """[B, H, W, I] -> [B, ceil(H / stride), ceil(W / stride), features]."""
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.variance_scaling(2.0, "fan_out", "normal"), shape)
+        scale = self.param("scale", self.scale_init, (self.features,))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        margin = (self.size - 1) * self.dilation // 2
+        padding = ((margin, margin), (margin, margin))
+
+        def convolve(kernel: jax.Array) -> jax.Array:
+            return conv2d(x, kernel.astype(x.dtype), stride=self.stride, padding=padding, dilation=self.dilation)
+
+        if self.norm == "group":
+            y = group_norm(convolve(kernel), scale, bias, GROUPS, EPSILON)
+        else:
+            mean = self.variable("batch_stats", "mean", jnp.zeros, (self.features,))
+            var = self.variable("batch_stats", "var", jnp.ones, (self.features,))
+            if train and self.norm == "batch":
+                y, batch_mean, batch_var = batch_norm(convolve(kernel), scale, bias, EPSILON, axis_name=self.axis_name)
+                if not self.is_initializing():
+                    mean.value = self.momentum * mean.value + (1 - self.momentum) * batch_mean
+                    var.value = self.momentum * var.value + (1 - self.momentum) * batch_var
+            else:  # constant statistics: folded into the kernel, which is far smaller than the map
+                gain = scale * jax.lax.rsqrt(var.value + EPSILON)
+                y = convolve(kernel * gain) + (bias - mean.value * gain).astype(x.dtype)
+        return nn.relu(y) if relu else y
+
+
+class Deconvolution(nn.Module):
+    """Transposed convolution 3x3, stride 2, SAME, with bias: DeepLabCut's head.
+
+    The centre tap of feature cell i lands on map cell 2i + 1. Kernel [3, 3, out, in], TensorFlow's own layout.
+    """
+
+    features: int
+    kernel_init: Callable = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=-1, out_axis=-2)
+    bias_init: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, I] -> float32 [B, 2H, 2W, features]."""
+        kernel = self.param("kernel", self.kernel_init, (3, 3, self.features, x.shape[-1]))
+        bias = self.param("bias", nn.initializers.constant(self.bias_init), (self.features,))
+        return conv_transpose_3x3_stride2(x, kernel.astype(x.dtype)).astype(jnp.float32) + bias

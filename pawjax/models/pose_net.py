@@ -1,0 +1,49 @@
+"""DeepLabCut's network: a residual backbone and one deconvolution head each for score maps and location refinement."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from pawjax.models.layers import Deconvolution
+from pawjax.models.resnet import ResNet
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in 0..1, torchvision's numbers
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def standardize(images: jax.Array, dtype: jnp.dtype) -> jax.Array:
+    """uint8 images [B, H, W, 1 or 3] -> [B, H, W, 3] of `dtype`, minus ImageNet's mean, over its deviation."""
+    x = images.astype(jnp.float32) / 255.0
+    x = (x - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)  # one channel broadcasts to three
+    return x.astype(dtype)
+
+
+class PoseNet(nn.Module):
+    """Images in, raw maps at stride 8 out.
+
+    Attributes:
+      n_keypoints: K, the number of bodyparts.
+      depth, norm, axis_name: of the backbone, see `ResNet`.
+      score_bias: initial bias of the score maps; -4 starts a sigmoid at 2 %, about the share of positive cells.
+      dtype: of the arithmetic in the backbone; parameters, statistics and outputs are float32.
+    """
+
+    n_keypoints: int
+    depth: int = 50
+    norm: str = "batch"
+    axis_name: str | None = None
+    score_bias: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+        """uint8 [B, H, W, C] -> {'scoremap': [B, h, w, K], 'locref': [B, h, w, K, 2]} and the backbone's outputs.
+
+        h = 2 ceil(H / 16), w likewise. 'scoremap' is raw (no sigmoid); 'locref' holds (x, y) offsets in units of
+        the method's `locref_stdev`.
+        """
+        x = standardize(images, self.dtype)
+        features, outputs = ResNet(self.depth, self.norm, self.axis_name, name="backbone")(x, train)
+        scores = Deconvolution(self.n_keypoints, bias_init=self.score_bias, name="scoremap")(features)
+        offsets = Deconvolution(2 * self.n_keypoints, name="locref")(features)
+        return {"scoremap": scores, "locref": offsets.reshape(*scores.shape, 2)}, outputs

@@ -1,0 +1,116 @@
+"""Batch and group normalisation in few passes over memory (Ioffe and Szegedy 2015; Wu and He 2018)."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+PARTS = 8  # XLA's CPU reduction over rows uses one core; a batch of partial sums uses all
+
+
+def batch_norm(
+    x: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    eps: float,
+    *,
+    relu: bool = False,
+    axis_name: str | None = None,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Normalises each channel by its mean and variance over the batch and all pixels.
+
+    Args:
+      x: [..., C].
+      scale: float32 [C].
+      bias: float32 [C].
+      eps: added to the variance.
+      relu: also cut the result at zero.
+      axis_name: mapped axis (pmap, shard_map) over which the moments are averaged too.
+
+    Returns:
+      (x - mean) / sqrt(var + eps) * scale + bias, [..., C] in the dtype of `x`; mean and biased variance, float32 [C].
+      Mean and variance are for running statistics: no gradient flows through these two outputs.
+    """
+    y, mean, var = _batch_norm(x, scale, bias, eps, relu, axis_name)
+    return y, lax.stop_gradient(mean), lax.stop_gradient(var)
+
+
+def group_norm(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, groups: int, eps: float, *, relu: bool = False
+) -> jax.Array:
+    """Normalises each image by the mean and variance over the pixels and channels of each group.
+
+    Args:
+      x: [B, ..., C].
+      scale: float32 [C].
+      bias: float32 [C].
+      groups: number of groups of neighbouring channels; divides C.
+      eps: added to the variance.
+      relu: also cut the result at zero.
+
+    Returns:
+      [B, ..., C] in the dtype of `x`.
+    """
+    batch, channels = x.shape[0], x.shape[-1]
+    if channels % groups:
+        raise ValueError(f"group_norm: {channels} channels cannot form {groups} equal groups")
+    count = x.size // (batch * groups)
+    flat = x.reshape(batch, -1, channels).astype(jnp.float32)
+
+    def per_group(sums):
+        return sums.reshape(batch, groups, -1).sum(-1) / count
+
+    def per_channel(values):
+        return jnp.repeat(values, channels // groups, axis=1)
+
+    mean = per_channel(per_group(flat.sum(1)))
+    var = per_group(jnp.square(flat - mean[:, None]).sum(1))
+    factor = per_channel(lax.rsqrt(var + eps)) * scale
+    y = flat * factor[:, None] + (bias - mean * factor)[:, None]
+    y = jnp.maximum(y, 0) if relu else y
+    return y.reshape(x.shape).astype(x.dtype)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def _batch_norm(x, scale, bias, eps, relu, axis_name):
+    return _batch_norm_forward(x, scale, bias, eps, relu, axis_name)[0]
+
+
+def _batch_norm_forward(x, scale, bias, eps, relu, axis_name):
+    count = x.size // x.shape[-1]
+    mean = _average(_column_sums(x) / count, axis_name)
+    var = _average(_column_sums(jnp.square(x.astype(jnp.float32) - mean)) / count, axis_name)
+    factor = lax.rsqrt(var + eps)
+    y = (x - mean) * (factor * scale) + bias
+    y = jnp.maximum(y, 0) if relu else y
+    return (y.astype(x.dtype), mean, var), (x, scale, bias, mean, factor)
+
+
+def _batch_norm_backward(eps, relu, axis_name, saved, cotangents):
+    x, scale, bias, mean, factor = saved
+    dy = cotangents[0].astype(jnp.float32)
+    count = x.size // x.shape[-1]
+    centred = x.astype(jnp.float32) - mean
+    if relu:
+        dy = jnp.where(centred * (factor * scale) + bias > 0, dy, 0)
+    dbias = _column_sums(dy)
+    dscale = _column_sums(dy * centred) * factor
+    mean_dy = _average(dbias / count, axis_name)
+    slope = _average(dscale / count, axis_name) * factor
+    dx = (dy - mean_dy - centred * slope) * (factor * scale)
+    return dx.astype(x.dtype), dscale, dbias
+
+
+_batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)
+
+
+def _average(values, axis_name):
+    return values if axis_name is None else lax.pmean(values, axis_name)
+
+
+def _column_sums(x):
+    """[..., C] -> float32 [C], summed in PARTS parallel parts."""
+    rows = x.size // x.shape[-1]
+    parts = PARTS if rows % PARTS == 0 else 1
+    return x.reshape(parts, rows // parts, -1).sum(1, dtype=jnp.float32).sum(0)

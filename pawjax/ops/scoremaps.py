@@ -1,0 +1,57 @@
+"""Score maps and location refinement: keypoints to targets and maps to keypoints, by one geometry.
+
+Cell (i, j) of a map of stride s stands for the image point (s j + s/2, s i + s/2), in pixels whose centres lie at
+whole numbers (DeepLabCut's rule). Points are (x, y); maps are [B, h, w, K].
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def cell_centers(height: int, width: int, stride: int) -> jax.Array:
+    """Image points (x, y), in pixels, that the cells stand for: float32 [height, width, 2]."""
+    x = jnp.arange(width, dtype=jnp.float32) * stride + stride / 2
+    y = jnp.arange(height, dtype=jnp.float32) * stride + stride / 2
+    return jnp.stack(jnp.meshgrid(x, y, indexing="xy"), axis=-1)
+
+
+def offsets_to_keypoints(keypoints: jax.Array, height: int, width: int, stride: int) -> jax.Array:
+    """Vectors (dx, dy) in pixels from every cell to every keypoint: [B, K, 2] -> [B, height, width, K, 2]."""
+    return keypoints[:, None, None] - cell_centers(height, width, stride)[:, :, None]
+
+
+def disc_targets(offsets: jax.Array, radius: float) -> jax.Array:
+    """1 on the cells within `radius` pixels of the keypoint, else 0 (DeeperCut, Insafutdinov et al. 2016).
+
+    Args:
+      offsets: [B, h, w, K, 2] of `offsets_to_keypoints`.
+      radius: in pixels.
+
+    Returns:
+      float32 [B, h, w, K].
+    """
+    return (jnp.sum(offsets**2, axis=-1) <= radius**2).astype(jnp.float32)
+
+
+def gaussian_targets(offsets: jax.Array, sigma: float) -> jax.Array:
+    """exp(-d^2 / (2 sigma^2)) with d the distance in pixels of the cell to the keypoint: [B, h, w, K]."""
+    return jnp.exp(-jnp.sum(offsets**2, axis=-1) / (2 * sigma**2))
+
+
+def decode(scores: jax.Array, locref: jax.Array, *, stride: int, locref_stdev: float) -> tuple[jax.Array, jax.Array]:
+    """The best cell of each map, refined by its offset.
+
+    Args:
+      scores: [B, h, w, K], larger is likelier.
+      locref: [B, h, w, K, 2], (x, y) offsets in units of `locref_stdev` pixels.
+
+    Returns:
+      keypoints float32 [B, K, 2], (x, y) in pixels of the network's input; the score [B, K] at the chosen cell.
+    """
+    batch, height, width, parts = scores.shape
+    flat = scores.reshape(batch, height * width, parts)
+    best = jnp.argmax(flat, axis=1)[:, None]  # [B, 1, K]
+    likelihood = jnp.take_along_axis(flat, best, axis=1)[:, 0]
+    offset = jnp.take_along_axis(locref.reshape(batch, height * width, parts, 2), best[..., None], axis=1)
+    cells = cell_centers(height, width, stride).reshape(height * width, 2)
+    return cells[best[:, 0]] + offset[:, 0] * locref_stdev, likelihood

@@ -1,0 +1,183 @@
+"""Pictures of the errors: how they are distributed, by bodypart, and what the likelihood knows of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from pawjax.metrics import PCK_THRESHOLDS
+from pawjax.report import style
+from pawjax.report.curves import SATISFICING_PX
+
+
+def error_distribution(errors: np.ndarray, out_path: str | Path, title: str = "Errors") -> None:
+    """Histogram above, cumulative share below, over one logarithmic axis of px.
+
+    Args:
+      errors: [n] px, Euclidean distances of the labelled points; may be empty. Those under 0.01 px stand at
+        0.01.
+      out_path: the PNG.
+      title: what was evaluated.
+    """
+    errors = np.asarray(errors, np.float64)
+    with style.picture(out_path, 9, 6.4) as figure:
+        if not errors.size:
+            style.notice(figure.subplots(), "no labelled points")
+            return
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.1))
+        shown = np.sort(style.log_errors(errors))
+        low, high = min(shown[0] / 1.3, 0.8), max(shown[-1] * 1.3, 30)
+        bins = np.geomspace(low, high, 61)
+        above.hist(shown, bins=bins, color=style.BLUE, edgecolor="white", lw=0.4)
+        above.set_xscale("log")
+        above.set_xlim(low, high)
+        above.set_ylabel("points")
+        above.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        rmse, mean, largest = np.sqrt(np.mean(errors**2)), np.mean(errors), np.max(errors)
+        numbers = f"RMSE {style.pixels(rmse)} px, mean {style.pixels(mean)} px, largest {style.pixels(largest)} px"
+        style.title(above, title, f"{errors.size} points, {numbers}")
+        steps = np.arange(1, len(shown) + 1) / len(shown)
+        below.step(np.r_[low, shown, high], np.r_[0, steps, 1], where="post", color=style.BLUE)
+        below.set_ylim(0, 1.03)
+        below.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        below.set_ylabel("share of points within")
+        below.set_xlabel("error (px)")
+        _mark_quantiles((above, below), errors)
+        _mark_thresholds(below, errors)
+        style.plain_log_axis(below.xaxis)
+
+
+def _mark_quantiles(both: Sequence[Axes], errors: np.ndarray) -> None:
+    for name, value, colour in (
+        ("median", float(np.median(errors)), style.GREEN),
+        ("95th percentile", float(np.percentile(errors, 95)), style.VERMILION),
+    ):
+        for axes in both:
+            axes.axvline(
+                max(value, style.SMALLEST_PX),
+                color=colour,
+                lw=1.6,
+                ls="-" if name == "median" else (0, (5, 2)),
+                label=f"{name} {style.pixels(value)} px",
+            )
+    style.legend(both[0], 2)
+
+
+def _mark_thresholds(axes: Axes, errors: np.ndarray) -> None:
+    """Dots on the curve at 2, 5, 10, 20 px; their shares stand above, where no line can cross them."""
+    for threshold in PCK_THRESHOLDS:
+        within = float(np.mean(errors <= threshold))
+        axes.plot([threshold, threshold], [within, 1.03], color=style.GREY, lw=0.8, ls=":", clip_on=False)
+        axes.plot(threshold, within, "o", color=style.BLUE, mec="white", mew=1, ms=7, clip_on=False, zorder=4)
+        axes.annotate(
+            f"\u2264{threshold} px\n{style.share(within)}",
+            (threshold, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8.5,
+            linespacing=1.15,
+        )
+
+
+def bodypart_bars(metrics: dict, out_path: str | Path) -> None:
+    """Mean, median and 95th percentile of every bodypart and of all points, as `summarize` gives them."""
+    rows = [("all points", metrics), *metrics["per_bodypart"].items()]
+    bars = (
+        ("median_px", "median", style.GREEN),
+        ("mean_error_px", "mean", style.BLUE),
+        ("p95_px", "95th percentile", style.ORANGE),
+    )
+    with style.picture(out_path, 9, 1.2 + 0.6 * len(rows)) as figure:
+        axes = figure.subplots()
+        longest = max(numbers[key] or 0 for _, numbers in rows for key, *_ in bars) or 1
+        for place, (key, name, colour) in enumerate(bars):
+            y = np.arange(len(rows)) + (place - 1) * 0.26
+            values = [numbers[key] for _, numbers in rows]
+            axes.barh(y, [value or 0 for value in values], height=0.24, color=colour, label=name)
+            for at, value in zip(y, values, strict=True):
+                if value is not None:
+                    axes.text(value + longest * 0.008, at, style.pixels(value), va="center", fontsize=7.5)
+        empty = {"va": "center", "color": style.GREY, "fontsize": 9}
+        for row, (_, numbers) in enumerate(rows):
+            if not numbers["n_points"]:
+                axes.text(longest * 0.008, row, "no labelled points", **empty)
+        labels = [f"{style.shorten(name, 30)}\n{numbers['n_points']} points" for name, numbers in rows]
+        axes.set_yticks(range(len(rows)), labels, fontsize=8.5)
+        axes.set_ylim(len(rows) - 0.45, -0.55)
+        axes.axhline(0.5, color=style.GREY, lw=0.8)
+        axes.set_xlim(0, longest * 1.08)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(False, axis="y")
+        axes.set_xlabel("error (px)")
+        style.title(axes, "Error by bodypart")
+        style.legend(axes, 3)
+
+
+def likelihood_scatter(
+    errors: np.ndarray,
+    labelled: np.ndarray,
+    likelihood: np.ndarray,
+    bodyparts: Sequence[str],
+    pcutoff: float,
+    out_path: str | Path,
+) -> None:
+    """Likelihood of every labelled point against its error, with the cut-off and what it keeps and drops.
+
+    Args:
+      errors: [N,K] px, read only where labelled. Errors under 0.01 px stand at 0.01.
+      labelled: bool [N,K].
+      likelihood: [N,K], 0..1.
+      bodyparts: K names; coloured one by one while there are at most seven.
+      pcutoff: from this likelihood on a prediction is trusted.
+      out_path: the PNG.
+    """
+    shown = np.asarray(labelled, bool) & np.isfinite(likelihood)
+    with style.picture(out_path, 9, 5.6) as figure:
+        axes = figure.subplots()
+        if not shown.any():
+            style.notice(axes, "no labelled points")
+            return
+        groups: list[tuple[str, str, np.ndarray]] = [("", style.BLUE, shown)]
+        if 1 < len(bodyparts) <= len(style.PALETTE):
+            of_part = np.arange(len(bodyparts))
+            names = [style.shorten(name, 24) for name in bodyparts]
+            groups = [(names[k], style.PALETTE[k], shown & (of_part == k)) for k in of_part]
+        alpha = float(np.clip(30 / np.sqrt(shown.sum()), 0.15, 0.8))
+        for name, colour, chosen in groups:
+            axes.scatter(
+                likelihood[chosen],
+                style.log_errors(errors[chosen]),
+                s=16,
+                color=colour,
+                alpha=alpha,
+                lw=0,
+                label=name,
+            )
+        axes.set_yscale("log")
+        low, high = style.log_errors(errors[shown]).min(), style.log_errors(errors[shown]).max()
+        axes.set_ylim(min(low / 1.5, 1), max(high * 1.5, 20))
+        axes.set_xlim(-0.02, 1.02)
+        style.plain_log_axis(axes.yaxis)
+        axes.set_xlabel("likelihood")
+        axes.set_ylabel("error (px)")
+        axes.axvline(pcutoff, color=style.INK, lw=1.2, ls=(0, (5, 3)))
+        axes.axhline(SATISFICING_PX, color=style.GREY, lw=1, ls=(0, (1, 2)))
+        kept = likelihood[shown] >= pcutoff
+        style.title(axes, "Likelihood against error", _what_is_kept(errors[shown], kept, pcutoff))
+        if len(groups) > 1:
+            legend = figure.legend(loc="outside lower center", ncols=4, handletextpad=0.1, columnspacing=1.2)
+            for handle in legend.legend_handles:
+                handle.set(alpha=1, sizes=[30])
+
+
+def _what_is_kept(errors: np.ndarray, kept: np.ndarray, pcutoff: float) -> str:
+    """What the cut-off keeps and drops of errors [n], and how much of each is beyond the satisficing bar."""
+    parts = []
+    for name, chosen in (("keeps", errors[kept]), ("drops", errors[~kept])):
+        rmse = f", RMSE {style.pixels(float(np.sqrt(np.mean(chosen**2))))} px" if chosen.size else ""
+        parts.append(f"{name} {chosen.size} points{rmse}, {int((chosen > SATISFICING_PX).sum())} over 10 px")
+    return f"The cut-off {pcutoff:g} " + "; ".join(parts)

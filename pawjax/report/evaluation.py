@@ -1,0 +1,85 @@
+"""Everything an evaluation leaves in `eval/<split>/`: numbers, predictions and pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pawjax import metrics
+from pawjax.report import curves, errors, gallery, tables
+
+
+def write_evaluation(
+    folder: str | Path,
+    *,
+    split: str,
+    images: np.ndarray,
+    truth: np.ndarray,
+    labelled: np.ndarray,
+    predicted: np.ndarray,
+    likelihood: np.ndarray,
+    ids: Sequence[str],
+    bodyparts: Sequence[str],
+    pcutoff: float,
+    seconds: float,
+    device: str,
+    metrics_jsonl: str | Path | None = None,
+    sizes: np.ndarray | None = None,
+) -> dict:
+    """Writes one evaluation and returns what it wrote to `metrics.json`.
+
+    `metrics.json` (written last: where it stands the rest is complete), `predictions.csv`,
+    `error_distribution.png`, `bodyparts.png`, `likelihood.png`, `worst_frames.png` and, given the run's log,
+    `learning_curve.png`. Each file is replaced as a whole.
+
+    Args:
+      folder: `eval/<split>` of a run; made if absent.
+      split: 'train', 'dev' or 'test'.
+      images: uint8 [N,H,W,C].
+      truth: [N,K,2] (x, y) pixels of the original images; read only where labelled.
+      labelled: bool [N,K].
+      predicted: [N,K,2] (x, y) in the same frame.
+      likelihood: [N,K].
+      ids: N frame ids.
+      bodyparts: K names.
+      pcutoff: the likelihood from which a prediction is trusted.
+      seconds: what predicting the N images took.
+      device: on what, in words.
+      metrics_jsonl: the run's `metrics.jsonl`, for the learning curve.
+      sizes: int [N,2] (height, width) of each image within its padding; None: all are H x W.
+
+    Raises:
+      InputError: predictions that are not finite, or a damaged `metrics_jsonl`.
+      ValueError: arrays that do not belong together.
+    """
+    folder = Path(folder)
+    labelled = np.asarray(labelled, bool)
+    likelihood = np.asarray(likelihood, np.float64)
+    numbers = metrics.summarize(truth, labelled, predicted, likelihood, bodyparts, pcutoff)
+    numbers = {
+        "split": split,
+        **numbers,
+        "seconds": float(seconds),
+        "images_per_second": len(labelled) / seconds if seconds > 0 else None,
+        "device": device,
+    }
+    distances = metrics.distances(truth, labelled, predicted)
+    tables.write_predictions_csv(folder / "predictions.csv", ids, bodyparts, truth, labelled, predicted, likelihood)
+    errors.error_distribution(distances[labelled], folder / "error_distribution.png", f"Errors on {split}")
+    errors.bodypart_bars(numbers, folder / "bodyparts.png")
+    errors.likelihood_scatter(distances, labelled, likelihood, bodyparts, pcutoff, folder / "likelihood.png")
+    gallery.worst_frames(
+        images,
+        truth,
+        labelled,
+        predicted,
+        likelihood,
+        ids,
+        bodyparts,
+        folder / "worst_frames.png",
+        sizes=sizes,
+    )
+    if metrics_jsonl is not None:
+        curves.learning_curve(metrics_jsonl, folder / "learning_curve.png")
+    tables.write_json(folder / "metrics.json", numbers)
+    return numbers

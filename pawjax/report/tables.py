@@ -1,0 +1,76 @@
+"""Numbers as files: predictions as CSV, metrics as JSON."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pawjax.report.files import replacing
+
+COLUMNS = ("x_true", "y_true", "x", "y", "likelihood", "error_px")
+
+
+def write_predictions_csv(
+    path: str | Path,
+    ids: Sequence[str],
+    bodyparts: Sequence[str],
+    truth: np.ndarray,
+    labelled: np.ndarray,
+    predicted: np.ndarray,
+    likelihood: np.ndarray,
+) -> None:
+    """Writes one row per frame, under one header row.
+
+    The columns are `id` and then, for every bodypart in order, `NAME_x_true`, `NAME_y_true` (the label),
+    `NAME_x`, `NAME_y`, `NAME_likelihood` (the prediction) and `NAME_error_px` (their Euclidean distance).
+    x, y and errors are pixels of the original image, pixel centres at whole numbers, with four decimals.
+    Where a bodypart is not labelled `x_true`, `y_true` and `error_px` are empty; a number that is not
+    finite leaves its cell empty too.
+
+    Args:
+      path: the CSV; replaced as a whole.
+      ids: N frame ids.
+      bodyparts: K names.
+      truth: [N,K,2] (x, y).
+      labelled: bool [N,K].
+      predicted: [N,K,2] (x, y).
+      likelihood: [N,K].
+    """
+    truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
+    error = np.hypot(*np.moveaxis(predicted - truth, -1, 0))
+    table = np.stack([*np.moveaxis(truth, -1, 0), *np.moveaxis(predicted, -1, 0), likelihood, error], -1)
+    hidden = np.zeros(table.shape, bool)
+    hidden[..., [COLUMNS.index(name) for name in ("x_true", "y_true", "error_px")]] = ~labelled[..., None]
+    table = np.where(hidden, np.nan, table).reshape(len(ids), len(bodyparts) * len(COLUMNS))
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", *(f"{name}_{column}" for name in bodyparts for column in COLUMNS)])
+        for frame, row in zip(ids, table, strict=True):
+            writer.writerow([frame, *(f"{value:.4f}" if math.isfinite(value) else "" for value in row)])
+
+
+def write_json(path: str | Path, values: dict) -> None:
+    """Writes a dict of plain and numpy values as indented JSON; the file is replaced as a whole.
+
+    Raises:
+      ValueError: a number that is not finite, named by its key: JSON has no NaN.
+    """
+    text = json.dumps(_plain(values, ""), indent=2, ensure_ascii=False) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _plain(value, key: str):
+    """The value with numpy's numbers, arrays and tuples as Python's, checked to be finite."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist(), key)
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{key}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{key} is {value}, which JSON cannot hold")
+    return value

@@ -78,4 +78,5 @@ def smoke(config: ConfigDict) -> ConfigDict:
     config.data.n_frames = 20
     config.data.height, config.data.width = 96, 128
     config.augment.crop = (0, 0)
+    config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 2)
     return config

@@ -1,6 +1,6 @@
 """Renders the frames of `paw_on_ball` in several processes.
 
-The workers are plain child processes that run this module, not a multiprocessing pool: a pool would import the user's
+The workers are plain child processes that run `work`, not a multiprocessing pool: a pool would import the user's
 main script again in every worker, which never ends well where that script has no main guard, and a fork is not
 safe once JAX runs its threads.
 """
@@ -8,6 +8,7 @@ safe once JAX runs its threads.
 import hashlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ def _start_worker(first: int, stride: int, n_frames: int, seed: int, height: int
     threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     numbers = [str(number) for number in (first, stride, n_frames, seed, height, width)]
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "pawjax.data.rendering", *numbers],
+        [sys.executable, "-P", "-c", "from pawjax.data.rendering import work; work()", *numbers],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)},
@@ -85,7 +86,10 @@ def _render(index: int, seed: int, height: int, width: int) -> RenderedFrame:
     )
 
 
-def _work(first: int, stride: int, n_frames: int, seed: int, height: int, width: int) -> None:
+def work() -> None:
+    """The body of a worker: renders the frames that its arguments name and writes them to its standard output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends its workers
+    first, stride, n_frames, seed, height, width = map(int, sys.argv[1:])
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     sys.stdout = sys.stderr  # nothing but frames goes into the pipe
     try:
@@ -94,10 +98,3 @@ def _work(first: int, stride: int, n_frames: int, seed: int, height: int, width:
         out.close()
     except BrokenPipeError:  # whoever asked for the frames is gone
         os._exit(1)
-
-
-if __name__ == "__main__":
-    # Under its importable name, so that the frames can be unpickled by whoever started this.
-    from pawjax.data import rendering
-
-    rendering._work(*map(int, sys.argv[1:]))

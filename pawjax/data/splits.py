@@ -23,8 +23,8 @@ def split(config: ConfigDict, frames: LabelledFrames) -> Split:
     """The rows of `frames` for train, dev and test: int64 arrays, sorted, disjoint, none empty.
 
     `config` is the part `config.data` of a config. Its `split` names a file, either JSON as `write_split` makes it
-    (frames it does not list are left out) or a DeepLabCut Documentation_data pickle (its test part stays, dev is drawn from
-    its train part); without a file the split is drawn from `split_fractions`, `split_by` and `split_seed`.
+    (frames it does not list are left out) or a DeepLabCut Documentation_data pickle (its test part stays, dev is
+    drawn from its train part); without a file the split is drawn from `split_fractions`, `split_by` and `split_seed`.
     Raises InputError for a file that does not fit the frames, fractions that are none, or a part that is left empty.
     """
     fractions = _checked_fractions(config.split_fractions)

@@ -19,7 +19,7 @@ from pawjax.engine import parallel, runlog
 from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints
 from pawjax.engine.evaluation import Predict, compile_predict, predict_store
 from pawjax.engine.optim import make_optimizer, make_schedule
-from pawjax.engine.state import TrainState, empty_window, stream
+from pawjax.engine.state import TrainState, stream
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.report.progress import TrainingProgress
@@ -135,7 +135,7 @@ class _Run:
         values["seconds"] = self._clock.seconds
         self._log.write(step, values)
         bar.update(step, loss=values["loss"])
-        return state.replace(window=parallel.replicate(empty_window(tuple(self._method.loss_weights))))
+        return parallel.clear_window(state)
 
     def _fail_if_not_finite(self, state: TrainState) -> None:
         step = int(state.window["bad_step"])

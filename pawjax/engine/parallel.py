@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from pawjax.data.augment import Augment
 from pawjax.data.batches import FrameStore
-from pawjax.engine.state import TrainState, create_state
+from pawjax.engine.state import TrainState, create_state, empty_window
 from pawjax.engine.step import batch_of_step, train_step
 from pawjax.errors import InputError
 
@@ -26,6 +26,16 @@ def _mesh() -> Mesh:
 def replicate(tree: Any) -> Any:
     """The same arrays on every device."""
     return jax.device_put(tree, NamedSharding(_mesh(), PartitionSpec()))
+
+
+def clear_window(state: TrainState) -> TrainState:
+    """The state with the sums of its window back at nothing, each in a buffer of its own."""
+    window = jax.jit(_zeros, out_shardings=NamedSharding(_mesh(), PartitionSpec()))(state.window)
+    return state.replace(window=window)
+
+
+def _zeros(window: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    return empty_window(tuple(name[5:] for name in window if name.startswith("loss/")))
 
 
 def make_state(

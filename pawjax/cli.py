@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from absl import app, flags, logging
 
@@ -38,12 +37,6 @@ def no_arguments(arguments: list[str]) -> None:
         raise InputError(f"'{arguments[0]}' is not a flag: flags are written --name=value")
 
 
-def cache_folder() -> Path:
-    """$PAWJAX_CACHE, or pawjax/ in the user's cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("PAWJAX_CACHE") or Path(base) / "pawjax")
-
-
 def _parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
@@ -70,6 +63,8 @@ def _tune_allocator() -> None:
 
 
 def _use_compile_cache() -> None:
-    import jax
+    import jax  # after the allocator is set
 
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+    from pawjax.data.prepared import cache_root
+
+    jax.config.update("jax_compilation_cache_dir", str(cache_root("") / "xla"))

@@ -39,7 +39,8 @@ def default_config() -> ConfigDict:
     config.data.data_seed = 0
 
     config.model = ConfigDict()
-    config.model.depth = 50
+    config.model.depth = 50  # of the ResNet: 26, 50, 101, 152
+    config.model.width = 64  # of its stem; a smaller one makes a smaller net
     config.model.norm = "batch"  # or 'frozen', 'group'; see pawjax/models/layers.py
     config.model.score_bias = 0.0
 

@@ -1,6 +1,7 @@
 """python -m pawjax.train --config=configs/NAME.py[:smoke] [--workdir=RUN] [--config.FIELD=VALUE ...]
 
-Trains a run; the same command again resumes it. The folder defaults to runs/NAME.
+Trains a run; the same command again resumes it. The folder defaults to runs/NAME. With --draw_augmented=FILE.png it
+draws a batch as the network would see it instead, points and all, and trains nothing.
 """
 
 from pathlib import Path
@@ -13,9 +14,13 @@ from pawjax import cli
 
 def main(arguments: list[str]) -> None:
     """Trains what the flags say. Raises InputError for anything that cannot work."""
-    from pawjax.engine.loop import train_and_evaluate  # after the process is set up
+    from pawjax.engine.loop import train_and_evaluate  # these after the process is set up
+    from pawjax.engine.preview import draw_augmented
 
     cli.no_arguments(arguments)
+    if flags.FLAGS.draw_augmented:
+        draw_augmented(flags.FLAGS.config, Path(flags.FLAGS.draw_augmented))
+        return
     train_and_evaluate(flags.FLAGS.config, flags.FLAGS.workdir or default_workdir())
 
 
@@ -28,5 +33,6 @@ def default_workdir() -> Path:
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", None, "Experiment: configs/NAME.py or configs/NAME.py:smoke.")
     flags.DEFINE_string("workdir", "", "Run folder; default runs/NAME.")
+    flags.DEFINE_string("draw_augmented", "", "Draw augmented frames to this PNG and stop.")
     flags.mark_flag_as_required("config")
     cli.run(main)

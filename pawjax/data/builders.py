@@ -17,6 +17,7 @@ from pawjax.data.paw_on_ball import BODYPART
 from pawjax.data.pictures import THREADS, Pictures, decode_png, encode_picture
 from pawjax.data.progress import show_progress
 from pawjax.data.rendering import render_frames
+from pawjax.errors import InputError
 
 READER_VERSION = "1.0.0"  # raise it when the same files would give other frames
 SPLIT = "frames"
@@ -141,9 +142,14 @@ def write_dataset(builder: Callable[..., FrameBuilder], folder: Path) -> None:
 
 
 def read_dataset(folder: Path) -> LabelledFrames:
-    """The frames that `write_dataset` left in `folder`, decoded into memory by a few threads."""
-    (version,) = folder.glob("*/*/dataset_info.json")
-    dataset = tfds.builder_from_directory(version.parent)
+    """The frames that `write_dataset` left in `folder`, decoded into memory by a few threads.
+
+    Raises InputError if the folder is damaged.
+    """
+    infos = list(folder.glob("*/*/dataset_info.json"))
+    if len(infos) != 1 or not list(infos[0].parent.glob("*.array_record*")):
+        raise InputError(f"{folder}: the prepared data set in it is damaged; delete the folder to have it made again")
+    dataset = tfds.builder_from_directory(infos[0].parent)
     source = dataset.as_data_source(split=SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
     metadata, n = dataset.info.metadata, len(source)
     channels, k = metadata["channels"], len(metadata["bodyparts"])

@@ -24,7 +24,9 @@ def read_label_h5(path: Path) -> LabelTable:
     try:
         with h5py.File(path, "r") as file:
             rows, columns, values = _read_group(path, file)
-    except (OSError, KeyError, IndexError, UnpicklingError, restricted_pickle.ForbiddenPickle) as error:
+    except InputError:
+        raise
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, UnpicklingError) as error:
         raise InputError(
             f"{path}: cannot be read as labels in HDF5 ({error}); export the labels as CSV beside it "
             f"and set config.data.labels=csv"

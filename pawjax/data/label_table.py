@@ -64,6 +64,12 @@ def table_from_columns(
             keypoints[:, k, axis] = values[:, place[part, coord]]
         if (part, "visible") in place:
             keypoints[:, k] = _mask_hidden(source, part, ids, keypoints[:, k], values[:, place[part, "visible"]])
+    hidden = [values[:, index] for (_, coord), index in place.items() if coord == "visible"]
+    if hidden and not (np.asarray(hidden) == VISIBLE).any() and (np.asarray(hidden) == 1).any():
+        raise InputError(
+            f"{source}: its 'visible' columns say 1 (occluded) and never 2 (visible), so no point would count; "
+            f"write 2 where a point is visible"
+        )
     _refuse_half_labels(source, ids, bodyparts, keypoints)
     return LabelTable(source, tuple(ids), bodyparts, keypoints)
 
@@ -95,10 +101,11 @@ def first_difference(one: LabelTable, other: LabelTable) -> str:
     """Where two tables of the same labels first differ, in words; '' if they agree to a thousandth of a pixel."""
     for ours, theirs in ((one, other), (other, one)):
         for kind, a, b in (("frame", ours.ids, theirs.ids), ("bodypart", ours.bodyparts, theirs.bodyparts)):
-            alone = [name for name in a if name not in set(b)]
+            alone = sorted(set(a) - set(b))
             if alone:
                 return f"only {ours.source.name} has the {kind} {alone[0]}"
-    rows = [other.ids.index(frame) for frame in one.ids]
+    place = {frame: row for row, frame in enumerate(other.ids)}
+    rows = [place[frame] for frame in one.ids]
     columns = [other.bodyparts.index(part) for part in one.bodyparts]
     theirs = other.keypoints[rows][:, columns]
     same = np.isclose(one.keypoints, theirs, rtol=0, atol=AGREEMENT_PX, equal_nan=True).all(axis=-1)

@@ -189,15 +189,21 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int], sigma: tuple[float,
     return (field / field.std()).astype(np.float32)
 
 
+def _sample(field: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Periodic `field` read at fractional rows and columns by bilinear interpolation."""
+    low_row, low_column = np.floor(row).astype(np.int32), np.floor(column).astype(np.int32)
+    down, right = row - low_row, column - low_column
+    rows, columns = field.shape
+    upper_row, lower_row = low_row % rows, (low_row + 1) % rows
+    near, far = low_column % columns, (low_column + 1) % columns
+    upper = field[upper_row, near] * (1 - right) + field[upper_row, far] * right
+    lower = field[lower_row, near] * (1 - right) + field[lower_row, far] * right
+    return upper * (1 - down) + lower * down
+
+
 def _background(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    cloud = _noise(rng, (32, 64), (2.5, 2.5))
-    row = np.clip((y / 600 * 24 + 4), 0, 30.9)
-    column = np.clip((x / 800 * 48 + 8), 0, 62.9)
-    low_row, low_column = row.astype(np.int32), column.astype(np.int32)
-    blend, fraction = row - low_row, column - low_column
-    upper = cloud[low_row, low_column] * (1 - fraction) + cloud[low_row, low_column + 1] * fraction
-    lower = cloud[low_row + 1, low_column] * (1 - fraction) + cloud[low_row + 1, low_column + 1] * fraction
-    canvas = Canvas(look.background * (1 + 0.25 * (upper * (1 - blend) + lower * blend)))
+    cloud = _sample(_noise(rng, (32, 64), (2.5, 2.5)), y / 25, x / 17)
+    canvas = Canvas(look.background * (1 + 0.25 * cloud))
     for _ in range(int(rng.integers(2, 5))):  # blurred parts of the rig far behind the mouse
         start = _one(rng.uniform(0, 800), -60.0)
         end = start + _one(rng.normal(0, 110), rng.uniform(500, 760))
@@ -299,8 +305,7 @@ def _add_fringe(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray,
 
 def _body(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray) -> Body:
     distance = body_distance(x, y)
-    ruffle = _noise(rng, (64, 128), (1.2, 1.2))
-    distance = distance + 1.6 * ruffle[(y / 9).astype(np.int32) % 64, (x / 9).astype(np.int32) % 128]
+    distance = distance + 1.8 * _sample(_noise(rng, (64, 128), (1.2, 1.2)), y / 8, x / 8)
     scale = np.float32(look.view.scale)
     alpha = np.clip(0.5 - distance * scale / (1 + 3.5 * scale), 0, 1).astype(np.float32)
     depth = np.clip(-distance / 85.0, 0, 1)
@@ -309,8 +314,8 @@ def _body(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray) ->
     tilt = (-slope_x * look.light[0] - slope_y * look.light[1]) * scale
     belly = np.clip((y - 335) / 70, 0, 1) ** 2 * np.clip((x - 190) / 60, 0, 1)
     face = np.clip((215 - x) / 80, 0, 1)
-    mottle = _noise(rng, (48, 96), (2.0, 3.0))[(y / 8).astype(np.int32) % 48, (x / 8).astype(np.int32) % 96]
-    value = 0.36 + 0.3 * depth + 1.1 * np.clip(tilt, -0.35, 0.6) + 1.1 * belly + 0.6 * face + 0.06 * mottle
+    mottle = _sample(_noise(rng, (48, 96), (1.5, 2.5)), y / 8, x / 8)
+    value = 0.36 + 0.3 * depth + 1.1 * np.clip(tilt, -0.2, 0.6) + 1.1 * belly + 0.6 * face + 0.05 * mottle
     colour = (look.fur * np.maximum(value, 0.12) * alpha).astype(np.float32)
     fur = _fur_gain(rng, look, alpha.shape)
     colour *= fur

@@ -34,7 +34,7 @@ def prepare_once(folder: Path, n_bytes: int, make: Callable[[Path], None]) -> No
         return
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(folder.parent / f".{folder.name}.lock"):
+        with _lock(folder.parent / ".lock"):
             if folder.is_dir():
                 return
             _remove_abandoned(folder.parent)

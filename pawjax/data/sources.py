@@ -49,9 +49,9 @@ def load(config: ConfigDict) -> LabelledFrames:
 
 
 def _load_paw_on_ball(config: ConfigDict) -> LabelledFrames:
-    for field in ("n_frames", "height", "width"):
-        if config[field] < 1:
-            raise InputError(f"config.data.{field}: is {config[field]}; it has to be at least 1")
+    for field, least in (("n_frames", 1), ("height", 1), ("width", 1), ("data_seed", 0)):
+        if config[field] < least:
+            raise InputError(f"config.data.{field}: is {config[field]}; it has to be at least {least}")
     scene = {"n_frames": config.n_frames, "height": config.height, "width": config.width, "seed": config.data_seed}
     text = "x".join(map(str, scene.values()))
     key = hashlib.sha256(f"{READER_VERSION} {text} {_source_of(paw_on_ball)}".encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def split(config: ConfigDict, frames: LabelledFrames) -> Split:
     fractions = _checked_fractions(config.split_fractions)
     if config.split_by not in ("frame", "video"):
         raise InputError(f"config.data.split_by: '{config.split_by}' is unknown; choose 'frame' or 'video'")
+    if config.split_seed < 0:
+        raise InputError(f"config.data.split_seed: is {config.split_seed}; it has to be 0 or more")
     rng = np.random.default_rng(config.split_seed)
     path = Path(config.split).expanduser()
     if not config.split:
@@ -130,7 +133,7 @@ def _read_lists(path: Path, frames: LabelledFrames) -> Split:
             f"{path}: {len(unknown)} of its frames are not among the labelled ones: {_some(unknown)}; "
             f"correct the lists, or config.data.path"
         )
-    repeated = sorted({frame for frame in listed if listed.count(frame) > 1}) if len(set(listed)) < len(listed) else []
+    repeated = [frame for frame, times in Counter(listed).items() if times > 1]
     if repeated:
         raise InputError(f"{path}: {_some(repeated)} is listed more than once; keep each frame in one part")
     return {name: np.array([row_of[frame] for frame in ids[name]], int) for name in PARTS}

@@ -97,11 +97,20 @@ def _compile_pmap(
     method = method.with_axis(AXIS)
     share = batch_size // n_devices
 
-    def program(state: TrainState, store: FrameStore) -> TrainState:
+    def program(state: TrainState, store: FrameStore, place: jax.Array) -> TrainState:
         def part(x: jax.Array) -> jax.Array:
-            return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(AXIS) * share, share)
+            return jax.lax.dynamic_slice_in_dim(x, place * share, share)
 
         batch = batch_of_step(state.key, state.step, store, settings, batch_size, part)
         return train_step(state, batch, method=method, optimizer=optimizer, ema_decay=ema_decay, axis_name=AXIS)
 
-    return jax.pmap(program, axis_name=AXIS, in_axes=(None, None), out_axes=None, donate_argnums=0)
+    mapped = jax.pmap(
+        program,
+        axis_name=AXIS,
+        in_axes=(None, None, 0),
+        out_axes=None,
+        donate_argnums=0,
+        devices=jax.devices(),
+    )
+    places = np.arange(n_devices)
+    return lambda state, store: mapped(state, store, places)

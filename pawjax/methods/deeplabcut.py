@@ -116,6 +116,7 @@ def from_config(config: ConfigDict, n_keypoints: int) -> DeepLabCut:
     net = PoseNet(
         n_keypoints,
         depth=model.depth,
+        width=model.width,
         norm=model.norm,
         score_bias=model.score_bias,
         dtype=jnp.dtype(config.dtype),

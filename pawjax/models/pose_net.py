@@ -23,13 +23,14 @@ class PoseNet(nn.Module):
 
     Attributes:
       n_keypoints: K, the number of bodyparts.
-      depth, norm, axis_name: of the backbone, see `ResNet`.
+      depth, width, norm, axis_name: of the backbone, see `ResNet`.
       score_bias: initial bias of the score maps; -4 starts a sigmoid at 2 %, about the share of positive cells.
       dtype: of the arithmetic in the backbone; parameters, statistics and outputs are float32.
     """
 
     n_keypoints: int
     depth: int = 50
+    width: int = 64
     norm: str = "batch"
     axis_name: str | None = None
     score_bias: float = 0.0
@@ -43,7 +44,7 @@ class PoseNet(nn.Module):
         the method's `locref_stdev`.
         """
         x = standardize(images, self.dtype)
-        features, outputs = ResNet(self.depth, self.norm, self.axis_name, name="backbone")(x, train)
+        features, outputs = ResNet(self.depth, self.width, self.norm, self.axis_name, name="backbone")(x, train)
         scores = Deconvolution(self.n_keypoints, bias_init=self.score_bias, name="scoremap")(features)
         offsets = Deconvolution(2 * self.n_keypoints, name="locref")(features)
         return {"scoremap": scores, "locref": offsets.reshape(*scores.shape, 2)}, outputs

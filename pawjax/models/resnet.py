@@ -11,8 +11,7 @@ import jax
 from pawjax.models.layers import ConvNorm
 from pawjax.ops.pooling import max_pool_3x3_stride2
 
-UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-WIDTHS = (64, 128, 256, 512)
+UNITS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 EXPANSION = 4
 
 
@@ -40,34 +39,36 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """ResNet-50, -101 or -152 without its classifier, output stride 16.
+    """ResNet-26 (timm's), -50, -101 or -152 without its classifier, output stride 16.
 
     Attributes:
-      depth: 50, 101 or 152.
+      depth: a key of `UNITS`.
+      width: channels of the stem and of block 1's bottleneck; every later block doubles it. 64 in the paper.
       norm: see `ConvNorm`.
       axis_name: mapped axis for batch statistics.
     """
 
     depth: int = 50
+    width: int = 64
     norm: str = "batch"
     axis_name: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Normalised RGB [B, H, W, 3] -> features [B, H/16, W/16, 2048] (rounded up) and every unit's output.
+        """Normalised RGB [B, H, W, 3] -> features [B, H/16, W/16, 32 width] (rounded up) and every unit's output.
 
         The dictionary's keys are 'stem' (after pooling, stride 4) and 'block{b}_unit{u}', both counted from 1;
         blocks 1 to 4 are the literature's conv2 to conv5, at strides 4, 8, 16 and 16.
         """
         common = dict(norm=self.norm, axis_name=self.axis_name)
-        x = ConvNorm(64, 7, 2, name="stem", **common)(x, train)
+        x = ConvNorm(self.width, 7, 2, name="stem", **common)(x, train)
         x = max_pool_3x3_stride2(x)
         outputs = {"stem": x}
-        for block, (units, width) in enumerate(zip(UNITS[self.depth], WIDTHS, strict=True), start=1):
+        for block, units in enumerate(UNITS[self.depth], start=1):
             for unit in range(1, units + 1):
                 name = f"block{block}_unit{unit}"
                 x = Bottleneck(
-                    width,
+                    self.width * 2 ** (block - 1),
                     stride=2 if unit == 1 and block in (2, 3) else 1,
                     dilation=2 if unit > 1 and block == 4 else 1,
                     project=unit == 1,

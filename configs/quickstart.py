@@ -1,0 +1,37 @@
+"""A first run: a small net on small synthetic frames of `paw_on_ball`, in a few minutes on four CPU cores.
+
+    python -m pawjax.train --config=configs/quickstart.py
+    python -m pawjax.evaluate --workdir=runs/quickstart --split=test
+"""
+
+from ml_collections import ConfigDict
+
+from pawjax.config import default_config, smoke
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = default_config()
+    config.steps = 600
+    config.batch_size = 16
+    config.log_every = 20
+    config.eval_every = 100
+    config.checkpoint_every = 100
+    config.data.n_frames = 800
+    config.data.height, config.data.width = 150, 200
+    config.model.depth, config.model.width = 26, 32
+    config.model.score_bias = -4.0
+    config.target.target = "gaussian"
+    config.target.sigma = 6.0
+    config.target.radius = 10.0
+    config.augment.rotation = 10.0
+    config.augment.scale = (0.9, 1.1)
+    config.augment.shift = 0.05
+    config.augment.noise = 6.0
+    config.augment.brightness = 15.0
+    config.optimizer.name = "adamw"
+    config.optimizer.schedule = "cosine"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.warmup_steps = 20
+    config.optimizer.weight_decay = 0.01
+    config.optimizer.ema_decay = 0.98
+    return smoke(config) if arg == "smoke" else config

@@ -1,0 +1,28 @@
+"""What the network will be shown: a picture of augmented training frames with their points."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from pawjax import data
+from pawjax.data.augment import Augment
+from pawjax.data.batches import make_store
+from pawjax.engine.step import batch_of_step
+from pawjax.report.gallery import points_grid
+
+N_FRAMES = 16
+
+
+def draw_augmented(config: ConfigDict, path: Path) -> None:
+    """Draws the first frames that a run of this config trains on, exactly as it augments them. Trains nothing."""
+    frames = data.load(config.data)
+    train = make_store(frames, data.split(config.data, frames)["train"], config.scale)
+    settings, key = Augment(**config.augment), jax.random.key(config.seed)
+    make = jax.jit(lambda step: batch_of_step(key, step, train, settings, config.batch_size))
+    batches = [jax.device_get(make(step)) for step in range(-(-N_FRAMES // config.batch_size))]
+    image, keypoints, labelled = (
+        np.concatenate([batch[name] for batch in batches])[:N_FRAMES] for name in ("image", "keypoints", "labelled")
+    )
+    points_grid(image, keypoints, labelled, path)

@@ -1,0 +1,97 @@
+"""Small DeepLabCut projects and Lightning Pose folders, made where a test wants them."""
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from pawjax.config import default_config
+
+BODYPARTS = ("snout", "tail")
+
+
+def write_label_csv(
+    path: Path,
+    ids: Sequence[str],
+    keypoints: np.ndarray,
+    bodyparts: Sequence[str] = BODYPARTS,
+    *,
+    path_columns: int = 1,
+    separator: str = "/",
+) -> None:
+    """A table as DeepLabCut writes it; keypoints [N, K, 2], NaN where not labelled."""
+    gap = [""] * (path_columns - 1)
+    columns = [(part, coord) for part in bodyparts for coord in "xy"]
+    rows = [["scorer", *gap, *["Ann"] * len(columns)]]
+    rows += [["bodyparts", *gap, *(part for part, _ in columns)]]
+    rows += [["coords", *gap, *(coord for _, coord in columns)]]
+    for frame, points in zip(ids, keypoints, strict=True):
+        parts = frame.split("/") if path_columns == 3 else [frame.replace("/", separator)]
+        rows.append([*parts, *("" if np.isnan(value) else repr(float(value)) for value in points.ravel())])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def random_pixels(seed: int, height: int = 24, width: int = 32, channels: int = 1) -> np.ndarray:
+    """uint8 [height, width] or [height, width, channels]."""
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> Callable[..., Path]:
+    """make(videos={'m1': 3}, ...) writes a DeepLabCut project with that many frames a video, and gives its folder."""
+
+    def make(
+        name: str = "reach-Ann-2024-01-02",
+        videos: dict[str, int] | None = None,
+        *,
+        config: str = "",
+        channels: int = 1,
+        bodyparts: Sequence[str] = BODYPARTS,
+        **table: object,
+    ) -> Path:
+        root = tmp_path / name
+        root.mkdir()
+        lines = "".join(f"- {part}\n" for part in bodyparts)
+        (root / "config.yaml").write_text(config or f"Task: reach\nscorer: Ann\nbodyparts:\n{lines}")
+        for video, n in (videos or {"m1": 3}).items():
+            rng = np.random.default_rng(len(video))
+            ids = [f"labeled-data/{video}/img{index:03d}.png" for index in range(n)]
+            keypoints = rng.uniform(0, 20, (n, len(bodyparts), 2)) + 1 / 3
+            write_label_csv(root / f"labeled-data/{video}/CollectedData_Ann.csv", ids, keypoints, bodyparts, **table)
+            for index, frame in enumerate(ids):
+                Image.fromarray(random_pixels(index, channels=channels)).save(root / frame)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def data_config(tmp_path: Path) -> Callable[..., ConfigDict]:
+    """data_config(source=..., path=...) gives `config.data` with those fields set and a cache of the test's own."""
+
+    def make(**fields: object) -> ConfigDict:
+        config = default_config().data
+        config.cache = str(tmp_path / "cache")
+        config.update({name: str(value) if isinstance(value, Path) else value for name, value in fields.items()})
+        return config
+
+    return make
+
+
+@pytest.fixture
+def write_csv() -> Callable[..., None]:
+    """`write_label_csv`, for tests."""
+    return write_label_csv
+
+
+@pytest.fixture
+def pixels() -> Callable[..., np.ndarray]:
+    """`random_pixels`, for tests."""
+    return random_pixels

@@ -1,0 +1,115 @@
+"""Augmentation: points move with the picture, each kind does what it says, and the keys decide all."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pawjax.data.augment import Augment, augment
+from pawjax.ops.warp import apply_affine
+
+STILL = Augment(
+    rotation_p=0, scale_p=0, shift=0, flip_p=0, brightness_p=0, contrast_p=0, gamma_p=0, blur_p=0, noise_p=0, occlusion_p=0
+)
+GEOMETRY = dataclasses.replace(STILL, rotation=180.0, rotation_p=1, scale=(0.7, 1.3), scale_p=1, shift=0.2, flip_p=0.5)
+
+
+def blob_batch(n=6, height=96, width=128, seed=0):
+    """Frames with one bright blob at the only labelled point."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform((25, 25), (width - 25, height - 25), (n, 1, 2)).astype(np.float32)
+    y, x = np.mgrid[:height, :width]
+    distance = (x - points[:, 0, 0, None, None]) ** 2 + (y - points[:, 0, 1, None, None]) ** 2
+    return {
+        "image": jnp.asarray(np.round(250 * np.exp(-distance / 60))[..., None].astype(np.uint8)),
+        "keypoints": jnp.asarray(points),
+        "labelled": jnp.ones((n, 1), bool),
+        "weight": jnp.ones(n),
+        "to_original": jnp.tile(jnp.array([[2.0, 0, 0.5], [0, 2.0, 0.5]]), (n, 1, 1)),
+        "size": jnp.tile(jnp.array([[height, width]], jnp.int32), (n, 1)),
+    }
+
+
+def run(settings, batch, seed=0):
+    keys = jax.random.split(jax.random.key(seed), batch["image"].shape[0])
+    return jax.device_get(jax.jit(augment, static_argnums=0)(settings, keys, batch))
+
+
+def centroid(image):
+    weight = image[..., 0].astype(float)
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+
+
+def test_nothing_asked_nothing_done():
+    batch = blob_batch()
+    out = run(STILL, batch)
+    for name in ("image", "keypoints", "to_original"):
+        np.testing.assert_array_equal(out[name], batch[name])
+
+
+@pytest.mark.parametrize("crop", [(0, 0), (64, 80), (128, 144)])
+@pytest.mark.parametrize("seed", range(3))
+def test_points_move_with_the_picture(crop, seed):
+    batch = blob_batch(seed=seed)
+    out = run(dataclasses.replace(GEOMETRY, crop=crop, margin=12), batch, seed)
+    assert out["image"].shape[1:3] == (crop[0] or 96, crop[1] or 128)
+    for image, point in zip(out["image"], out["keypoints"], strict=True):
+        size = np.array(image.shape[1::-1])
+        assert (point >= 11.9).all() and (point <= size - 12.9 + 1e-3).all(), "the crop keeps the point"
+        np.testing.assert_allclose(centroid(image), point[0], atol=0.8)  # a blob near the border is cut
+    back = apply_affine(out["to_original"], out["keypoints"])
+    np.testing.assert_allclose(back, apply_affine(batch["to_original"], batch["keypoints"]), atol=1e-2)
+
+
+def test_flip_exchanges_symmetric_bodyparts():
+    batch = blob_batch(2)
+    batch["keypoints"] = jnp.concatenate([batch["keypoints"], batch["keypoints"] + 3], axis=1)
+    batch["labelled"] = jnp.array([[True, False], [True, True]])
+    out = run(dataclasses.replace(STILL, flip_p=1.0, symmetric_pairs=((0, 1),)), batch)
+    np.testing.assert_array_equal(out["labelled"], [[False, True], [True, True]])
+    mirrored = np.asarray(batch["keypoints"])[:, ::-1] * (-1, 1) + (127, 0)
+    np.testing.assert_allclose(out["keypoints"] - mirrored, np.zeros_like(mirrored), atol=1e-3)
+    np.testing.assert_array_equal(out["image"], np.asarray(batch["image"])[:, :, ::-1])
+
+
+def test_keys_decide_all():
+    batch, settings = blob_batch(), Augment(rotation_p=1, noise_p=1)
+    np.testing.assert_array_equal(run(settings, batch)["image"], run(settings, batch)["image"])
+    assert (run(settings, batch, 1)["image"] != run(settings, batch)["image"]).any()
+
+
+def test_a_sample_does_not_depend_on_its_neighbours():
+    batch, settings = blob_batch(), Augment(rotation_p=1, noise_p=1, crop=(64, 64))
+    keys = jax.random.split(jax.random.key(3), 6)
+    whole = augment(settings, keys, batch)
+    half = augment(settings, keys[3:], jax.tree.map(lambda x: x[3:], batch))
+    np.testing.assert_array_equal(whole["image"][3:], half["image"])
+
+
+@pytest.mark.parametrize(
+    "change", [{"brightness_p": 1}, {"contrast_p": 1}, {"gamma_p": 1}, {"noise_p": 1}, {"occlusion_p": 1}, {"blur_p": 1}]
+)
+def test_light_changes_the_picture_and_not_the_points(change):
+    batch = blob_batch()
+    out = run(dataclasses.replace(STILL, **change), batch)
+    assert (out["image"] != np.asarray(batch["image"])).any()
+    np.testing.assert_array_equal(out["keypoints"], batch["keypoints"])
+
+
+def test_motion_blur_spreads_along_a_line_and_keeps_the_light():
+    batch = blob_batch()
+    out = run(dataclasses.replace(STILL, blur_p=1.0), batch)
+    before, after = np.asarray(batch["image"], float), out["image"].astype(float)
+    np.testing.assert_allclose(after.sum((1, 2, 3)), before.sum((1, 2, 3)), rtol=0.02)
+    assert (after.max((1, 2, 3)) < before.max((1, 2, 3)) - 1).any()
+
+
+def test_an_unlabelled_frame_is_cropped_on_the_picture():
+    batch = blob_batch()
+    batch["labelled"] = jnp.zeros((6, 1), bool)
+    out = run(dataclasses.replace(STILL, crop=(48, 48)), batch)
+    corner = out["to_original"][:, :, 2] / 2
+    assert (corner >= -0.5).all() and np.isfinite(out["image"]).all()

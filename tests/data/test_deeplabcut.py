@@ -1,0 +1,183 @@
+"""DeepLabCut projects: what config.yaml and labeled-data/ may look like."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pawjax.data.deeplabcut import read_deeplabcut, read_project_config
+from pawjax.errors import InputError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+MESSY = """# Project definitions (do not edit)
+Task:
+scorer: Ann
+date: Oct30
+multianimalproject:
+identity:
+
+project_path: D:\\work\\moved away
+
+engine:
+video_sets:
+  WILL BE AUTOMATICALLY UPDATED BY DEMO CODE:
+    crop: 0, 640, 0, 480
+  ? C:\\a very long path that ruamel wraps\\over lines\\m1.avi
+  : crop: 0, 32, 0, 24
+bodyparts:
+- snout
+- tail
+skeleton: []
+TrainingFraction:
+- 0.95
+"""
+
+
+def test_messy_config_is_understood(make_project):
+    table = read_deeplabcut(make_project(config=MESSY))
+    assert table.bodyparts == ("snout", "tail") and len(table.ids) == 3
+
+
+def test_names_that_yaml_takes_for_values(make_project):
+    parts = ("on", "1e3", "null", "2024-01-01")
+    assert read_deeplabcut(make_project(bodyparts=parts)).bodyparts == parts
+
+
+def test_videos_are_merged_in_deeplabcuts_order(make_project):
+    table = read_deeplabcut(make_project(videos={"m2": 2, "m10": 1, "m1-x": 1, "m1": 2}))
+    assert [frame.split("/", 1)[1] for frame in table.ids] == [
+        "m1/img000.png",
+        "m1/img001.png",
+        "m1-x/img000.png",
+        "m10/img000.png",
+        "m2/img000.png",
+        "m2/img001.png",
+    ]
+
+
+def test_bodyparts_follow_the_config(make_project):
+    project = make_project()
+    before = read_deeplabcut(project)
+    (project / "config.yaml").write_text("scorer: Ann\nbodyparts: [tail, snout]\n")
+    after = read_deeplabcut(project)
+    assert after.bodyparts == ("tail", "snout")
+    np.testing.assert_array_equal(after.keypoints, before.keypoints[:, ::-1])
+
+
+def test_check_labels_folders_and_unlabelled_videos_are_left_out(make_project):
+    project = make_project()
+    folder = project / "labeled-data"
+    shutil.copytree(folder / "m1", folder / "m1_labeled")
+    (folder / "m7").mkdir()
+    (folder / "notes.txt").write_text("x")
+    assert len(read_deeplabcut(project).ids) == 3
+
+
+def _project_with_both(tmp_path: Path) -> Path:
+    """A project whose labels are the goldens of pandas, as h5 and as CSV."""
+    folder = tmp_path / "both/labeled-data/m1"
+    folder.mkdir(parents=True)
+    (tmp_path / "both/config.yaml").write_text("scorer: Ann\nbodyparts: [snout, leftear, tailbase]\n")
+    shutil.copy(GOLDEN / "pandas_fixed_three_columns.h5", folder / "CollectedData_Ann.h5")
+    shutil.copy(GOLDEN / "pandas_one_column.csv", folder / "CollectedData_Ann.csv")
+    return tmp_path / "both"
+
+
+def test_either_table_or_both(tmp_path):
+    project = _project_with_both(tmp_path)
+    folder = project / "labeled-data/m1"
+    tables = [read_deeplabcut(project, labels) for labels in ("auto", "csv", "h5")]
+    assert [table.ids for table in tables] == [tables[0].ids] * 3
+    (folder / "CollectedData_Ann.csv").rename(folder / "old.csv")
+    assert read_deeplabcut(project).ids == tables[0].ids
+    with pytest.raises(InputError, match="CollectedData_Ann.csv: is missing"):
+        read_deeplabcut(project, "csv")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("4.523456789", "4.6", "tailbase in labeled-data/m1/img007.png is .4.52346, .* and .4.6, "),
+        ("0.123456789,1.223456789", ",", "snout in .* is .* and missing in CollectedData_Ann.csv"),
+        ("img010", "img011", "only CollectedData_Ann.h5 has the frame labeled-data/m1/img010.png"),
+        ("snout,snout", "nose,nose", "only CollectedData_Ann.h5 has the bodypart snout"),
+    ],
+)
+def test_tables_that_differ_are_refused_until_one_is_chosen(tmp_path, old, new, words):
+    project = _project_with_both(tmp_path)
+    csv = project / "labeled-data/m1/CollectedData_Ann.csv"
+    csv.write_text(csv.read_text().replace(old, new))
+    with pytest.raises(InputError, match=f"differ: {words}.*set config.data.labels to h5 or csv"):
+        read_deeplabcut(project)
+    assert len(read_deeplabcut(project, "h5").ids) == 3
+
+
+def test_rounded_text_still_agrees(tmp_path):
+    project = _project_with_both(tmp_path)
+    csv = project / "labeled-data/m1/CollectedData_Ann.csv"
+    csv.write_text(csv.read_text().replace("4.523456789", "4.5235"))
+    assert read_deeplabcut(project).keypoints[0, 2, 0] == 4.523456789
+
+
+BAD_CONFIGS = {
+    "not yaml": ("a: [1\nb: }", "config.yaml: is not readable YAML"),
+    "a list": ("- a\n- b\n", "holds no 'field: value' lines"),
+    "empty": ("", "holds no 'field: value' lines"),
+    "multi-animal": ("scorer: Ann\nmultianimalproject: true\nbodyparts: MULTI!\n", "is a multi-animal project"),
+    "no scorer": ("scorer:\nbodyparts: [a]\n", "field 'scorer' is empty"),
+    "no bodyparts": ("scorer: Ann\nbodyparts:\n", "field 'bodyparts' is not a list"),
+    "repeated": ("scorer: Ann\nbodyparts: [a, b, a]\n", "names 'a' twice"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CONFIGS)
+def test_bad_config_is_named(tmp_path, case):
+    text, words = BAD_CONFIGS[case]
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(InputError) as error:
+        read_project_config(tmp_path)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_folders_that_are_no_project(tmp_path, make_project):
+    with pytest.raises(InputError, match="there is no such folder"):
+        read_deeplabcut(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="there is no config.yaml in it"):
+        read_deeplabcut(tmp_path)
+    project = make_project()
+    with pytest.raises(InputError, match="'hdf' is unknown; choose from auto, csv, h5"):
+        read_deeplabcut(project, "hdf")
+    shutil.rmtree(project / "labeled-data")
+    with pytest.raises(InputError, match="there is no folder labeled-data"):
+        read_deeplabcut(project)
+    (project / "labeled-data/m1").mkdir(parents=True)
+    with pytest.raises(InputError, match="no folder under labeled-data/ holds CollectedData_Ann.csv or .h5;"):
+        read_deeplabcut(project)
+
+
+def test_labels_of_somebody_else_are_pointed_out(make_project):
+    project = make_project(config="scorer: Bob\nbodyparts: [snout, tail]\n")
+    with pytest.raises(InputError, match="CollectedData_Bob.*the tables there are of Ann.*field 'scorer'"):
+        read_deeplabcut(project)
+
+
+def test_columns_that_do_not_fit_the_config(make_project):
+    project = make_project(config="scorer: Ann\nbodyparts: [snout, ear, paw]\n")
+    with pytest.raises(InputError, match="CollectedData_Ann.csv: .*config.yaml: the table lacks ear, paw and has tail"):
+        read_deeplabcut(project)
+
+
+def test_a_frame_in_two_tables(make_project):
+    project = make_project()
+    shutil.copytree(project / "labeled-data/m1", project / "labeled-data/m2")
+    with pytest.raises(InputError, match="row labeled-data/m1/img000.png.*comes more than once"):
+        read_deeplabcut(project)
+
+
+def test_tables_without_frames(make_project):
+    project = make_project()
+    table = project / "labeled-data/m1/CollectedData_Ann.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:3]))
+    with pytest.raises(InputError, match="with frames in it; label some frames"):
+        read_deeplabcut(project)

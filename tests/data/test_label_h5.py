@@ -1,0 +1,117 @@
+"""Label tables in HDF5 as pandas writes them, read without pandas (goldens: third_party/pandas/make_golden.py)."""
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from pawjax.data import restricted_pickle
+from pawjax.data.label_csv import read_label_csv
+from pawjax.data.label_h5 import read_label_h5
+from pawjax.data.label_table import first_difference
+from pawjax.errors import InputError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+LAYOUTS = ("fixed_one_column", "fixed_three_columns", "table_one_column")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_hold_what_the_csv_holds(layout):
+    table, text = read_label_h5(GOLDEN / f"pandas_{layout}.h5"), read_label_csv(GOLDEN / "pandas_one_column.csv")
+    assert (table.ids, table.bodyparts) == (text.ids, text.bodyparts)
+    np.testing.assert_allclose(table.keypoints, text.keypoints, rtol=1e-15)
+
+
+def test_openfield_h5_and_csv_agree(shared_data):
+    folder = shared_data / "openfield-Pranav-2018-10-30/labeled-data/m4s1"
+    table = read_label_h5(folder / "CollectedData_Pranav.h5")
+    assert len(table.ids) == 116 and table.bodyparts == ("snout", "leftear", "rightear", "tailbase")
+    np.testing.assert_array_equal(table.keypoints[0, 0], [21.521, 265.428])
+    assert first_difference(table, read_label_csv(folder / "CollectedData_Pranav.csv")) == ""
+
+
+def test_no_pandas_and_no_tables_are_needed():
+    code = (
+        "import sys; sys.modules.update(pandas=None, tables=None)\n"
+        "from pathlib import Path\n"
+        "from pawjax.data.label_h5 import read_label_h5\n"
+        "print(len(read_label_h5(Path(sys.argv[1])).ids))"
+    )
+    home = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    path = GOLDEN / "pandas_table_one_column.h5"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, env=home, check=True)
+    assert done.stdout.strip() == "3"
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("exit 1",)
+
+
+def _golden(tmp_path: Path, layout: str) -> Path:
+    return Path(shutil.copy(GOLDEN / f"pandas_{layout}.h5", tmp_path / "labels.h5"))
+
+
+def _set_kind(path: Path, pickled: bytes) -> None:
+    with h5py.File(path, "r+") as file:
+        file["df_with_missing/table"].attrs["values_block_0_kind"] = np.bytes_(pickled)
+
+
+def test_pickled_code_is_refused(tmp_path):
+    path = _golden(tmp_path, "table_one_column")
+    _set_kind(path, pickle.dumps([Evil()], protocol=0))
+    with pytest.raises(InputError, match=r"labels.h5: .*asks for posix.system.*config.data.labels=csv"):
+        read_label_h5(path)
+
+
+def test_key_of_another_tool_and_unknown_key(tmp_path):
+    path = _golden(tmp_path, "fixed_one_column")
+    with h5py.File(path, "r+") as file:
+        file.move("df_with_missing", "keypoints")
+    assert len(read_label_h5(path).ids) == 3
+    with h5py.File(path, "r+") as file:
+        file.move("keypoints", "tracks")
+    with pytest.raises(InputError, match="no table named df_with_missing or keypoints, only tracks"):
+        read_label_h5(path)
+
+
+def test_damaged_file_points_to_the_csv(tmp_path):
+    path = _golden(tmp_path, "fixed_one_column")
+    path.write_bytes(path.read_bytes()[:4000])
+    with pytest.raises(InputError, match="cannot be read as labels in HDF5.*config.data.labels=csv"):
+        read_label_h5(path)
+
+
+def test_multi_animal_is_refused_by_name(tmp_path):
+    path = _golden(tmp_path, "table_one_column")
+    _set_kind(path, pickle.dumps([("Ann", "m1", "snout", coord) for coord in "xyxyxy"], protocol=0))
+    with pytest.raises(InputError, match="multi-animal"):
+        read_label_h5(path)
+
+
+def test_unknown_layout_is_named(tmp_path):
+    path = _golden(tmp_path, "fixed_one_column")
+    with h5py.File(path, "r+") as file:
+        file["df_with_missing"].attrs["pandas_type"] = np.bytes_(b"series")
+    with pytest.raises(InputError, match="pandas' kind 'series'"):
+        read_label_h5(path)
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_restricted_pickle_knows_data(protocol):
+    value = [{"a": (1, 2.5, None, True)}, np.arange(3), np.float64(2.0), {"x"}, b"raw", np.str_("s")]
+    loaded = restricted_pickle.loads(pickle.dumps(value, protocol))
+    assert loaded[0] == value[0] and loaded[2:] == value[2:]
+    np.testing.assert_array_equal(loaded[1], value[1])
+
+
+@pytest.mark.parametrize("value", [Evil(), Path("x"), open, np.load, getattr])
+def test_restricted_pickle_knows_nothing_else(value):
+    with pytest.raises(restricted_pickle.ForbiddenPickle):
+        restricted_pickle.loads(pickle.dumps(value))

@@ -1,0 +1,216 @@
+"""Splits: a partition, the same for the same seed, whole videos where asked, and files that other runs can use."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pawjax.config import default_config
+from pawjax.data import LabelledFrames, split, write_split
+from pawjax.errors import InputError
+
+PARTS = ("train", "dev", "test")
+
+
+def frames_of(videos: dict[str, int]) -> LabelledFrames:
+    """Frames without pictures to speak of: so many of each video."""
+    ids = [f"labeled-data/{video}/img{index:03d}.png" for video, n in videos.items() for index in range(n)]
+    n = len(ids)
+    return LabelledFrames(
+        np.zeros((n, 1, 1, 1), np.uint8),
+        np.ones((n, 2), np.int32),
+        np.zeros((n, 1, 2), np.float32),
+        np.ones((n, 1), bool),
+        tuple(ids),
+        tuple(frame.split("/")[1] for frame in ids),
+        ("paw",),
+        "0",
+    )
+
+
+def config(**fields):
+    data = default_config().data
+    data.update({name: str(value) if name == "split" else value for name, value in fields.items()})
+    return data
+
+
+def lengths(parts):
+    return tuple(len(parts[name]) for name in PARTS)
+
+
+def test_sources_numbers_exactly():
+    assert lengths(split(config(), frames_of({"a": 1623}))) == (973, 325, 325)
+
+
+@given(
+    counts=st.lists(st.integers(2, 30), min_size=3, max_size=9),
+    shares=st.tuples(*[st.integers(1, 10)] * 3),
+    seed=st.integers(0, 2**32),
+    by=st.sampled_from(["frame", "video"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_split_is_a_partition(counts, shares, seed, by):
+    frames = frames_of({f"v{index}": n for index, n in enumerate(counts)})
+    fractions = tuple(np.array(shares) / sum(shares))
+    try:
+        parts = split(config(split_fractions=fractions, split_seed=seed, split_by=by), frames)
+    except InputError as error:  # so few frames that a share rounds to none
+        assert by == "frame" and min(fractions) * len(frames) < 1 and "empty" in str(error)
+        return
+    np.testing.assert_array_equal(np.sort(np.concatenate([parts[name] for name in PARTS])), np.arange(len(frames)))
+    assert all((np.diff(parts[name]) > 0).all() and len(parts[name]) for name in PARTS)
+    if by == "video":
+        videos = [{frames.videos[row] for row in parts[name]} for name in PARTS]
+        assert sum(map(len, videos)) == len(counts)
+    else:
+        assert np.abs(np.array(lengths(parts)) - np.array(fractions) * len(frames)).max() <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("by", ["frame", "video"])
+def test_seeds_decide(by):
+    frames = frames_of({f"v{index}": 10 + index for index in range(9)})
+    draws = [split(config(split_seed=seed, split_by=by), frames)["test"].tolist() for seed in (0, 0, 1, 2, 3)]
+    assert draws[0] == draws[1] and len(set(map(tuple, draws))) > 2
+
+
+def test_videos_come_close_to_the_fractions():
+    parts = split(config(split_by="video"), frames_of({f"v{index}": 10 + index % 3 for index in range(30)}))
+    assert np.abs(np.array(lengths(parts)) / 330 - (0.6, 0.2, 0.2)).max() < 0.02
+
+
+def test_a_large_video_goes_to_train():
+    parts = split(config(split_by="video"), frames_of({"small": 10, "big": 80, "tiny": 10}))
+    assert lengths(parts) == (80, 10, 10)
+
+
+def test_written_split_is_read_back(tmp_path):
+    frames = frames_of({"a": 20, "b": 10})
+    parts = split(config(split_seed=7), frames)
+    write_split(tmp_path / "split.json", frames, parts)
+    again = split(config(split=tmp_path / "split.json"), frames)
+    assert all(np.array_equal(parts[name], again[name]) for name in PARTS)
+    fewer = frames_of({"a": 20, "b": 9})
+    with pytest.raises(InputError, match="1 of its frames are not among the labelled ones: labeled-data/b/img009.png"):
+        split(config(split=tmp_path / "split.json"), fewer)
+
+
+def test_lists_leave_out_what_they_do_not_name(tmp_path):
+    lists = {"note": "by hand", "train": ["labeled-data\\a\\img003.png"], "dev": ["labeled-data/a/img000.png"]}
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps({**lists, "test": ["labeled-data/a/img004.png", "labeled-data/a/img001.png"]}))
+    parts = split(config(split=path), frames_of({"a": 6}))
+    assert {name: parts[name].tolist() for name in PARTS} == {"train": [3], "dev": [0], "test": [1, 4]}
+
+
+def test_shared_splits_fit_their_data(shared_data):
+    for name, expected in (("openfield", (81, 12, 23)), ("mirror_mouse", (63, 9, 18))):
+        path = shared_data / f"splits/{name}_seed0.json"
+        lists = json.loads(path.read_text())
+        everything = sorted(frame for part in PARTS for frame in lists[part])
+        n = len(everything)
+        frames = frames_of({"a": n}).__class__(**{**frames_of({"a": n}).__dict__, "ids": tuple(everything)})
+        parts = split(config(split=path), frames)
+        assert lengths(parts) == expected
+        assert [frames.ids[row] for row in parts["test"]] == sorted(lists["test"])
+
+
+def _lists(path, **lists):
+    path.write_text(json.dumps(lists))
+    return path
+
+
+def test_bad_lists_are_named(tmp_path):
+    frames, path = frames_of({"a": 6}), tmp_path / "split.json"
+    a, b, c = (frames.ids[index] for index in range(3))
+    cases = {
+        "img000.png is listed more than once": {"train": [a], "dev": [b], "test": [c, a]},
+        "no lists of frames named": {"train": [a], "test": [b]},
+        "leaves dev empty": {"train": [a], "dev": [], "test": [b]},
+        "2 of its frames are not among the labelled ones: x/1.png, y": {
+            "train": ["x/1.png", "y"],
+            "dev": [a],
+            "test": [b],
+        },
+    }
+    for words, lists in cases.items():
+        with pytest.raises(InputError, match=words) as error:
+            split(config(split=_lists(path, **lists)), frames)
+        assert "split.json" in str(error.value)
+    path.write_text("{")
+    with pytest.raises(InputError, match="split.json: cannot be read as the split"):
+        split(config(split=path), frames)
+    with pytest.raises(InputError, match="none.json: cannot be read as the split"):
+        split(config(split=tmp_path / "none.json"), frames)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"split_fractions": (0.6, 0.2)}, "not three shares"),
+        ({"split_fractions": (0.6, 0.2, 0.3)}, "sum to 1"),
+        ({"split_fractions": (1.2, -0.1, -0.1)}, "not three shares"),
+        ({"split_fractions": (0.8, 0.2, 0.0)}, "leaves test empty"),
+        ({"split_by": "mouse"}, "'mouse' is unknown; choose 'frame' or 'video'"),
+        ({"split_by": "video"}, r"the frames come from 2 video\(s\)"),
+        ({"split_seed": -1}, "has to be 0 or more"),
+    ],
+)
+def test_bad_fields_are_named(fields, words):
+    with pytest.raises(InputError, match=f"config.data.split.*{words}"):
+        split(config(**fields), frames_of({"a": 6, "b": 6}))
+
+
+def test_too_few_frames():
+    with pytest.raises(InputError, match="leaves dev and test empty"):
+        split(config(), frames_of({"a": 2}))
+
+
+def _documentation(path, frames, train, test):
+    data = [{"image": tuple(frames.ids[row].split("/")), "joints": {0: np.zeros((1, 3))}} for row in train if row >= 0]
+    path.write_bytes(pickle.dumps([data, np.array(train), np.array(test), 0.8], protocol=4))
+    return path
+
+
+def test_deeplabcut_split_keeps_its_test_part(tmp_path, capsys):
+    frames = frames_of({"a": 30})
+    train, test = [row for row in range(30) if row % 5], [0, 5, 10, 15, 20, 25]
+    path = _documentation(tmp_path / "Documentation_data-x_80shuffle1.pickle", frames, [*train, -1], [*test, -1, -1])
+    parts = split(config(split=path), frames)
+    assert parts["test"].tolist() == test
+    assert sorted([*parts["train"], *parts["dev"]]) == train
+    assert len(parts["dev"]) == 6  # a quarter of what it trains on: 0.2 of 0.6 + 0.2
+    assert "has no dev part: 6 of its 24 training frames became dev" in capsys.readouterr().err
+    other = split(config(split=path, split_seed=1), frames)
+    assert other["test"].tolist() == test and other["dev"].tolist() != parts["dev"].tolist()
+
+
+def test_deeplabcut_split_counts_rows_of_the_merged_table(tmp_path, write_csv):
+    frames = frames_of({"a": 5, "b": 5})
+    merged = [*frames.ids[5:], *frames.ids[:5]]
+    write_csv(tmp_path / "CollectedData_Ann.csv", merged, np.zeros((10, 2, 2)))
+    data = [{"image": merged[row]} for row in range(8)]
+    path = tmp_path / "Documentation_data-x.pickle"
+    path.write_bytes(pickle.dumps([data, list(range(8)), [8, 9], 0.8]))
+    assert split(config(split=path), frames)["test"].tolist() == [3, 4]
+
+
+def test_bad_documentation_is_named(tmp_path):
+    frames, path = frames_of({"a": 10}), tmp_path / "Documentation_data-x.pickle"
+    _documentation(path, frames, range(8), [8, 12])
+    with pytest.raises(InputError, match="counts up to row 12 and there are 10"):
+        split(config(split=path), frames)
+    _documentation(path, frames, range(9), [8, 9])
+    with pytest.raises(InputError, match="row 8 is in its train and its test part"):
+        split(config(split=path), frames)
+    path.write_bytes(pickle.dumps([[{"image": frames.ids[9]}], list(range(8)), [8, 9], 0.8]))
+    with pytest.raises(InputError, match="names labeled-data/a/img009.png for training.*labels changed"):
+        split(config(split=path), frames)
+    path.write_bytes(pickle.dumps([[], range, [1], 0.8]))
+    with pytest.raises(InputError, match="holds more than plain data.*builtins.range"):
+        split(config(split=path), frames)
+    path.write_bytes(b"no pickle")
+    with pytest.raises(InputError, match="is not a Documentation_data pickle"):
+        split(config(split=path), frames)

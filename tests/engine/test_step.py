@@ -1,0 +1,60 @@
+"""One step, the same numbers however many devices share it."""
+
+import jax
+import numpy as np
+import pytest
+
+from pawjax import data
+from pawjax.data.augment import Augment
+from pawjax.data.batches import make_store
+from pawjax.engine import parallel
+from pawjax.engine.optim import make_optimizer
+from pawjax.errors import InputError
+from pawjax.methods import make_method
+from tests.tiny import tiny_config
+
+N_STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def store_of_frames():
+    config = tiny_config()
+    frames = data.load(config.data)
+    return make_store(frames, np.arange(9), 1.0), frames.bodyparts
+
+
+def run(mode, devices, store_of_frames, monkeypatch):
+    store, bodyparts = store_of_frames
+    config = tiny_config()
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    method, optimizer = make_method(config, bodyparts), make_optimizer(config.optimizer, 10)
+    program = parallel.compile_training(
+        mode, method=method, optimizer=optimizer, settings=Augment(), batch_size=4, ema_decay=0.9
+    )
+    state = parallel.make_state(method, optimizer, 0, {"image": np.zeros((1, 64, 96, 1), np.uint8)}, True)
+    store = parallel.replicate(store)
+    for _ in range(N_STEPS):
+        state = jax.block_until_ready(program(state, store))
+    return jax.device_get(state)
+
+
+@pytest.mark.parametrize("mode, n_devices", [("jit", 4), ("pmap", 4), ("pmap", 1)])
+def test_the_devices_do_not_matter(mode, n_devices, store_of_frames, monkeypatch):
+    devices = jax.devices()
+    if len(devices) < n_devices:
+        pytest.skip(f"needs {n_devices} (virtual) devices")
+    one = run("jit", devices[:1], store_of_frames, monkeypatch)
+    many = run(mode, devices[:n_devices], store_of_frames, monkeypatch)
+    assert int(many.step) == N_STEPS
+    np.testing.assert_allclose(many.window["loss"], one.window["loss"], rtol=1e-5)
+    for tree in ("batch_stats", "params"):
+        for a, b in zip(jax.tree.leaves(getattr(one, tree)), jax.tree.leaves(getattr(many, tree)), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_a_batch_that_the_devices_do_not_divide(monkeypatch):
+    with pytest.raises(InputError, match="multiple of the 4 devices"):
+        monkeypatch.setattr(jax, "devices", lambda: [None] * 4)
+        parallel.compile_training(
+            "jit", method=None, optimizer=None, settings=Augment(), batch_size=6, ema_decay=0.0
+        )

@@ -1,0 +1,116 @@
+"""The method: what counts in its loss, what does not, and the range of its predictions."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pawjax.config import default_config
+from pawjax.errors import InputError
+from pawjax.losses import weighted_total
+from pawjax.methods import make_method
+from pawjax.methods.deeplabcut import DeepLabCut
+from pawjax.models.pose_net import PoseNet
+
+METHOD = DeepLabCut(PoseNet(2, depth=26, width=8))
+
+
+def make_batch(seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "image": jnp.asarray(rng.integers(0, 256, (3, 40, 56, 1), np.uint8)),
+        "keypoints": jnp.asarray(rng.uniform(5, 35, (3, 2, 2)), jnp.float32),
+        "labelled": jnp.array([[True, True], [True, False], [True, True]]),
+        "weight": jnp.ones(3),
+        "to_original": jnp.tile(jnp.eye(2, 3)[None], (3, 1, 1)),
+    }
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return METHOD.init(jax.random.key(0), make_batch())
+
+
+def terms_of(method, variables, batch, train=False):
+    loss = jax.jit(method.loss, static_argnums=3)
+    return jax.device_get(loss(variables, batch, jax.random.key(0), train)[0])
+
+
+def test_an_ignored_label_changes_nothing(variables):
+    batch = make_batch()
+    moved = batch | {"keypoints": batch["keypoints"].at[1, 1].set(20.0)}
+    assert terms_of(METHOD, variables, batch) == terms_of(METHOD, variables, moved)
+    seen = moved | {"labelled": jnp.ones((3, 2), bool)}
+    assert terms_of(METHOD, variables, seen) != terms_of(METHOD, variables, batch)
+
+
+def test_padding_changes_nothing(variables):
+    batch = make_batch()
+    whole = terms_of(METHOD, variables, batch | {"weight": jnp.array([1.0, 1.0, 0.0])})
+    part = terms_of(METHOD, variables, jax.tree.map(lambda x: x[:2], batch))
+    for name in whole:
+        np.testing.assert_allclose(whole[name], part[name], rtol=1e-5)
+
+
+def test_counts_by_hand(variables):
+    batch = make_batch()
+    cells = 6 * 8  # 40 x 56 is padded to 48 x 64
+    assert terms_of(METHOD, variables, batch)["scoremap"][1] == 5 * cells
+    negative = dataclasses.replace(METHOD, unlabelled="negative")
+    assert terms_of(negative, variables, batch)["scoremap"][1] == 6 * cells
+    y, x = 8 * np.arange(6) + 4, 8 * np.arange(8) + 4
+    near = [
+        ((x[None] - px) ** 2 + (y[:, None] - py) ** 2 <= 17**2).sum()
+        for (px, py), seen in zip(
+            np.asarray(batch["keypoints"]).reshape(-1, 2), np.asarray(batch["labelled"]).ravel(), strict=True
+        )
+        if seen
+    ]
+    assert terms_of(METHOD, variables, batch)["locref"][1] == 2 * sum(near)
+
+
+@pytest.mark.parametrize("target", ["disc", "gaussian"])
+@pytest.mark.parametrize("score_loss", ["cross_entropy", "squared_error"])
+def test_gradients_are_finite_even_without_labels(variables, target, score_loss):
+    method = dataclasses.replace(METHOD, target=target, score_loss=score_loss)
+    batch = make_batch() | {"labelled": jnp.zeros((3, 2), bool), "weight": jnp.zeros(3)}
+
+    def total(params):
+        terms, _ = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+        return weighted_total(terms, method.loss_weights)
+
+    gradients = jax.jit(jax.grad(total))(variables["params"])
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
+def test_predictions_have_the_contracts_shapes(variables):
+    found = METHOD.predict(variables, make_batch()["image"])
+    assert found["keypoints"].shape == (3, 2, 2) and found["likelihood"].shape == (3, 2)
+    assert ((found["likelihood"] >= 0) & (found["likelihood"] <= 1)).all()
+
+
+def test_live_statistics_move_and_frozen_ones_do_not(variables):
+    for norm, moves in (("batch", True), ("frozen", False)):
+        method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm))
+        _, stats = method.loss(variables, make_batch(), jax.random.key(0), True)
+        same = jax.tree.map(lambda a, b: bool((a == b).all()), stats, variables["batch_stats"])
+        assert all(jax.tree.leaves(same)) is not moves
+
+
+@pytest.mark.parametrize(
+    "field, value", [("model.depth", 51), ("model.norm", "layer"), ("target.target", "box"), ("target.unlabelled", "x")]
+)
+def test_a_wrong_choice_is_named(field, value):
+    config = default_config()
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(InputError, match=f"config.{field}"):
+        make_method(config, ("a",))
+
+
+def test_an_unknown_method_is_named():
+    config = default_config()
+    config.method = "deeplabcat"
+    with pytest.raises(InputError, match="deeplabcut"):
+        make_method(config, ("a",))

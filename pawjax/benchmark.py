@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> None:
 
     cli.no_arguments(arguments)
     values = flags.FLAGS
-    config: ConfigDict = values.config
+    config = cli.chosen_config()
     config.batch_size = values.batch
     start = _start_training if values.mode == "train" else _start_prediction
     step = start(config, values.height, values.width, values.bodyparts)

@@ -4,8 +4,10 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
 
 from pawjax.errors import InputError
 
@@ -35,6 +37,14 @@ def no_arguments(arguments: list[str]) -> None:
     """Raises InputError for words that are not flags."""
     if arguments:
         raise InputError(f"'{arguments[0]}' is not a flag: flags are written --name=value")
+
+
+def chosen_config() -> ConfigDict:
+    """The config that --config names. Raises InputError where there is no such file."""
+    name = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
+    if not Path(name).is_file():
+        raise InputError(f"--config={name}: there is no such file; the experiments lie in configs/")
+    return flags.FLAGS.config
 
 
 def _parse(argv: list[str]) -> list[str]:

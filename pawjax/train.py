@@ -19,9 +19,9 @@ def main(arguments: list[str]) -> None:
 
     cli.no_arguments(arguments)
     if flags.FLAGS.draw_augmented:
-        draw_augmented(flags.FLAGS.config, Path(flags.FLAGS.draw_augmented))
+        draw_augmented(cli.chosen_config(), Path(flags.FLAGS.draw_augmented))
         return
-    train_and_evaluate(flags.FLAGS.config, flags.FLAGS.workdir or default_workdir())
+    train_and_evaluate(cli.chosen_config(), flags.FLAGS.workdir or default_workdir())
 
 
 def default_workdir() -> Path:

@@ -67,12 +67,11 @@ def _read_fixed(group: h5py.Group) -> tuple[list[Sequence[str]], list[tuple[str,
 
 
 def _block(dataset: h5py.Dataset) -> np.ndarray:
-    """Values float64 [N, M] of a block, which pandas holds as [M, N] and PyTables may store transposed."""
+    """Values float64 [N, M] of a block."""
     values = np.asarray(dataset[()])
     if not np.issubdtype(values.dtype, np.number):
         raise KeyError(f"{dataset.name} holds {values.dtype}, not numbers")
-    values = values.astype(np.float64)
-    return values if dataset.attrs.get("transposed", 0) else values.T
+    return values.astype(np.float64)
 
 
 def _read_index(group: h5py.Group, name: str) -> list[tuple[str, ...]]:

@@ -90,8 +90,6 @@ def decode_png(data: bytes, channels: int) -> np.ndarray:
 
 
 def _pixels(image: Image.Image, channels: int) -> np.ndarray:
-    """uint8 [H, W, channels]; one channel of a gray RGB image is any of its three."""
-    if channels == 1 and image.mode not in GRAY_MODES:
-        return np.asarray(image.convert("RGB"))[..., :1]
+    """uint8 [H, W, channels]; where the three channels of an image are equal, its gray is exactly theirs."""
     pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    return pixels[..., None] if channels == 1 else pixels
+    return pixels.reshape(image.height, image.width, channels)

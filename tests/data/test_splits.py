@@ -51,7 +51,7 @@ def test_sources_numbers_exactly():
     seed=st.integers(0, 2**32),
     by=st.sampled_from(["frame", "video"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, database=None)
 def test_a_split_is_a_partition(counts, shares, seed, by):
     frames = frames_of({f"v{index}": n for index, n in enumerate(counts)})
     fractions = tuple(np.array(shares) / sum(shares))

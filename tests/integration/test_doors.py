@@ -1,0 +1,62 @@
+"""Bad input at the doors: exit code 2 and one sentence on stderr, before anything is trained."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = "--config=configs/quickstart.py:smoke"
+
+
+def door(name: str, *arguments: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "")}
+    return subprocess.run(
+        [sys.executable, "-m", f"pawjax.{name}", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    "name, arguments, words",
+    [
+        ("train", [QUICK, "--config.optimizer.learningrate=1"], ["learningrate", "learning_rate"]),
+        ("train", [QUICK, "--config.stepps=1"], ["stepps", "steps"]),
+        ("train", [QUICK, "--config.steps=many"], ["steps"]),
+        ("train", ["--config=configs/nowhere.py"], ["nowhere"]),
+        ("train", [], ["config"]),
+        ("train", [QUICK, "extra"], ["extra"]),
+        ("train", [QUICK, "--config.data.source=deeplabcut", "--config.data.path=/nowhere"], ["/nowhere"]),
+        ("evaluate", ["--workdir=/nowhere"], ["/nowhere", "run folder"]),
+        ("evaluate", ["--workdir=/nowhere", "--split=tset"], ["tset"]),
+    ],
+)
+def test_one_sentence_and_exit_code_2(name, arguments, words, tmp_path):
+    if name == "train":
+        arguments = [*arguments, f"--workdir={tmp_path / 'run'}"]
+    result = door(name, *arguments)
+    assert result.returncode == 2, result.stderr
+    sentences = [line for line in result.stderr.splitlines() if line.startswith("pawjax: ")]
+    assert len(sentences) == 1 and "Traceback" not in result.stderr
+    for word in words:
+        assert word in sentences[0]
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_picture_of_augmented_frames(tmp_path):
+    result = door("train", QUICK, f"--draw_augmented={tmp_path / 'a.png'}")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_the_benchmark_writes_what_it_measured(tmp_path):
+    import json
+
+    path = tmp_path / "speed.json"
+    size = ["--batch=4", "--height=64", "--width=64", "--seconds=0.1"]
+    for mode in ("train", "predict"):
+        result = door("benchmark", QUICK, f"--mode={mode}", f"--json={path}", *size)
+        assert result.returncode == 0, result.stderr
+        speed = json.loads(path.read_text())
+        assert speed["images_per_second"] > 0 and speed["seconds_per_step"]["min"] > 0 and speed["device"]

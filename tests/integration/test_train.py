@@ -1,0 +1,157 @@
+"""A tiny run through the whole system: trained, interrupted, resumed, evaluated, loaded."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pawjax
+from pawjax.data import load as load_frames
+from pawjax.engine.evaluation import evaluate_run
+from pawjax.engine.loop import train_and_evaluate
+from pawjax.errors import InputError
+from tests.tiny import tiny_config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def read(workdir: Path, name: str = "run.json"):
+    return json.loads((workdir / name).read_text())
+
+
+def curve(workdir: Path) -> list[dict]:
+    """metrics.jsonl without its timings."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "images_per_second")} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory) -> Path:
+    workdir = tmp_path_factory.mktemp("whole")
+    train_and_evaluate(tiny_config(), workdir)
+    return workdir
+
+
+def test_the_run_folder_is_complete(whole_run):
+    run = read(whole_run)
+    assert run["steps"] == 6 and run["seconds"] > 0 and len(run["params_sha256"]) == 64
+    assert (run["data"]["n_train"], run["data"]["n_dev"], run["data"]["n_test"]) == (12, 4, 4)
+    assert [line["step"] for line in curve(whole_run)] == [2, 3, 4, 6, 6]
+    split = read(whole_run, "split.json")
+    assert sorted(map(len, (split["train"], split["dev"], split["test"]))) == [4, 4, 12]
+
+
+def test_the_same_command_again_does_nothing_more(whole_run):
+    before = (whole_run / "metrics.jsonl").read_text()
+    state = train_and_evaluate(tiny_config(), whole_run)
+    assert int(state.step) == 6 and (whole_run / "metrics.jsonl").read_text() == before
+
+
+def test_a_stopped_run_resumes_bit_for_bit(whole_run, tmp_path, monkeypatch):
+    from pawjax.engine import checkpoints
+
+    save = checkpoints.Checkpoints.save
+
+    def save_and_be_told_to_stop(self, state, metrics=None):
+        save(self, state, metrics)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "save", save_and_be_told_to_stop)
+    state = train_and_evaluate(tiny_config(), tmp_path)
+    assert int(state.step) == 4, "the signal came at step 3's checkpoint and is seen after the next step"
+    assert "params_sha256" not in read(tmp_path)
+    monkeypatch.undo()
+    train_and_evaluate(tiny_config(), tmp_path)
+    assert read(tmp_path)["params_sha256"] == read(whole_run)["params_sha256"]
+    assert curve(tmp_path)[-1] == curve(whole_run)[-1]
+
+
+def test_another_seed_gives_another_run(whole_run, tmp_path):
+    config = tiny_config()
+    config.seed, config.steps = 1, 3
+    train_and_evaluate(config, tmp_path)
+    assert curve(tmp_path)[0]["loss"] != curve(whole_run)[0]["loss"]
+
+
+def test_evaluation_and_tracker_agree(whole_run):
+    summary = evaluate_run(whole_run, "test", "last")
+    folder = whole_run / "eval" / "test"
+    assert read(folder, "metrics.json")["rmse_px"] == summary["rmse_px"]
+    assert summary["n_images"] == 4 and summary["images_per_second"] > 0
+    assert list(folder.glob("*.png"))
+
+    frames = load_frames(tiny_config().data)
+    rows = [frames.ids.index(frame) for frame in read(whole_run, "split.json")["test"]]
+    tracker = pawjax.load(whole_run, "last")
+    keypoints, likelihood = tracker(frames.images[rows])
+    distance = np.linalg.norm(keypoints - frames.keypoints[rows], axis=-1)[frames.labelled[rows]]
+    assert np.sqrt((distance**2).mean()) == pytest.approx(summary["rmse_px"], rel=1e-4)
+    assert tracker.bodyparts == frames.bodyparts and likelihood.shape == (4, 1)
+
+
+def test_a_folder_of_another_config_is_refused_field_by_field(whole_run):
+    config = tiny_config()
+    config.optimizer.learning_rate = 0.5
+    config.seed = 3
+    with pytest.raises(InputError, match=r"optimizer.learning_rate is 0.001 there and 0.5 here; seed is 0 there"):
+        train_and_evaluate(config, whole_run)
+
+
+def test_a_folder_with_other_things_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match="not empty"):
+        train_and_evaluate(tiny_config(), tmp_path)
+
+
+def test_a_loss_that_is_not_finite_names_step_and_frames(tmp_path):
+    config = tiny_config()
+    config.optimizer.name, config.optimizer.schedule = "sgd", "constant"
+    config.optimizer.learning_rate = 1e30
+    with pytest.raises(InputError, match=r"not finite at step \d+ \(frames labeled-data/.*learning rate"):
+        train_and_evaluate(config, tmp_path)
+
+
+def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
+    from pawjax.engine import checkpoints
+
+    def no_room(self, state, metrics=None):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "save", no_room)
+    with pytest.raises(InputError, match="last good checkpoint stays"):
+        train_and_evaluate(tiny_config(), tmp_path)
+
+
+@pytest.mark.parametrize("which, word", [("7", "steps kept"), ("worst", "neither best, last")])
+def test_a_checkpoint_that_is_not_there(whole_run, which, word):
+    with pytest.raises(InputError, match=word):
+        evaluate_run(whole_run, "dev", which)
+
+
+@pytest.mark.slow
+def test_killed_at_a_random_moment_it_resumes_bit_for_bit(tmp_path):
+    command = [sys.executable, "-m", "pawjax.train", "--config=configs/quickstart.py:smoke", "--config.steps=40"]
+    environment = {**os.environ, "PAWJAX_CACHE": str(tmp_path / "cache")}
+
+    def start(name: str) -> subprocess.Popen:
+        return subprocess.Popen([*command, f"--workdir={tmp_path / name}"], cwd=ROOT, env=environment)
+
+    assert start("whole").wait() == 0
+    delay = np.random.default_rng().uniform(0.3, 3.0)
+    for _ in range(3):
+        process = start("killed")
+        log = tmp_path / "killed" / "metrics.jsonl"
+        lines = len(log.read_text().splitlines()) if log.exists() else 0
+        while process.poll() is None and not (log.exists() and len(log.read_text().splitlines()) > lines):
+            time.sleep(0.05)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start("killed").wait() == 0
+    assert read(tmp_path / "killed")["params_sha256"] == read(tmp_path / "whole")["params_sha256"]

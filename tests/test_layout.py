@@ -1,0 +1,75 @@
+"""The house: imports go down only, and nothing forbidden is imported at run time."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DOORS = {"train", "evaluate", "predict", "triangulate", "compare", "benchmark"}
+FLOORS = [  # from the top; a room may import its own floor and those below, and what `ALSO` adds
+    DOORS,
+    {"cli"},
+    {"engine"},
+    {"methods"},
+    {"config"},
+    {"models", "data", "report"},
+    {"losses", "metrics", "weights", "ops", "pose3d", "errors"},
+]
+FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+FORBIDDEN = {"tensorflow", "torch", "torchvision", "pandas", "third_party", "tests", "configs"}
+SEPARATE = {("models", "data"), ("data", "models"), ("ops", "errors")}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules that a file imports, at its top or inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "pawjax").parts[0].removesuffix(".py")
+
+
+def test_imports_go_down():
+    for path in sorted((ROOT / "pawjax").rglob("*.py")):
+        room = room_of(path)
+        if room == "__init__":
+            continue
+        for name in imports_of(path):
+            if not name.startswith("pawjax."):
+                continue
+            other = name.split(".")[1]
+            if other in FLOOR and other != room:
+                assert FLOOR[other] > FLOOR[room] or (FLOOR[other] == FLOOR[room] and room not in DOORS), (
+                    f"{path.name} ({room}) imports {name}"
+                )
+                assert (room, other) not in SEPARATE, f"{path.name} ({room}) imports {name}"
+
+
+def test_every_room_has_a_floor():
+    rooms = {room_of(path) for path in (ROOT / "pawjax").rglob("*.py")} - {"__init__"}
+    assert rooms <= FLOOR.keys()
+
+
+def test_nothing_forbidden_is_imported():
+    for path in sorted((ROOT / "pawjax").rglob("*.py")):
+        roots = {name.split(".")[0] for name in imports_of(path)}
+        assert not roots & FORBIDDEN, f"{path}: {roots & FORBIDDEN}"
+        if room_of(path) == "ops":
+            assert "flax" not in roots, f"{path}: ops knows no Flax"
+
+
+def test_every_config_has_a_smoke_variant_and_its_command():
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    for path in sorted((ROOT / "configs").glob("*.py")):
+        spec = spec_from_file_location(path.stem, path)
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert f"--config=configs/{path.name}" in module.__doc__, f"{path.name}: its docstring gives the command"
+        assert module.get_config().steps > module.get_config("smoke").steps

@@ -1,8 +1,8 @@
 """`paw_on_ball`: made-up frames of a head-fixed mouse on a ball, seen from its left under infrared light.
 
 The labelled point is the centre of the left forepaw: the centroid of the whole foot (palm and digits, whether or not
-something hides part of it) at the middle of the exposure, exact to a few hundredths of a pixel. A frame in which less
-than `MIN_VISIBLE` of the foot can be seen is not labelled. Everything is a pure function of its arguments.
+something hides part of it) averaged over the exposure, exact to a few hundredths of a pixel. A frame in which less than
+`MIN_VISIBLE` of the foot can be seen is not labelled. Everything is a pure function of its arguments.
 """
 
 import csv
@@ -109,7 +109,7 @@ def _draw(session: int, time_s: float, seed: int, height: int, width: int) -> _D
     activity = float(motion.at(motion.activity, now)[0])
     phase = float(motion.at(motion.phase, now)[0])
     bob = 2.6 * activity * np.sin(4 * np.pi * phase) + 1.3 * np.sin(2 * np.pi * 2.4 * time_s)
-    feet = {limb: _exposed(look, motion, limb, time_s) for limb in motion.feet}
+    feet = {limb: _exposed(look, motion, limb, time_s, look.view.scale) for limb in motion.feet}
 
     canvas = Canvas(stage.background.copy())
     for limb in ("right_hind", "right_fore"):
@@ -129,15 +129,16 @@ def _draw(session: int, time_s: float, seed: int, height: int, width: int) -> _D
     canvas.over(whisker_layer(look, time_s, activity, np.random.default_rng([seed, session, 53])))
     for layer in stage.front:
         canvas.over(layer)
-    centre = fore_foot_centroid(motion.at(motion.feet["left_fore"], now), look.paw_size)
+    # The truth is measured at the reference size, so that it scales exactly with the frame.
+    centre = fore_foot_centroid(_exposed(look, motion, "left_fore", time_s, look.view.zoom), look.paw_size)
     return _Drawing(canvas, look, stage, look.view.project(centre))
 
 
-def _exposed(look: Look, motion: Motion, limb: str, time_s: float) -> np.ndarray:
-    """Foot table [K, 4] of `limb` at K instants spread over the exposure, K by how far the foot moves in it."""
+def _exposed(look: Look, motion: Motion, limb: str, time_s: float, scale: float) -> np.ndarray:
+    """Foot table [K, 4] of `limb` at K instants of the exposure; K by how far the foot moves, in pixels of `scale`."""
     table = motion.feet[limb]
     ends = motion.at(table, np.array([time_s - look.exposure / 2, time_s + look.exposure / 2]))
-    moved = float(np.hypot(*(ends[1, :2] - ends[0, :2]))) * look.view.scale
+    moved = float(np.hypot(*(ends[1, :2] - ends[0, :2]))) * scale
     count = min(1 + int(moved / _PIXELS_PER_INSTANT), _MAX_INSTANTS)
     offsets = (np.arange(count) + 0.5) / count - 0.5
     return motion.at(table, time_s + look.exposure * offsets)

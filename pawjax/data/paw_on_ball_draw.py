@@ -69,7 +69,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Layer:
-    """Premultiplied grey `colour` and `alpha`, float32 [h, w] each; its upper left pixel is (top, left) in the frame."""
+    """Premultiplied `colour` and `alpha`, float32 [h, w]; the upper left pixel lies at (top, left) of the frame."""
 
     colour: np.ndarray
     alpha: np.ndarray

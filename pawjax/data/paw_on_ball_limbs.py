@@ -62,14 +62,15 @@ def hind_foot(foot: np.ndarray, value: float, size: float) -> list[Part]:
 
 
 def fore_foot_centroid(foot: np.ndarray, size: float) -> np.ndarray:
-    """Centroid [2] (scene x, y) of the forepaw's outline, measured on the reference grid for foot [1, 4]."""
+    """Centroid [2] (scene x, y) of the forepaw averaged over the instants of `foot` [K, 4], on the reference grid."""
     local = foot.copy()
-    local[:, :2] = 400.0, 300.0
+    origin = np.rint(foot[0, :2]) - (400.0, 300.0)
+    local[:, :2] -= origin
     mask = draw_parts(_REFERENCE, fore_foot(local, 1.0, size))
-    total = mask.alpha.sum(dtype=np.float64)
-    x = (mask.alpha.sum(0, dtype=np.float64) * np.arange(mask.alpha.shape[1])).sum() / total + mask.left - 400.0
-    y = (mask.alpha.sum(1, dtype=np.float64) * np.arange(mask.alpha.shape[0])).sum() / total + mask.top - 300.0
-    return foot[0, :2] + np.array([x, y])
+    down, across = (mask.alpha.sum(axis, dtype=np.float64) for axis in (1, 0))
+    x = across @ np.arange(len(across)) / across.sum() + mask.left
+    y = down @ np.arange(len(down)) / down.sum() + mask.top
+    return origin + (x, y)
 
 
 def limb_layers(

@@ -107,7 +107,7 @@ def _gait(
     curl = np.interp(cycle, _CYCLE, _CURL) * activity
     surface, slope = ball_surface(x)
     near = 11.0 if limb.startswith("left") else -1.0
-    sole = 12.0 if kind == "fore" else 10.0
+    sole = 13.5 if kind == "fore" else 10.0
     ground = surface + near - sole + depth[stride] * (1 - ease) + depth[stride + 1] * ease
     y = ground - raised - 9.0 * np.sin(np.clip(pitch, 0, 1.5)) * (1 - ease)
     return np.stack([x, y, pitch - np.arctan(slope), curl], -1)

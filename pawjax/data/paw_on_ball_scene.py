@@ -144,7 +144,7 @@ def session_look(seed: int, session: int, height: int, width: int) -> Look:
         background=rng.uniform(7, 19),
         fur=rng.uniform(30, 78),
         paw=rng.uniform(165, 262),
-        paw_size=rng.uniform(0.98, 1.1),
+        paw_size=rng.uniform(1.09, 1.22),
         far_dim=rng.uniform(0.72, 1.0),
         ball=rng.uniform(34, 78),
         light=(strength * np.cos(angle), strength * np.sin(angle)),
@@ -315,7 +315,7 @@ def _body(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray) ->
     belly = np.clip((y - 335) / 70, 0, 1) ** 2 * np.clip((x - 190) / 60, 0, 1)
     face = np.clip((215 - x) / 80, 0, 1)
     mottle = _sample(_noise(rng, (48, 96), (1.5, 2.5)), y / 8, x / 8)
-    value = 0.36 + 0.3 * depth + 1.1 * np.clip(tilt, -0.2, 0.6) + 1.1 * belly + 0.6 * face + 0.05 * mottle
+    value = 0.36 + 0.3 * depth + 1.1 * np.clip(tilt, -0.09, 0.6) + 1.1 * belly + 0.6 * face + 0.05 * mottle
     colour = (look.fur * np.maximum(value, 0.12) * alpha).astype(np.float32)
     fur = _fur_gain(rng, look, alpha.shape)
     colour *= fur

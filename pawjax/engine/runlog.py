@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from pawjax.config import default_config
 from pawjax.errors import InputError
 
 PACKAGES = ("pawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
@@ -32,7 +33,7 @@ def write_config(workdir: Path, config: ConfigDict) -> None:
     path = workdir / "config.json"
     new = json.loads(json.dumps(config.to_dict()))
     if path.exists():
-        old = json.loads(path.read_text())
+        old = json.loads(json.dumps(read_config(workdir).to_dict()))
         differing = [
             f"{field} is {_shown(was)} there and {_shown(now)} here"
             for field, was, now in _differences(old, new)
@@ -53,7 +54,10 @@ def read_config(workdir: Path) -> ConfigDict:
     path = workdir / "config.json"
     if not path.exists():
         raise InputError(f"{workdir} is not a run folder (no config.json): give --workdir of a training run")
-    return ConfigDict(_tuples(json.loads(path.read_text())))
+    config = default_config()  # a field younger than the run has the default that keeps what it did
+    with config.unlocked():
+        config.update(_tuples(json.loads(path.read_text())))
+    return config
 
 
 def read_run(workdir: Path) -> dict[str, Any]:

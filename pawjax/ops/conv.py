@@ -13,11 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-# Winograd's transforms for 3 taps (Lavin and Gray 2016, "Fast algorithms for convolutional neural networks"): 2 outputs
-# from 4 inputs for maps, where rounding is that of a plain sum, and 4 from 6 for kernel gradients (1e-5 of the largest).
-F2_INPUT = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], np.float32)
-F2_KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
-F2_OUTPUT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], np.float32)
+# Winograd's transforms for 4 outputs of 3 taps from 6 inputs (Lavin and Gray 2016, "Fast algorithms for convolutional
+# neural networks", section 4.3).
 F4_INPUT = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -121,27 +118,26 @@ def _xla_conv(x, kernel, stride, padding, dilation):
 def _conv2d(x, kernel, stride, padding, dilation):
     if _is_product(kernel, padding):
         return _product(x[:, ::stride, ::stride], kernel[0, 0])
-    if _suits_winograd(kernel, stride, padding):
-        return _winograd(x, kernel, padding, dilation)
     return _xla_conv(x, kernel, stride, padding, dilation)
 
 
 def _conv2d_forward(x, kernel, stride, padding, dilation):
+    # Written out once: XLA would compute the normalisations and additions that made x again in every later reader.
+    x = lax.optimization_barrier(x)
     return _conv2d(x, kernel, stride, padding, dilation), (x, kernel)
 
 
 def _conv2d_backward(stride, padding, dilation, saved, dy):
     x, kernel = saved
+    dy = lax.optimization_barrier(dy)
     if _is_product(kernel, padding):
         return (
             _spread(_product(dy, kernel[0, 0].T), stride, x.shape),
             _pixel_product(x[:, ::stride, ::stride], dy)[None, None],
         )
-    if _suits_winograd(kernel, stride, padding):
-        mirrored = kernel[::-1, ::-1].swapaxes(2, 3)
-        margins = tuple((2 * dilation - lo, 2 * dilation - hi) for lo, hi in padding)
-        return _winograd(dy, mirrored, margins, dilation), _winograd_gradient(x, dy, padding, dilation)
     (dx,) = jax.linear_transpose(lambda x: _xla_conv(x, kernel, stride, padding, dilation), x)(dy)
+    if kernel.shape[:2] == (3, 3) and stride == 1 and min(kernel.shape[2:]) >= 32:
+        return dx, _winograd_gradient(x, dy, padding, dilation)
     return dx, _tap_gradient(x, dy, kernel.shape, stride, padding, dilation)
 
 
@@ -196,86 +192,51 @@ def _tap_gradient(x, dy, shape, stride, padding, dilation):
     return jnp.stack(taps).reshape(shape)
 
 
-def _suits_winograd(kernel, stride, padding):
-    rows, columns, inputs, outputs = kernel.shape
-    unpadded = min(min(pair) for pair in padding) < 0
-    return (rows, columns, stride) == (3, 3, 1) and min(inputs, outputs) >= 32 and not unpadded
-
-
-def _winograd(x, kernel, padding, dilation):
-    """3x3 convolution, stride 1, in 2x2 tiles: 16 products of a quarter of the pixels in place of 9 of all."""
-    batch, height, width, _ = x.shape
-    height += sum(padding[0]) - 2 * dilation
-    width += sum(padding[1]) - 2 * dilation
-    tiles = _cut(x, 4, 2, height, width, padding, dilation)
-    inputs = _transform(F2_INPUT, tiles)
-    kernels = jnp.einsum("ia,jb,abco->ijco", F2_KERNEL, F2_KERNEL, kernel)
-    products = [[_product(inputs[i][j], kernels[i, j]) for j in range(4)] for i in range(4)]
-    return _join(_transform(F2_OUTPUT, products), height, width)
-
-
 def _winograd_gradient(x, dy, padding, dilation):
-    """Kernel gradient of a 3x3 convolution, stride 1, in 4x4 tiles: 36 products over a sixteenth of the pixels."""
-    _, height, width, outputs = dy.shape
-    inputs = x.shape[-1]
-    tiles = _transform(F4_INPUT, _cut(x, 6, 4, height, width, padding, dilation))
-    slopes = _transform(F4_OUTPUT.T, _cut(dy, 4, 4, height, width, ((0, 0), (0, 0)), dilation))
-    left = jnp.stack(sum(tiles, [])).reshape(36, -1, inputs)
-    right = jnp.stack(sum(slopes, [])).reshape(36, -1, outputs)
-    products = lax.dot_general(left, right, (((1,), (1,)), ((0,), (0,)))).reshape(6, 6, inputs, outputs)
-    return jnp.einsum("ia,jb,ijco->abco", F4_KERNEL, F4_KERNEL, products)
+    """Kernel gradient of a 3x3 convolution, stride 1: 36 products over a sixteenth of the pixels, not 9 over all.
 
-
-def _cut(x, taps, step, height, width, padding, dilation):
-    """Overlapping tiles of taps x taps pixels, `dilation` apart, one every `step` pixels.
-
-    Returns [taps][taps] arrays [B, tile rows, dilation, tile columns, dilation, C], enough to cover an output of the
-    given height and width. The axes of length `dilation` run over the interleaved grids that dilation leaves apart, so
-    that no pixel has to be moved to gather a grid.
+    Rounding is about 1e-5 of the largest entry, ten times that of the plain sum.
     """
-    batch, channels, block = x.shape[0], x.shape[-1], step * dilation
-    rows, columns = -(-height // block), -(-width // block)
-    reach = 1 if taps > step else 0
-    margins = [
-        (lo, (count + reach) * block - lo - size)
-        for count, (lo, _), size in zip((rows, columns), padding, x.shape[1:3], strict=True)
-    ]
-    zero = jnp.zeros((), x.dtype)
-    x = lax.pad(x, zero, ((0, 0, 0), *((lo, hi, 0) for lo, hi in margins), (0, 0, 0)))
-    x = x.reshape(batch, rows + reach, block, columns + reach, block, channels)
-
-    def tap(a, b):
-        (top, a), (left, b) = divmod(a, step), divmod(b, step)
-        return x[
-            :,
-            top : top + rows,
-            a * dilation : (a + 1) * dilation,
-            left : left + columns,
-            b * dilation : (b + 1) * dilation,
-        ]
-
-    return [[tap(a, b) for b in range(taps)] for a in range(taps)]
+    inputs, outputs = x.shape[-1], dy.shape[-1]
+    counts = [-(-size // (4 * dilation)) for size in dy.shape[1:3]]
+    before = [lo for lo, _ in padding]
+    left = _transform_tiles(x, F4_INPUT, counts, before, dilation).reshape(36, -1, inputs)
+    right = _transform_tiles(dy, F4_OUTPUT.T, counts, (0, 0), dilation).reshape(36, -1, outputs)
+    products = lax.dot_general(left, right, (((1,), (1,)), ((0,), (0,))))
+    gather = np.einsum("ia,jb->abji", F4_KERNEL, F4_KERNEL).reshape(9, 36)
+    return (gather.astype(x.dtype) @ products.reshape(36, -1)).reshape(3, 3, inputs, outputs)
 
 
-def _join(tiles, height, width):
-    """Inverse of `_cut` for tiles that do not overlap."""
-    step = len(tiles)
-    batch, rows, dilation, columns, _, channels = tiles[0][0].shape
-    y = jnp.stack([jnp.stack(row, axis=4) for row in tiles], axis=2)
-    block = step * dilation
-    return y.reshape(batch, rows * block, columns * block, channels)[:, :height, :width]
+def _transform_tiles(x, matrix, counts, before, dilation):
+    """Applies a transform to the rows and columns of tiles of x [B, H, W, C], one tile every 4 pixels.
+
+    Returns [columns' transform, rows' transform, B, tile rows, dilation, tile columns, dilation, C]. The barrier keeps
+    XLA from fusing the two axes, which would do the first one again for every term of the second.
+    """
+    rows = _transform_axis(x, matrix, 1, counts[0], before[0], dilation)
+    return _transform_axis(lax.optimization_barrier(rows), matrix, 4, counts[1], before[1], dilation)
 
 
-def _transform(matrix, grid):
-    """matrix @ grid @ matrix.T for a square grid (list of lists) of arrays."""
+def _transform_axis(x, matrix, axis, count, before, dilation):
+    """Cuts an axis into `count` overlapping tiles, one every 4 taps, and multiplies each by matrix [out, taps].
 
-    def combine(values, row):
-        terms = [
-            value if factor == 1 else value * float(factor)
-            for value, factor in zip(values, row, strict=True)
-            if factor
-        ]
-        return sum(terms[1:], terms[0])
+    The taps are `dilation` pixels apart, and the interleaved grids that this leaves become an axis of their own, so
+    that no pixel is moved to gather a grid. `before` zeros precede the axis, as many as needed follow.
 
-    half = [[combine(column, row) for column in zip(*grid, strict=True)] for row in matrix]
-    return [[combine(values, row) for row in matrix] for values in half]
+    Returns [out, ..., count, dilation, ...].
+    """
+    taps, block = matrix.shape[1], 4 * dilation
+    blocks = count + (taps - 1) // 4
+    margins = [(0, 0, 0)] * x.ndim
+    margins[axis] = (before, blocks * block - before - x.shape[axis], 0)
+    x = lax.pad(x, jnp.zeros((), x.dtype), margins)
+    x = x.reshape(*x.shape[:axis], blocks, block, *x.shape[axis + 1 :])
+
+    def tap(index):
+        start, offset = divmod(index, 4)
+        run = lax.slice_in_dim(x, start, start + count, axis=axis)
+        return lax.slice_in_dim(run, offset * dilation, (offset + 1) * dilation, axis=axis + 1)
+
+    values = [tap(index) for index in range(taps)]
+    terms = [[value * factor for value, factor in zip(values, row) if factor] for row in matrix.tolist()]
+    return jnp.stack([sum(row[1:], row[0]) for row in terms])

@@ -1,31 +1,33 @@
 """Max pooling whose gradient is the same on every run, on every chip."""
 
-from functools import reduce
-
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 
 def max_pool_3x3_stride2(x: jax.Array) -> jax.Array:
-    """Maximum over 3x3 windows, stride 2, one row or column of minus infinity on each side (torchvision's stem).
+    """Maximum over 3x3 windows, stride 2, padded by one on each side (the stem of torchvision's ResNet).
 
-    The maximum of nine strided slices: its gradient needs no select-and-scatter, which has no deterministic GPU form
-    and is slow on a CPU. Where pixels tie, the gradient is shared among them.
+    Written as selections among slices: the gradient then needs no select-and-scatter, which is slow on a CPU
+    and has no deterministic GPU form. Among equal pixels the first one, row by row, gets the gradient, as in PyTorch.
 
     Args:
       x: [B, H, W, C], floating point.
 
     Returns:
-      [B, (H + 1) // 2, (W + 1) // 2, C]; cell (i, j) is centred on pixel (2i, 2j).
+      [B, ceil(H / 2), ceil(W / 2), C]; cell (i, j) is centred on pixel (2i, 2j).
     """
-    _, height, width, _ = x.shape
-    rows, columns = (height + 1) // 2, (width + 1) // 2
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
-    return reduce(
-        jnp.maximum,
-        (
-            padded[:, a : a + 2 * rows - 1 : 2, b : b + 2 * columns - 1 : 2]
-            for a in range(3)
-            for b in range(3)
-        ),
-    )
+    return _pool_axis(_pool_axis(x, 2), 1)
+
+
+def _pool_axis(x, axis):
+    cells = (x.shape[axis] + 1) // 2
+    padding = [(0, 0, 0)] * x.ndim
+    padding[axis] = (2, 2 * cells - x.shape[axis], 0)
+    pairs = lax.pad(x, jnp.array(-jnp.inf, x.dtype), padding)
+    pairs = pairs.reshape(*x.shape[:axis], cells + 1, 2, *x.shape[axis + 1 :])
+    even, odd = (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in range(2))
+    before, after = lax.slice_in_dim(odd, 0, cells, axis=axis), lax.slice_in_dim(odd, 1, None, axis=axis)
+    centre = lax.slice_in_dim(even, 1, None, axis=axis)
+    later = jnp.where(centre >= after, centre, after)
+    return jnp.where(before >= later, before, later)

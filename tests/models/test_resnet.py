@@ -1,0 +1,67 @@
+"""The backbone against torchvision: features under the same weights, and the parameter count of every depth."""
+
+import zlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pawjax.models.resnet import UNITS, ResNet
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "torchvision_resnet.npz"
+# torchvision's totals without the classifier (third_party/torchvision); resnet26 is timm's 15,995,176 less its own.
+PARAMETERS = {26: 13_946_176, 50: 23_508_032, 101: 42_500_160, 152: 58_143_808}
+
+
+def variables_by_recipe(network: ResNet, images: jnp.ndarray) -> dict:
+    """Every leaf from its name, as third_party/torchvision/make_golden.py fills torchvision's network."""
+    def recipe(path, leaf):
+        name = "/".join(entry.key for entry in path[1:])
+        noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(leaf.shape)
+        kind = path[-1].key
+        if kind == "kernel":
+            return jnp.float32(noise * np.sqrt(2 / np.prod(leaf.shape[:-1])))
+        small = 0.3 if "/conv3/" in name else 1.0
+        values = {"scale": small * (1 + 0.1 * noise), "bias": 0.1 * noise, "mean": 0.1 * noise}
+        return jnp.float32(values.get(kind, np.exp(0.1 * noise)))
+
+    shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), images, train=False))
+    return jax.tree_util.tree_map_with_path(recipe, shapes)
+
+
+@pytest.mark.parametrize("depth", [50, 101])
+def test_features_are_torchvisions(depth):
+    golden = np.load(GOLDEN)
+    images, network = jnp.asarray(golden["images"]), ResNet(depth, norm="frozen")
+    variables = variables_by_recipe(network, images)
+    _, outputs = jax.jit(lambda v, x: network.apply(v, x, train=False))(variables, images)
+    last = {"stem": "stem"} | {f"block{b}": f"block{b}_unit{n}" for b, n in enumerate(UNITS[depth], start=1)}
+    for name, ours in last.items():
+        expected = golden[f"resnet{depth}/{name}"]
+        found = np.asarray(outputs[ours])[..., :: 8 if name == "stem" else 16]
+        assert found.shape == expected.shape
+        error = np.abs(found - expected).max() / np.abs(expected).max()
+        assert error < 1e-4, f"{name}: relative error {error:.1e}"
+
+
+def test_parameter_counts():
+    assert PARAMETERS.keys() == UNITS.keys(), "a depth without its published count"
+    golden = np.load(GOLDEN)
+    for depth, expected in PARAMETERS.items():
+        network = ResNet(depth)
+        shapes = jax.eval_shape(lambda n=network: n.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False))
+        count = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes["params"]))
+        assert count == expected, depth
+        if f"resnet{depth}/n_parameters" in golden:
+            assert expected == golden[f"resnet{depth}/n_parameters"]
+
+
+def test_a_smaller_width_keeps_the_form():
+    images = jnp.zeros((1, 48, 80, 3))
+    network = ResNet(26, width=8)
+    features, outputs = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), images, train=False))[0]
+    assert features.shape == (1, 3, 5, 256)
+    assert outputs["block1_unit2"].shape == (1, 12, 20, 32)

@@ -1,0 +1,104 @@
+"""Features of torchvision's ResNet-50 and -101, and of a transposed convolution, for tests/golden.
+
+    pip install torch==2.13.0 && pip install --no-deps torchvision==0.28.0
+    python third_party/torchvision/make_golden.py
+
+No weights are shipped: every parameter follows from its name in pawjax by `recipe`, which the tests repeat.
+"""
+
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+# A CPU build of torch lacks the operators that torchvision, built for CUDA, expects when it is imported.
+operators = torch.library.Library("torchvision", "DEF")
+operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+from torchvision import models  # noqa: E402
+
+GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
+UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+
+
+def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The values of a parameter of pawjax, in its layout (kernels height, width, in, out), from its name alone."""
+    noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
+    kind = name.rsplit("/", 1)[1]
+    if kind == "kernel":
+        return (noise * np.sqrt(2 / np.prod(shape[:-1]))).astype(np.float32)
+    small = 0.3 if "/conv3/" in name else 1.0  # or the sum over the units would grow
+    values = {"scale": small * (1 + 0.1 * noise), "bias": 0.1 * noise, "mean": 0.1 * noise, "var": np.exp(0.1 * noise)}
+    return values[kind].astype(np.float32)
+
+
+def modules(depth: int) -> dict[str, tuple[str, str]]:
+    """pawjax module -> torchvision's convolution and normalisation."""
+    names = {"stem": ("conv1", "bn1")}
+    for block, units in enumerate(UNITS[depth], start=1):
+        for unit in range(1, units + 1):
+            ours, theirs = f"block{block}_unit{unit}", f"layer{block}.{unit - 1}"
+            names |= {f"{ours}/conv{i}": (f"{theirs}.conv{i}", f"{theirs}.bn{i}") for i in (1, 2, 3)}
+            if unit == 1:
+                names[f"{ours}/shortcut"] = (f"{theirs}.downsample.0", f"{theirs}.downsample.1")
+    return names
+
+
+def fill(network: torch.nn.Module, depth: int) -> None:
+    state = network.state_dict()
+    for ours, (conv, norm) in modules(depth).items():
+        o, i, h, w = state[f"{conv}.weight"].shape
+        kernel = recipe(f"{ours}/kernel", (h, w, i, o))
+        state[f"{conv}.weight"] = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
+        for kind, theirs in (("scale", "weight"), ("bias", "bias"), ("mean", "running_mean"), ("var", "running_var")):
+            state[f"{norm}.{theirs}"] = torch.from_numpy(recipe(f"{ours}/{kind}", (o,)))
+    network.load_state_dict(state)
+
+
+@torch.no_grad()
+def features(network: torch.nn.Module, images: np.ndarray) -> dict[str, np.ndarray]:
+    """The map behind the pool and behind every block, [B, H, W, C], every 8th channel from the first block on."""
+    x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    x = network.maxpool(network.relu(network.bn1(network.conv1(x))))
+    maps = {"stem": x}
+    for block in (1, 2, 3, 4):
+        x = getattr(network, f"layer{block}")(x)
+        maps[f"block{block}"] = x
+    every = {"stem": 8, "block1": 16, "block2": 16, "block3": 16, "block4": 16}
+    return {name: y.permute(0, 2, 3, 1).numpy()[..., :: every[name]] for name, y in maps.items()}
+
+
+def write_resnets() -> None:
+    images = np.random.default_rng(0).standard_normal((1, 64, 96, 3)).astype(np.float32)
+    arrays = {"images": images}
+    for depth in UNITS:
+        build = getattr(models, f"resnet{depth}")
+        network = build(weights=None, replace_stride_with_dilation=[False, False, True]).eval()
+        fill(network, depth)
+        arrays |= {f"resnet{depth}/{name}": values for name, values in features(network, images).items()}
+        count = sum(p.numel() for name, p in network.named_parameters() if not name.startswith("fc."))
+        arrays[f"resnet{depth}/n_parameters"] = np.array(count)
+    count = sum(p.numel() for name, p in models.resnet152().named_parameters() if not name.startswith("fc."))
+    arrays["resnet152/n_parameters"] = np.array(count)
+    np.savez_compressed(GOLDEN / "torchvision_resnet.npz", **arrays)
+
+
+@torch.no_grad()
+def write_deconvolution() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, 5, 7, 6)).astype(np.float32)
+    kernel = rng.standard_normal((3, 3, 4, 6)).astype(np.float32)  # height, width, out, in
+    layer = torch.nn.ConvTranspose2d(6, 4, 3, stride=2, bias=False)
+    layer.weight.copy_(torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy()))
+    y = layer(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))[:, :, :10, :14]
+    np.savez_compressed(GOLDEN / "deconvolution.npz", x=x, kernel=kernel, y=y.permute(0, 2, 3, 1).numpy())
+
+
+if __name__ == "__main__":
+    write_resnets()
+    write_deconvolution()
+    for path in sorted(GOLDEN.glob("*.npz")):
+        print(path.name, path.stat().st_size, "bytes", file=sys.stderr)

@@ -3,6 +3,8 @@
 Two items a step: `model` (the variables to predict with) and `train` (all of the state, for exact resume).
 """
 
+import errno
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +44,24 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def save(self, state: TrainState, metrics: dict[str, float] | None = None) -> None:
-        """Starts writing the state, with the evaluation's metrics if there was one at this step."""
+        """Starts writing the state, with the evaluation's metrics if there was one at this step.
+
+        Raises OSError (ENOSPC) if the disk has no room for it.
+        """
         step = int(state.step)
         if step in self._manager.all_steps():
             return
-        items = ocp.args.Composite(
-            model=ocp.args.StandardSave(state.eval_variables), train=ocp.args.StandardSave(state)
-        )
+        variables = state.eval_variables
+        self._manager.wait_until_finished()
+        self._need_room(sum(leaf.nbytes for leaf in jax.tree.leaves((variables, state))))
+        items = ocp.args.Composite(model=ocp.args.StandardSave(variables), train=ocp.args.StandardSave(state))
         self._manager.save(step, args=items, metrics=metrics, force=True)
+
+    def _need_room(self, n_bytes: int) -> None:
+        # Looked at beforehand, because a write that fails half-way floods the terminal with its threads' complaints.
+        free = shutil.disk_usage(self._folder).free
+        if free < n_bytes:
+            raise OSError(errno.ENOSPC, f"{n_bytes / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free")
 
     def restore_state(self, like: TrainState) -> TrainState | None:
         """The last state, placed as `like` is, or None where there is no checkpoint yet."""

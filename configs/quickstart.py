@@ -1,7 +1,7 @@
 """A first run: a small net on small synthetic frames of `paw_on_ball`, in a few minutes on four CPU cores.
 
-    python -m pawjax.train --config=configs/quickstart.py
-    python -m pawjax.evaluate --workdir=runs/quickstart --split=test
+python -m pawjax.train --config=configs/quickstart.py
+python -m pawjax.evaluate --workdir=runs/quickstart --split=test
 """
 
 from ml_collections import ConfigDict

@@ -18,7 +18,8 @@ from pawjax import cli
 
 def main(arguments: list[str]) -> None:
     """Benchmarks what the flags say, prints the result and writes it to --json."""
-    from pawjax.engine.runlog import device_name, write_json
+    from pawjax.engine.runlog import device_name
+    from pawjax.report.tables import write_json
 
     cli.no_arguments(arguments)
     values = flags.FLAGS

@@ -73,6 +73,7 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str) -> dict[str, Any]:
         workdir / "eval" / split,
         split=split,
         images=frames.images[indices],
+        sizes=frames.sizes[indices],
         truth=frames.keypoints[indices],
         labelled=frames.labelled[indices],
         predicted=found.keypoints,

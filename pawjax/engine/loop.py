@@ -23,6 +23,7 @@ from pawjax.engine.state import TrainState, stream
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.report.progress import TrainingProgress
+from pawjax.report.tables import write_json
 
 CURVE_KEYS = ("rmse_px", "mean_error_px", "median_px")
 
@@ -100,7 +101,7 @@ class _Run:
                     "use another --workdir, or put the data back"
                 )
         else:
-            runlog.write_json(path, record)
+            write_json(path, record)
 
     def train(self, bar: TrainingProgress, stopped: Callable[[], bool]) -> TrainState:
         config, state = self._config, self._state
@@ -110,6 +111,8 @@ class _Run:
             if step % config.log_every == 0 or last:
                 state = self._log_window(state, bar)
             evaluated = None
+            if step % config.eval_every == 0 or step % config.checkpoint_every == 0 or last:
+                jax.block_until_ready(state.step)  # or the steps under way would count as evaluation
             if step % config.eval_every == 0 or step == config.steps:
                 with bar.paused(), self._clock.paused():
                     evaluated = self._evaluate(state)
@@ -163,7 +166,7 @@ class _Run:
         """Closes the folder; the record of a complete run gets its steps, seconds and hash."""
         self._checkpoints.close()
         if int(state.step) == self._config.steps:
-            runlog.write_json(
+            write_json(
                 self._workdir / "run.json",
                 runlog.read_run(self._workdir)
                 | {

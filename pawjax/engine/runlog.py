@@ -16,16 +16,10 @@ from ml_collections import ConfigDict
 
 from pawjax.config import default_config
 from pawjax.errors import InputError
+from pawjax.report.tables import write_json
 
 PACKAGES = ("pawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 FREE_FIELDS = ("log_every", "tensorboard", "data.cache", "data.path")  # may change between the parts of a run
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
 
 
 def write_config(workdir: Path, config: ConfigDict) -> None:

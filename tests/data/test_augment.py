@@ -11,7 +11,16 @@ from pawjax.data.augment import Augment, augment
 from pawjax.ops.warp import apply_affine
 
 STILL = Augment(
-    rotation_p=0, scale_p=0, shift=0, flip_p=0, brightness_p=0, contrast_p=0, gamma_p=0, blur_p=0, noise_p=0, occlusion_p=0
+    rotation_p=0,
+    scale_p=0,
+    shift=0,
+    flip_p=0,
+    brightness_p=0,
+    contrast_p=0,
+    gamma_p=0,
+    blur_p=0,
+    noise_p=0,
+    occlusion_p=0,
 )
 GEOMETRY = dataclasses.replace(STILL, rotation=180.0, rotation_p=1, scale=(0.7, 1.3), scale_p=1, shift=0.2, flip_p=0.5)
 
@@ -90,7 +99,8 @@ def test_a_sample_does_not_depend_on_its_neighbours():
 
 
 @pytest.mark.parametrize(
-    "change", [{"brightness_p": 1}, {"contrast_p": 1}, {"gamma_p": 1}, {"noise_p": 1}, {"occlusion_p": 1}, {"blur_p": 1}]
+    "change",
+    [{"brightness_p": 1}, {"contrast_p": 1}, {"gamma_p": 1}, {"noise_p": 1}, {"occlusion_p": 1}, {"blur_p": 1}],
 )
 def test_light_changes_the_picture_and_not_the_points(change):
     batch = blob_batch()

@@ -44,7 +44,9 @@ def test_weight_decay_spares_all_but_kernels():
         assert (updates["conv"]["kernel"] < 0).all() and (updates["conv"]["scale"] == 0).all()
 
 
-@pytest.mark.parametrize("fields, word", [({"name": "lion"}, "adamw"), ({"schedule": "step"}, "stepwise"), ({"warmup_steps": 10}, "warmup")])
+@pytest.mark.parametrize(
+    "fields, word", [({"name": "lion"}, "adamw"), ({"schedule": "step"}, "stepwise"), ({"warmup_steps": 10}, "warmup")]
+)
 def test_wrong_fields_are_named(fields, word):
     with pytest.raises(InputError, match=word):
         make_optimizer(optimizer_config(**fields), 10)

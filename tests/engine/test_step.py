@@ -55,6 +55,4 @@ def test_the_devices_do_not_matter(mode, n_devices, store_of_frames, monkeypatch
 def test_a_batch_that_the_devices_do_not_divide(monkeypatch):
     with pytest.raises(InputError, match="multiple of the 4 devices"):
         monkeypatch.setattr(jax, "devices", lambda: [None] * 4)
-        parallel.compile_training(
-            "jit", method=None, optimizer=None, settings=Augment(), batch_size=6, ema_decay=0.0
-        )
+        parallel.compile_training("jit", method=None, optimizer=None, settings=Augment(), batch_size=6, ema_decay=0.0)

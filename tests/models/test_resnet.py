@@ -18,6 +18,7 @@ PARAMETERS = {26: 13_946_176, 50: 23_508_032, 101: 42_500_160, 152: 58_143_808}
 
 def variables_by_recipe(network: ResNet, images: jnp.ndarray) -> dict:
     """Every leaf from its name, as third_party/torchvision/make_golden.py fills torchvision's network."""
+
     def recipe(path, leaf):
         name = "/".join(entry.key for entry in path[1:])
         noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(leaf.shape)

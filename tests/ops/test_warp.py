@@ -44,7 +44,9 @@ def test_warp_is_scipys_affine_transform(seed):
 
 def test_resize_moves_points_by_the_half_pixel_rule():
     matrix = np.asarray(warp.resize_affine((600, 800), (300, 400)))
-    np.testing.assert_allclose(warp.apply_affine(matrix, np.array([[0.0, 0.0], [799.0, 599.0]])), [[-0.25, -0.25], [399.25, 299.25]])
+    np.testing.assert_allclose(
+        warp.apply_affine(matrix, np.array([[0.0, 0.0], [799.0, 599.0]])), [[-0.25, -0.25], [399.25, 299.25]]
+    )
 
 
 def test_resize_keeps_a_blob_where_the_matrix_says():

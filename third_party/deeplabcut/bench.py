@@ -1,6 +1,6 @@
 """Times DeepLabCut and pawjax on the same work, in turns, and prints a table with the ratios. See README.md.
 
-    python third_party/deeplabcut/bench.py --project=PROJECT --pawjax-python=.venv/bin/python --json=FILE
+python third_party/deeplabcut/bench.py --project=PROJECT --pawjax-python=.venv/bin/python --json=FILE
 """
 
 import argparse
@@ -80,9 +80,7 @@ class DeepLabCut:
 
     def analyze(self, batch: int) -> float:
         """Frames/s of its video analysis: decoding, network, decoding of the maps."""
-        runner = self._engine.get_pose_inference_runner(
-            self._cfg, self._snapshot, batch_size=batch, device="cpu"
-        )
+        runner = self._engine.get_pose_inference_runner(self._cfg, self._snapshot, batch_size=batch, device="cpu")
         start = time.perf_counter()
         self._engine.video_inference(self._video, runner)
         return self._n_frames / (time.perf_counter() - start)
@@ -149,9 +147,7 @@ def main() -> None:
         for _ in range(options.rounds):
             for work, (theirs, ours) in works.items():
                 rates[work]["deeplabcut"].append(theirs())
-                rates[work]["pawjax"].append(
-                    pawjax(options.pawjax_python, options.config, *ours, options.seconds)
-                )
+                rates[work]["pawjax"].append(pawjax(options.pawjax_python, options.config, *ours, options.seconds))
     print("| work, float32, CPU | DeepLabCut | pawjax | ratio |\n|---|---|---|---|")
     for work, sides in rates.items():
         theirs, ours = (statistics.median(sides[side]) for side in ("deeplabcut", "pawjax"))

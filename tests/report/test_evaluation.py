@@ -1,0 +1,105 @@
+"""What an evaluation writes: complete, readable, whole or not at all."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pawjax.report.evaluation import write_evaluation
+from pawjax.report.gallery import points_grid
+from pawjax.report.tables import write_json
+
+FILES = {"metrics.json", "predictions.csv", "error_distribution.png", "bodyparts.png", "likelihood.png"}
+FILES |= {"worst_frames.png", "learning_curve.png"}
+
+
+def make_case(n, k, height=60, width=80, error=3.0, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(5, 55, (n, k, 2))
+    return {
+        "images": rng.integers(0, 256, (n, height, width, 1), np.uint8),
+        "truth": truth,
+        "labelled": rng.uniform(size=(n, k)) < 0.8,
+        "predicted": truth + error * rng.normal(size=(n, k, 2)),
+        "likelihood": rng.uniform(size=(n, k)),
+        "ids": [f"labeled-data/v/img{i:03}.png" for i in range(n)],
+        "bodyparts": [f"part{j}" for j in range(k)],
+    }
+
+
+def write(folder, case, log=None):
+    return write_evaluation(folder, split="dev", pcutoff=0.6, seconds=2.0, device="cpu", metrics_jsonl=log, **case)
+
+
+@pytest.fixture
+def log(tmp_path):
+    lines = [
+        {"step": s, "loss": 1 / s, "loss/scoremap": 1 / s, "learning_rate": 0.1, "images_per_second": 3.0}
+        for s in (10, 20)
+    ]
+    lines += [
+        {
+            "step": s,
+            "train/rmse_px": 9 / s,
+            "train/mean_error_px": 8 / s,
+            "dev/rmse_px": 12 / s,
+            "dev/mean_error_px": 9 / s,
+        }
+        for s in (10, 20)
+    ]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.mark.parametrize(
+    "case",
+    [make_case(14, 1), make_case(3, 20, 24, 30), make_case(1, 2), make_case(6, 2, error=0.0)],
+    ids=["one bodypart", "twenty, tiny", "one frame", "perfect"],
+)
+def test_every_file_is_there_and_readable(tmp_path, case, log):
+    folder = tmp_path / "eval"
+    numbers = write(folder, case, log)
+    assert {path.name for path in folder.iterdir()} == FILES, "and no temporary file is left"
+    for path in folder.glob("*.png"):
+        with Image.open(path) as picture:
+            assert min(picture.size) > 200
+    assert json.loads((folder / "metrics.json").read_text())["rmse_px"] == numbers["rmse_px"]
+    assert numbers["images_per_second"] == len(case["images"]) / 2
+
+
+def test_a_bodypart_without_labels(tmp_path, log):
+    case = make_case(4, 3)
+    case["labelled"][:, 1] = False
+    assert write(tmp_path / "eval", case, log)["per_bodypart"]["part1"]["rmse_px"] is None
+
+
+def test_the_table_holds_what_was_predicted(tmp_path):
+    case = make_case(5, 2)
+    write(tmp_path, case)
+    with open(tmp_path / "predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == case["ids"]
+    for i, row in enumerate(rows):
+        for j, name in enumerate(case["bodyparts"]):
+            assert float(row[f"{name}_x"]) == pytest.approx(case["predicted"][i, j, 0], abs=1e-4)
+            if case["labelled"][i, j]:
+                error = np.linalg.norm(case["predicted"][i, j] - case["truth"][i, j])
+                assert float(row[f"{name}_error_px"]) == pytest.approx(error, abs=1e-3)
+            else:
+                assert row[f"{name}_x_true"] == row[f"{name}_error_px"] == ""
+
+
+def test_json_refuses_what_is_not_finite(tmp_path):
+    with pytest.raises(ValueError, match="a.b"):
+        write_json(tmp_path / "x.json", {"a": {"b": float("nan")}})
+    assert not list(tmp_path.iterdir())
+
+
+def test_points_grid_takes_mixed_sizes(tmp_path):
+    images = [np.zeros((40, 60, 1), np.uint8), np.zeros((30, 30, 3), np.uint8), np.zeros((50, 20, 1), np.uint8)]
+    points_grid(images, np.ones((3, 2, 2)), np.ones((3, 2), bool), tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert min(picture.size) > 100

@@ -1,0 +1,69 @@
+"""The numbers of metrics.json: by hand, by property, and never NaN."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pawjax.errors import InputError
+from pawjax.metrics import summarize
+
+
+def random_case(seed, n=12, k=3):
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(0, 100, (n, k, 2))
+    predicted = truth + rng.normal(0, 10, (n, k, 2))
+    return truth, rng.uniform(size=(n, k)) < 0.7, predicted, rng.uniform(size=(n, k))
+
+
+def test_by_hand():
+    truth = np.zeros((2, 2, 2))
+    predicted = np.array([[[3.0, 4.0], [0.0, 0.0]], [[0.0, 60.0], [9.0, 9.0]]])
+    labelled = np.array([[True, True], [True, False]])
+    likelihood = np.array([[0.9, 0.2], [0.7, 1.0]])
+    numbers = summarize(truth, labelled, predicted, likelihood, ("paw", "nose"), 0.6)
+    assert (numbers["n_images"], numbers["n_points"], numbers["n_over_50px"]) == (2, 3, 1)
+    assert numbers["rmse_px"] == pytest.approx(np.sqrt((25 + 0 + 3600) / 3))
+    assert numbers["mean_error_px"] == pytest.approx(65 / 3)
+    assert (numbers["median_px"], numbers["max_px"]) == (5, 60)
+    assert numbers["pck"] == {
+        "2": pytest.approx(1 / 3),
+        "5": pytest.approx(2 / 3),
+        "10": pytest.approx(2 / 3),
+        "20": pytest.approx(2 / 3),
+    }
+    assert numbers["per_bodypart"]["nose"]["mean_error_px"] == 0
+    assert numbers["with_pcutoff"]["n_points"] == 2
+    assert numbers["with_pcutoff"]["mean_error_px"] == pytest.approx(32.5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_properties(seed):
+    truth, labelled, predicted, likelihood = random_case(seed)
+    numbers = summarize(truth, labelled, predicted, likelihood, "abc", 0.5)
+    if labelled.any():
+        assert numbers["max_px"] >= numbers["rmse_px"] >= numbers["mean_error_px"] >= 0
+    order = np.random.default_rng(seed).permutation(len(truth))
+    again = summarize(truth[order], labelled[order], predicted[order], likelihood[order], "abc", 0.5)
+    assert again["rmse_px"] == pytest.approx(numbers["rmse_px"])
+    double = summarize(2 * truth, labelled, 2 * predicted, likelihood, "abc", 0.5)
+    assert double["mean_error_px"] == pytest.approx(2 * numbers["mean_error_px"])
+    hidden = np.where(labelled[..., None], truth, np.nan)
+    assert summarize(hidden, labelled, predicted, likelihood, "abc", 0.5) == numbers, "unlabelled points are not read"
+
+
+def test_nothing_labelled_is_null_and_never_nan():
+    truth, labelled, predicted, likelihood = random_case(0)
+    numbers = summarize(truth, np.zeros_like(labelled), predicted, likelihood, "abc", 0.5)
+    assert numbers["n_points"] == 0 and numbers["rmse_px"] is None and numbers["pck"]["5"] is None
+    json.dumps(numbers, allow_nan=False)
+
+
+def test_a_diverged_prediction_is_not_dropped():
+    truth, labelled, predicted, likelihood = random_case(0)
+    predicted[labelled.any(1).argmax()] = np.nan
+    with pytest.raises(InputError, match="diverged"):
+        summarize(truth, labelled, predicted, likelihood, "abc", 0.5)

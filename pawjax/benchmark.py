@@ -1,4 +1,4 @@
-"""python -m pawjax.benchmark --config=configs/NAME.py --mode=train|predict [--batch=8 --height=448 --width=448] --json=FILE
+"""python -m pawjax.benchmark --config=configs/NAME.py --mode=train|predict [--batch=8 --height=448 --width=448]
 
 Times a config's network on frames in device memory: 'train' is the whole compiled step (gather, augmentation, targets,
 forward, backward, update), 'predict' from uint8 frames to keypoints. Frames are random; only the time counts.

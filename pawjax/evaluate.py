@@ -19,9 +19,10 @@ def main(arguments: list[str]) -> None:
     values = flags.FLAGS
     summary = evaluate_run(Path(values.workdir), values.split, values.checkpoint)
     print(
-        f"{values.split}: {summary['n_images']} frames, RMSE {summary['rmse_px']:.2f} px, mean error "
-        f"{summary['mean_error_px']:.2f} px, median {summary['median_px']:.2f} px, {summary['n_over_50px']} over 50 px, "
-        f"{summary['images_per_second']:.1f} images/s -> {Path(values.workdir) / 'eval' / values.split}"
+        f"{values.split}: {summary['n_images']} frames, RMSE {summary['rmse_px']:.2f} px, "
+        f"mean error {summary['mean_error_px']:.2f} px, median {summary['median_px']:.2f} px, "
+        f"{summary['n_over_50px']} over 50 px, {summary['images_per_second']:.1f} images/s "
+        f"-> {Path(values.workdir) / 'eval' / values.split}"
     )
 
 

@@ -38,7 +38,7 @@ def stream(key: jax.Array, name: str) -> jax.Array:
 
 
 def empty_window(terms: tuple[str, ...]) -> dict[str, jax.Array]:
-    """Zero sums: of 'loss', each term, 'gradient_norm'; 'n' steps; 'bad_step', the first with a non-finite loss, or -1."""
+    """Zero sums of 'loss', each term and 'gradient_norm', over 'n' steps; 'bad_step', the first not finite, or -1."""
     zero = jnp.zeros((), jnp.float32)
     sums = {name: zero for name in ("loss", *(f"loss/{term}" for term in terms), "gradient_norm", "n")}
     return {**sums, "bad_step": jnp.full((), -1, jnp.int32)}

@@ -22,7 +22,7 @@ class ConvNorm(nn.Module):
 
     Attributes:
       features: number of output channels.
-      size, stride, dilation: of the square kernel; padding is (size - 1) * dilation / 2 on every side, as in torchvision.
+      size, stride, dilation: of the square kernel; padding is (size - 1) * dilation / 2, as in torchvision.
       norm: 'batch' (statistics of the batch in training, running ones otherwise), 'frozen' (running statistics
         always, scale and bias trained: DeepLabCut's TensorFlow recipe) or 'group' (32 groups).
       momentum: share of the old running statistics kept at a training step.
@@ -53,18 +53,18 @@ class ConvNorm(nn.Module):
             return conv2d(x, kernel.astype(x.dtype), stride=self.stride, padding=padding, dilation=self.dilation)
 
         if self.norm == "group":
-            y = group_norm(convolve(kernel), scale, bias, GROUPS, EPSILON)
-        else:
-            mean = self.variable("batch_stats", "mean", jnp.zeros, (self.features,))
-            var = self.variable("batch_stats", "var", jnp.ones, (self.features,))
-            if train and self.norm == "batch":
-                y, batch_mean, batch_var = batch_norm(convolve(kernel), scale, bias, EPSILON, axis_name=self.axis_name)
-                if not self.is_initializing():
-                    mean.value = self.momentum * mean.value + (1 - self.momentum) * batch_mean
-                    var.value = self.momentum * var.value + (1 - self.momentum) * batch_var
-            else:  # constant statistics: folded into the kernel, which is far smaller than the map
-                gain = scale * jax.lax.rsqrt(var.value + EPSILON)
-                y = convolve(kernel * gain) + (bias - mean.value * gain).astype(x.dtype)
+            return group_norm(convolve(kernel), scale, bias, GROUPS, EPSILON, relu=relu)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, (self.features,))
+        var = self.variable("batch_stats", "var", jnp.ones, (self.features,))
+        if train and self.norm == "batch":
+            y, *moments = batch_norm(convolve(kernel), scale, bias, EPSILON, relu=relu, axis_name=self.axis_name)
+            if not self.is_initializing():
+                for running, moment in zip((mean, var), moments, strict=True):
+                    running.value = self.momentum * running.value + (1 - self.momentum) * moment
+            return y
+        # Constant statistics are folded into the kernel, which is far smaller than the map.
+        gain = scale * jax.lax.rsqrt(var.value + EPSILON)
+        y = convolve(kernel * gain) + (bias - mean.value * gain).astype(x.dtype)
         return nn.relu(y) if relu else y
 
 

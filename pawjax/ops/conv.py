@@ -160,17 +160,14 @@ def _spread(x, stride, shape):
 def _pixel_product(x, dy):
     """Sum over pixels of x [..., I] times dy [..., O] -> [I, O].
 
-    One tall product leaves cores idle when I x O is small: there the pixels are cut into parts, the parts multiplied
-    as a batch, and summed, the wider factor on the right. A large I x O fills the cores, but XLA's product
-    with a transposed left side is slow: there the transpose is written out first.
+    The wider factor goes on the right. One tall product leaves cores idle when I x O is small: there the pixels are
+    cut into parts, the parts multiplied as a batch, and summed.
     """
     x, dy = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
     pixels, inputs, outputs = *x.shape, dy.shape[1]
-    if inputs * outputs > SMALL_PRODUCT:
-        return lax.optimization_barrier(x.T) @ dy
     if inputs > outputs:
         return _pixel_product(dy, x).T
-    parts = math.gcd(pixels, 4)
+    parts = math.gcd(pixels, 4) if inputs * outputs <= SMALL_PRODUCT else 1
     x, dy = x.reshape(parts, -1, inputs), dy.reshape(parts, -1, outputs)
     return lax.dot_general(x, dy, (((1,), (1,)), ((0,), (0,)))).sum(0)
 
@@ -234,5 +231,5 @@ def _transform_axis(x, matrix, axis, count, before, dilation):
         return lax.slice_in_dim(run, offset * dilation, (offset + 1) * dilation, axis=axis + 1)
 
     values = [tap(index) for index in range(taps)]
-    terms = [[value * factor for value, factor in zip(values, row) if factor] for row in matrix.tolist()]
+    terms = [[value * factor for value, factor in zip(values, row, strict=True) if factor] for row in matrix.tolist()]
     return jnp.stack([sum(row[1:], row[0]) for row in terms])

@@ -1,4 +1,4 @@
-"""Convolutions in their fast forms against XLA's own: values and both gradients."""
+"""Every fast form of a convolution against XLA's own, forwards and backwards."""
 
 import jax
 import jax.numpy as jnp
@@ -6,77 +6,132 @@ import numpy as np
 import pytest
 from jax import lax
 
-from pawjax.ops.conv import conv2d
-
-# (height, width, in, out, kernel, stride, padding, dilation)
-CASES = [
-    (9, 12, 5, 7, 1, 1, 0, 1),
-    (9, 12, 5, 7, 1, 2, 0, 1),
-    (11, 8, 4, 6, 3, 1, 1, 1),
-    (11, 8, 4, 6, 3, 2, 1, 1),
-    (12, 10, 4, 6, 3, 2, 1, 1),
-    (13, 9, 3, 5, 3, 1, 2, 2),
-    (21, 18, 3, 8, 7, 2, 3, 1),
-    (16, 20, 32, 48, 3, 1, 1, 1),
-    (17, 13, 40, 32, 3, 1, 2, 2),
-    (15, 22, 64, 64, 3, 2, 1, 1),
-    (10, 14, 96, 160, 1, 1, 0, 1),
-    (4, 5, 600, 520, 1, 1, 0, 1),
-]
+from pawjax.ops import conv
 
 
-def xla(x, kernel, stride, padding, dilation):
+def random_arrays(seed, *shapes):
+    rng = np.random.default_rng(seed)
+    return [jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in shapes]
+
+
+def reference(x, kernel, stride, padding, dilation):
     return lax.conv_general_dilated(
         x,
         kernel,
         (stride, stride),
-        ((padding, padding), (padding, padding)),
+        padding,
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision=lax.Precision.HIGHEST,
     )
 
 
-def close(found, expected, tolerance):
-    error = np.abs(np.asarray(found, np.float32) - np.asarray(expected, np.float32)).max()
-    assert error <= tolerance * np.abs(np.asarray(expected, np.float32)).max()
+def values_and_gradients(function, x, kernel):
+    """Output and both gradients, each over its largest entry, for a fixed random output gradient."""
+
+    def run(x, kernel):
+        y, pullback = jax.vjp(function, x, kernel)
+        return y, *pullback(random_arrays(99, y.shape)[0].astype(y.dtype))
+
+    return jax.jit(run)(x, kernel)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_values_and_gradients(case):
-    height, width, inputs, outputs, size, stride, padding, dilation = case
-    rng = np.random.default_rng(0)
-    x = jnp.asarray(rng.standard_normal((3, height, width, inputs)), jnp.float32)
-    kernel = jnp.asarray(rng.standard_normal((size, size, inputs, outputs)), jnp.float32)
-    pads = ((padding, padding), (padding, padding))
-
-    def ours(x, kernel):
-        return conv2d(x, kernel, stride=stride, padding=pads, dilation=dilation)
-
-    expected, pull_back = jax.vjp(lambda x, k: xla(x, k, stride, padding, dilation), x, kernel)
-    found, our_pull_back = jax.jit(lambda x, k: jax.vjp(ours, x, k))(x, kernel)
-    assert found.shape == expected.shape
-    close(found, expected, 1e-5)
-    dy = jnp.asarray(rng.standard_normal(expected.shape), jnp.float32)
-    for ours_, theirs in zip(our_pull_back(dy), pull_back(dy), strict=True):
-        assert ours_.shape == theirs.shape
-        close(ours_, theirs, 1e-4)
+def assert_close(actual, expected, tolerance):
+    for a, e in zip(actual, expected, strict=True):
+        a, e = np.asarray(a, np.float64), np.asarray(e, np.float64)
+        assert a.shape == e.shape
+        np.testing.assert_allclose(a / np.abs(e).max(), e / np.abs(e).max(), rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("size, stride", [(1, 1), (3, 1), (3, 2)])
-def test_bfloat16(size, stride):
-    rng = np.random.default_rng(1)
-    x = jnp.asarray(rng.standard_normal((2, 12, 12, 32)), jnp.bfloat16)
-    kernel = jnp.asarray(rng.standard_normal((size, size, 32, 32)) / 10, jnp.bfloat16)
-    pad = size // 2
+# size of kernel, stride, padding ((top, bottom), (left, right)), dilation, height, width, inputs, outputs
+CASES = [
+    (1, 1, ((0, 0), (0, 0)), 1, 5, 4, 7, 3),  # product, fewer outputs than inputs
+    (1, 1, ((0, 0), (0, 0)), 1, 6, 5, 200, 400),  # product too large to be split
+    (1, 2, ((0, 0), (0, 0)), 1, 9, 8, 3, 5),  # the strided shortcut, odd and even
+    (1, 2, ((0, 0), (0, 0)), 1, 8, 7, 5, 3),
+    (1, 1, ((1, 0), (0, 2)), 1, 4, 5, 3, 4),  # 1x1 with a border is no plain product
+    (3, 1, ((1, 1), (1, 1)), 1, 9, 7, 5, 6),  # taps
+    (3, 2, ((1, 1), (1, 1)), 1, 9, 8, 5, 6),
+    (3, 2, ((0, 1), (0, 1)), 1, 8, 7, 40, 33),  # TF's padding
+    (3, 1, ((2, 2), (2, 2)), 2, 9, 8, 5, 6),
+    (7, 2, ((3, 3), (3, 3)), 1, 15, 14, 3, 8),  # the stem
+    (3, 1, ((1, 1), (1, 1)), 1, 8, 8, 32, 32),  # Winograd, whole tiles
+    (3, 1, ((1, 1), (1, 1)), 1, 9, 11, 33, 40),  # cut tiles
+    (3, 1, ((2, 2), (2, 2)), 2, 11, 13, 32, 36),  # dilated
+    (3, 1, ((0, 0), (0, 0)), 1, 10, 7, 40, 32),
+    (3, 1, ((0, 2), (1, 0)), 1, 6, 7, 32, 32),
+    (3, 1, ((0, 0), (1, 1)), 3, 10, 12, 32, 32),
+    (3, 1, ((1, 1), (1, 1)), 1, 1, 2, 32, 32),  # a map smaller than a tile
+]
 
-    def loss(x, kernel):
-        y = conv2d(x, kernel, stride=stride, padding=((pad, pad), (pad, pad)))
-        assert y.dtype == jnp.bfloat16
-        return (y.astype(jnp.float32) ** 2).sum()
 
-    def exact(x, kernel):
-        return (xla(x.astype(jnp.float32), kernel.astype(jnp.float32), stride, pad, 1) ** 2).sum()
+@pytest.mark.parametrize("size, stride, padding, dilation, height, width, inputs, outputs", CASES)
+def test_conv2d_and_its_gradients_equal_xla(size, stride, padding, dilation, height, width, inputs, outputs):
+    x, kernel = random_arrays(0, (2, height, width, inputs), (size, size, inputs, outputs))
+    actual = values_and_gradients(
+        lambda x, k: conv.conv2d(x, k, stride=stride, padding=padding, dilation=dilation), x, kernel
+    )
+    expected = values_and_gradients(lambda x, k: reference(x, k, stride, padding, dilation), x, kernel)
+    assert_close(actual, expected, 2e-5)
 
-    for found, expected in zip(jax.grad(loss, (0, 1))(x, kernel), jax.grad(exact, (0, 1))(x, kernel), strict=True):
-        assert found.dtype == jnp.bfloat16
-        close(found, expected, 0.05)
+
+@pytest.mark.parametrize("seed", range(12))
+def test_conv2d_equals_xla_for_random_shapes(seed):
+    rng = np.random.default_rng(seed)
+    rows, columns, stride, dilation = rng.integers(1, 4, 4)
+    low, high = rng.integers(0, 3, 2), rng.integers(0, 3, 2)
+    padding = tuple((int(a), int(b)) for a, b in zip(low, high, strict=True))
+    height, width = (int(dilation * (taps - 1) + rng.integers(1, 9)) for taps in (rows, columns))
+    inputs, outputs = (int(v) for v in rng.integers(1, 40, 2))
+    x, kernel = random_arrays(seed, (3, height, width, inputs), (rows, columns, inputs, outputs))
+    stride, dilation = int(stride), int(dilation)
+    actual = values_and_gradients(
+        lambda x, k: conv.conv2d(x, k, stride=stride, padding=padding, dilation=dilation), x, kernel
+    )
+    expected = values_and_gradients(lambda x, k: reference(x, k, stride, padding, dilation), x, kernel)
+    assert_close(actual, expected, 2e-5)
+
+
+@pytest.mark.parametrize("size, channels", [(1, 8), (3, 8), (3, 32)])
+def test_conv2d_keeps_bfloat16_and_sums_in_float32(size, channels):
+    x, kernel = random_arrays(1, (2, 8, 7, channels), (size, size, channels, channels))
+    x, kernel = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
+    margin = ((size // 2, size // 2),) * 2
+    actual = values_and_gradients(lambda x, k: conv.conv2d(x, k, padding=margin), x, kernel)
+    assert all(a.dtype == jnp.bfloat16 for a in actual)
+    exact = x.astype(jnp.float32), kernel.astype(jnp.float32)
+    y, pullback = jax.vjp(lambda x, k: reference(x, k, 1, margin, 1), *exact)
+    dy = random_arrays(99, y.shape)[0].astype(jnp.bfloat16).astype(jnp.float32)
+    assert_close(actual, (y, *pullback(dy)), 2**-8)
+
+
+def test_training_lowers_to_no_convolution_for_1x1_and_to_plain_convolution_off_the_cpu(monkeypatch):
+    x, kernel = random_arrays(2, (2, 8, 8, 4), (1, 1, 4, 6))
+
+    def lowered():
+        return jax.jit(jax.grad(lambda k: conv.conv2d(x, k, stride=2).sum())).lower(kernel).as_text()
+
+    assert "stablehlo.convolution" not in lowered()
+    monkeypatch.setattr(conv, "on_cpu", lambda: False)
+    assert "stablehlo.convolution" in lowered()
+    assert "stablehlo.dot_general" not in lowered()
+
+
+@pytest.mark.parametrize("height, width, inputs, outputs", [(5, 4, 7, 3), (1, 1, 2, 1), (3, 6, 4, 12)])
+def test_transposed_convolution_equals_xla(height, width, inputs, outputs):
+    x, kernel = random_arrays(3, (2, height, width, inputs), (3, 3, outputs, inputs))
+    actual = values_and_gradients(conv.conv_transpose_3x3_stride2, x, kernel)
+    expected = values_and_gradients(
+        lambda x, k: lax.conv_transpose(x, k, (2, 2), "SAME", transpose_kernel=True), x, kernel
+    )
+    assert actual[0].shape == (2, 2 * height, 2 * width, outputs)
+    assert_close(actual, expected, 2e-5)
+
+
+def test_transposed_convolution_puts_the_centre_tap_of_cell_i_on_pixel_2i_plus_1():
+    x = jnp.zeros((1, 4, 5, 1)).at[0, 1, 3, 0].set(1.0)
+    kernel = jnp.arange(9.0).reshape(3, 3, 1, 1)
+    y = conv.conv_transpose_3x3_stride2(x, kernel)[0, :, :, 0]
+    assert y[3, 7] == kernel[1, 1, 0, 0]
+    np.testing.assert_array_equal(y[2:5, 6:9], kernel[:, :, 0, 0])
+    assert y.sum() == kernel.sum()

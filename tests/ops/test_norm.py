@@ -1,72 +1,116 @@
-"""Batch and group normalisation against plain formulas and flax, gradients and devices included."""
+"""Batch and group normalisation against the plain formula, Flax, and the same batch on one device."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, PartitionSpec
 
 from pawjax.ops.norm import batch_norm, group_norm
 
+EPS = 1e-3
 
-def make(shape=(4, 6, 8, 5), seed=0):
+
+def arrays(shape, seed=0):
     rng = np.random.default_rng(seed)
-    x = jnp.asarray(2 + 3 * rng.standard_normal(shape), jnp.float32)
-    return x, *(jnp.asarray(rng.standard_normal(shape[-1]), jnp.float32) for _ in range(2))
+    x = 3 + 2 * rng.standard_normal(shape)
+    scale, bias = rng.standard_normal((2, shape[-1]))
+    return [jnp.asarray(v, jnp.float32) for v in (x, scale, bias, rng.standard_normal(shape))]
 
 
-def plain(x, scale, bias, relu):
-    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
-    y = (x - mean) / jnp.sqrt(var + 1e-5) * scale + bias
-    return jnp.maximum(y, 0) if relu else y
-
-
-@pytest.mark.parametrize("relu", [False, True])
-@pytest.mark.parametrize("shape", [(4, 6, 8, 5), (3, 5, 7, 4)])
-def test_batch_norm_is_the_formula(relu, shape):
-    arguments = make(shape)
-    y, mean, var = batch_norm(*arguments, 1e-5, relu=relu)
-    np.testing.assert_allclose(y, plain(*arguments, relu), atol=1e-5)
-    np.testing.assert_allclose(mean, arguments[0].mean((0, 1, 2)), atol=1e-5)
-    np.testing.assert_allclose(var, arguments[0].var((0, 1, 2)), rtol=1e-4)
-    weights = jnp.asarray(np.random.default_rng(1).standard_normal(shape), jnp.float32)
-    found = jax.grad(lambda *a: (batch_norm(*a, 1e-5, relu=relu)[0] * weights).sum(), (0, 1, 2))(*arguments)
-    expected = jax.grad(lambda *a: (plain(*a, relu) * weights).sum(), (0, 1, 2))(*arguments)
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-4)
-
-
-def test_batch_norm_over_devices_is_that_of_the_whole_batch():
-    if len(jax.devices()) < 4:
-        pytest.skip("needs 4 (virtual) devices")
-    x, scale, bias = make()
-
-    def shared(x):
-        def total(x, scale):
-            y, mean, _ = batch_norm(x, scale, bias, 1e-5, axis_name="d")
-            return (y**3).sum(), mean
-
-        (_, mean), gradients = jax.value_and_grad(total, (0, 1), has_aux=True)(x, scale)
-        return mean, gradients[0], jax.lax.psum(gradients[1], "d")
-
-    mean, dx, dscale = jax.pmap(shared, axis_name="d")(x[:, None])
-    expected = jax.grad(lambda x, s: (plain(x, s, bias, False) ** 3).sum(), (0, 1))(x, scale)
-    np.testing.assert_allclose(mean[0], x.mean((0, 1, 2)), atol=1e-5)
-    np.testing.assert_allclose(dx[:, 0], expected[0], atol=1e-3)
-    np.testing.assert_allclose(dscale[0], expected[1], rtol=1e-4)
+def plain_batch_norm(x, scale, bias, relu):
+    axes = tuple(range(x.ndim - 1))
+    y = (x - x.mean(axes)) / jnp.sqrt(x.var(axes) + EPS) * scale + bias
+    return jnp.where(y > 0, y, 0) if relu else y
 
 
 @pytest.mark.parametrize("relu", [False, True])
-def test_group_norm_is_flaxs(relu):
-    x, scale, bias = make((2, 5, 6, 12))
-    layer = nn.GroupNorm(num_groups=4, epsilon=1e-5)
+@pytest.mark.parametrize("shape", [(4, 6, 4, 5), (3, 5, 7, 4), (7, 3)])  # rows divisible by the parts, or not
+def test_batch_norm_and_its_gradients_equal_the_formula(shape, relu):
+    x, scale, bias, dy = arrays(shape)
+    (y, mean, var), pullback = jax.vjp(lambda *args: batch_norm(*args, EPS, relu=relu), x, scale, bias)
+    expected, expected_pullback = jax.vjp(lambda *args: plain_batch_norm(*args, relu), x, scale, bias)
+    axes = tuple(range(x.ndim - 1))
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    np.testing.assert_allclose(mean, x.mean(axes), rtol=1e-5)
+    np.testing.assert_allclose(var, x.var(axes), rtol=1e-5)
+    gradients = pullback((dy, jnp.ones_like(mean), jnp.ones_like(var)))  # the last two carry no gradient
+    for actual, wanted in zip(gradients, expected_pullback(dy), strict=True):
+        np.testing.assert_allclose(actual, wanted, atol=2e-5 * float(jnp.abs(wanted).max()) + 1e-6)
+
+
+def test_batch_norm_of_a_far_mean_loses_no_digits():
+    x, scale, bias, _ = arrays((8, 9, 3))
+    far = batch_norm(x + 4096, scale, bias, EPS)
+    np.testing.assert_allclose(far[2], x.var((0, 1)), rtol=1e-3)
+    np.testing.assert_allclose(far[0], batch_norm(x, scale, bias, EPS)[0], atol=5e-3)
+
+
+def test_batch_norm_keeps_bfloat16_with_float32_moments():
+    x, scale, bias, _ = arrays((8, 4, 3))
+    y, mean, var = batch_norm(x.astype(jnp.bfloat16), scale, bias, EPS)
+    assert (y.dtype, mean.dtype, var.dtype) == (jnp.bfloat16, jnp.float32, jnp.float32)
+    np.testing.assert_allclose(y, plain_batch_norm(x, scale, bias, False), atol=0.05)
+    gradients = jax.grad(lambda *args: batch_norm(*args, EPS)[0].astype(jnp.float32).sum(), (0, 1, 2))(
+        x.astype(jnp.bfloat16), scale, bias
+    )
+    assert [g.dtype for g in gradients] == [jnp.bfloat16, jnp.float32, jnp.float32]
+
+
+def loss_and_gradients(x, scale, bias, dy, axis_name=None):
+    def loss(x, scale, bias):
+        y, mean, var = batch_norm(x, scale, bias, EPS, relu=True, axis_name=axis_name)
+        return (y * dy).sum(), (mean, var)
+
+    (value, moments), (dx, *rest) = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(x, scale, bias)
+    if axis_name:
+        value, rest = jax.lax.psum((value, rest), axis_name)
+    return value, moments, rest, dx
+
+
+@pytest.mark.parametrize("mapped", ["pmap", "shard_map"])
+def test_batch_norm_over_four_devices_equals_the_whole_batch(mapped):
+    x, scale, bias, dy = arrays((8, 3, 4, 5))
+    whole = loss_and_gradients(x, scale, bias, dy)
+
+    def run(x, scale, bias, dy):
+        return loss_and_gradients(x, scale, bias, dy, "devices")
+
+    if mapped == "pmap":
+        run = jax.pmap(run, "devices", in_axes=(0, None, None, 0), out_axes=(None, None, None, 0))
+        split = [v.reshape(4, 2, 3, 4, 5) for v in (x, dy)]
+        value, moments, rest, dx = run(split[0], scale, bias, split[1])
+    else:
+        one, all_ = PartitionSpec("devices"), PartitionSpec()
+        mesh = Mesh(np.array(jax.devices()[:4]), ("devices",))
+        run = jax.shard_map(
+            run, mesh=mesh, in_specs=(one, all_, all_, one), out_specs=(all_, all_, all_, one), check_vma=False
+        )
+        value, moments, rest, dx = jax.jit(run)(x, scale, bias, dy)
+    parts = (value, moments, rest, dx.reshape(x.shape))
+    jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-5), parts, whole)
+
+
+@pytest.mark.parametrize("groups", [1, 4, 8])
+@pytest.mark.parametrize("relu", [False, True])
+def test_group_norm_and_its_gradients_equal_flax(groups, relu):
+    x, scale, bias, dy = arrays((3, 5, 4, 8))
 
     def flax_norm(x, scale, bias):
-        y = layer.apply({"params": {"scale": scale, "bias": bias}}, x)
+        norm = nn.GroupNorm(num_groups=groups, epsilon=EPS, use_fast_variance=False)
+        y = norm.apply({"params": {"scale": scale, "bias": bias}}, x)
         return nn.relu(y) if relu else y
 
-    np.testing.assert_allclose(group_norm(x, scale, bias, 4, 1e-5, relu=relu), flax_norm(x, scale, bias), atol=1e-5)
-    found = jax.grad(lambda *a: (group_norm(*a, 4, 1e-5, relu=relu) ** 2).sum(), (0, 1, 2))(x, scale, bias)
-    expected = jax.grad(lambda *a: (flax_norm(*a) ** 2).sum(), (0, 1, 2))(x, scale, bias)
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-4)
+    y, pullback = jax.vjp(lambda *args: group_norm(*args, groups, EPS, relu=relu), x, scale, bias)
+    expected, expected_pullback = jax.vjp(flax_norm, x, scale, bias)
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    for actual, wanted in zip(pullback(dy), expected_pullback(dy), strict=True):
+        np.testing.assert_allclose(actual, wanted, atol=3e-5)
+    assert group_norm(x.astype(jnp.bfloat16), scale, bias, groups, EPS).dtype == jnp.bfloat16
+
+
+def test_group_norm_refuses_groups_that_do_not_divide_the_channels():
+    x, scale, bias, _ = arrays((2, 3, 6))
+    with pytest.raises(ValueError, match="6 channels cannot form 4 equal groups"):
+        group_norm(x, scale, bias, 4, EPS)

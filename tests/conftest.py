@@ -26,5 +26,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def private_cache(tmp_path_factory, monkeypatch):
-    """Prepared data sets go to a folder of the test session, never to the user's cache."""
-    monkeypatch.setenv("PAWJAX_CACHE", str(tmp_path_factory.getbasetemp() / "pawjax-cache"))
+    """Prepared data sets and compiled programs go to a folder of the test session, never to the user's cache."""
+    cache = tmp_path_factory.getbasetemp() / "pawjax-cache"
+    monkeypatch.setenv("PAWJAX_CACHE", str(cache))
+    jax.config.update("jax_compilation_cache_dir", str(cache / "xla"))

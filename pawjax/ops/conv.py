@@ -118,14 +118,11 @@ def _conv2d(x, kernel, stride, padding, dilation):
 
 
 def _conv2d_forward(x, kernel, stride, padding, dilation):
-    # Written out once: XLA would compute the normalisations and additions that made x again in every later reader.
-    x = lax.optimization_barrier(x)
     return _conv2d(x, kernel, stride, padding, dilation), (x, kernel)
 
 
 def _conv2d_backward(stride, padding, dilation, saved, dy):
     x, kernel = saved
-    dy = lax.optimization_barrier(dy)
     if _is_product(kernel, padding):
         return (
             _spread(_product(dy, kernel[0, 0].T), stride, x.shape),
@@ -173,15 +170,17 @@ def _pixel_product(x, dy):
 
 
 def _tap_gradient(x, dy, shape, stride, padding, dilation):
-    """Gradient of a kernel of the given shape: for each tap, the input shifted by it times the output's gradient."""
+    """Gradient of a kernel of the given shape by shifted inputs times the output's gradient, a row of taps at a time.
+
+    A row's shifts are laid side by side as channels, which makes wide products out of a stem's three channels.
+    """
     rows, columns = shape[:2]
-    _, height, width, _ = dy.shape
+    bottom, right = ((size - 1) * stride + 1 for size in dy.shape[1:3])
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    taps = []
-    for a in range(0, rows * dilation, dilation):
-        for b in range(0, columns * dilation, dilation):
-            bottom, right = a + (height - 1) * stride + 1, b + (width - 1) * stride + 1
-            taps.append(_pixel_product(x[:, a:bottom:stride, b:right:stride], dy))
+    starts = range(0, columns * dilation, dilation)
+    shifted = jnp.concatenate([x[:, :, start : start + right : stride] for start in starts], axis=-1)
+    starts = range(0, rows * dilation, dilation)
+    taps = [_pixel_product(shifted[:, start : start + bottom : stride], dy) for start in starts]
     return jnp.stack(taps).reshape(shape)
 
 

@@ -74,8 +74,9 @@ def test_a_stopped_run_resumes_bit_for_bit(whole_run, tmp_path, monkeypatch):
 
 def test_another_seed_gives_another_run(whole_run, tmp_path):
     config = tiny_config()
-    config.seed, config.steps = 1, 3
+    config.seed, config.steps, config.tensorboard = 1, 3, True
     train_and_evaluate(config, tmp_path)
+    assert list((tmp_path / "tensorboard").glob("events*"))
     assert curve(tmp_path)[0]["loss"] != curve(whole_run)[0]["loss"]
 
 

@@ -1,8 +1,8 @@
 """Convolutions in the form the chip likes; NHWC, kernels HWIO, padding as ((top, bottom), (left, right)).
 
-On a GPU or TPU these are `lax.conv_general_dilated`. On a CPU XLA runs 1x1 convolutions, the weight gradients of
-large maps and the base-dilated convolutions of strided gradients several times slower than the same arithmetic
-written as matrix products, so there the products are written out. All forms agree to rounding.
+On a GPU or TPU these are `lax.conv_general_dilated`. On a CPU XLA runs 1x1 convolutions and all kernel
+gradients several times slower than the same arithmetic written as matrix products, so there the products are
+written out. All forms agree to rounding, and there only reverse-mode differentiation works.
 """
 
 import math
@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-# Winograd's transforms for 4 outputs of 3 taps from 6 inputs (Lavin and Gray 2016, "Fast algorithms for convolutional
-# neural networks", section 4.3).
+# Winograd's transforms for 4 outputs of 3 taps from 6 inputs (Lavin and Gray 2016, "Fast algorithms for
+# convolutional neural networks", section 4.3).
 F4_INPUT = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -36,8 +36,8 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 def on_cpu() -> bool:
     """Whether the program being traced is meant for a CPU: the one switch between the two sets of forms.
 
-    Read at trace time, not with `lax.platform_dependent`, so that other chips see plain XLA operations which XLA's
-    own rules differentiate in both modes.
+    Read at trace time, not with `lax.platform_dependent`, so that other chips see plain XLA operations that are
+    differentiated by JAX's own rules, in both modes.
     """
     return jax.default_backend() == "cpu"
 
@@ -60,7 +60,7 @@ def conv2d(
       dilation: distance in pixels between the kernel's taps.
 
     Returns:
-      [B, H', W', O] with H' = (H + top + bottom - dilation * (kh - 1) - 1) // stride + 1, in the dtype of `x`.
+      [B, H', W', O] in the dtype of `x`, H' = (H + top + bottom - dilation * (kh - 1) - 1) // stride + 1.
     """
     padding = tuple((int(lo), int(hi)) for lo, hi in padding)
     if on_cpu():
@@ -72,8 +72,8 @@ def conv2d(
 def conv_transpose_3x3_stride2(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Doubles the size of maps by a transposed 3x3 convolution with stride 2.
 
-    The centre tap of cell (i, j) lands on (2i + 1, 2j + 1); a tap (a, b) on (2i + a, 2j + b), what falls beyond the
-    last row or column is cut. Equals `lax.conv_transpose(x, kernel, (2, 2), "SAME", transpose_kernel=True)`.
+    Tap (a, b) of cell (i, j) lands on pixel (2i + a, 2j + b), so the centre tap on (2i + 1, 2j + 1); what falls
+    beyond the last row or column is cut. Equals `lax.conv_transpose(x, kernel, (2, 2), "SAME", transpose_kernel=True)`.
 
     Args:
       x: [B, H, W, I].
@@ -118,11 +118,14 @@ def _conv2d(x, kernel, stride, padding, dilation):
 
 
 def _conv2d_forward(x, kernel, stride, padding, dilation):
+    # Here and below: without a barrier XLA works out the additions that made an array again for its later readers.
+    x = lax.optimization_barrier(x)
     return _conv2d(x, kernel, stride, padding, dilation), (x, kernel)
 
 
 def _conv2d_backward(stride, padding, dilation, saved, dy):
     x, kernel = saved
+    dy = lax.optimization_barrier(dy)
     if _is_product(kernel, padding):
         return (
             _spread(_product(dy, kernel[0, 0].T), stride, x.shape),
@@ -157,8 +160,8 @@ def _spread(x, stride, shape):
 def _pixel_product(x, dy):
     """Sum over pixels of x [..., I] times dy [..., O] -> [I, O].
 
-    The wider factor goes on the right. One tall product leaves cores idle when I x O is small: there the pixels are
-    cut into parts, the parts multiplied as a batch, and summed.
+    The wider factor goes on the right. One tall product leaves cores idle when I x O is small: there the pixels
+    are cut into parts, the parts multiplied as a batch, and summed.
     """
     x, dy = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
     pixels, inputs, outputs = *x.shape, dy.shape[1]
@@ -170,9 +173,9 @@ def _pixel_product(x, dy):
 
 
 def _tap_gradient(x, dy, shape, stride, padding, dilation):
-    """Gradient of a kernel of the given shape by shifted inputs times the output's gradient, a row of taps at a time.
+    """Gradient of a kernel of the given shape: shifted inputs times the output's gradient, one row of taps at a time.
 
-    A row's shifts are laid side by side as channels, which makes wide products out of a stem's three channels.
+    A row's shifts lie side by side as channels, which makes wide products out of a stem's three channels.
     """
     rows, columns = shape[:2]
     bottom, right = ((size - 1) * stride + 1 for size in dy.shape[1:3])
@@ -202,8 +205,8 @@ def _winograd_gradient(x, dy, padding, dilation):
 def _transform_tiles(x, matrix, counts, before, dilation):
     """Applies a transform to the rows and columns of tiles of x [B, H, W, C], one tile every 4 pixels.
 
-    Returns [columns' transform, rows' transform, B, tile rows, dilation, tile columns, dilation, C]. The barrier keeps
-    XLA from fusing the two axes, which would do the first one again for every term of the second.
+    Returns [columns' transform, rows' transform, B, tile rows, dilation, tile columns, dilation, C]. The barrier
+    keeps XLA from fusing the two axes, which would do the first one again for every term of the second.
     """
     rows = _transform_axis(x, matrix, 1, counts[0], before[0], dilation)
     return _transform_axis(lax.optimization_barrier(rows), matrix, 4, counts[1], before[1], dilation)

@@ -29,8 +29,8 @@ def batch_norm(
       axis_name: mapped axis (pmap, shard_map) over which the moments are averaged too.
 
     Returns:
-      (x - mean) / sqrt(var + eps) * scale + bias, [..., C] in the dtype of `x`; mean and biased variance, float32 [C].
-      Mean and variance are for running statistics: no gradient flows through these two outputs.
+      (x - mean) / sqrt(var + eps) * scale + bias, [..., C] in the dtype of `x`; mean and biased variance, float32
+      [C], for running statistics: no gradient flows through these two.
     """
     y, mean, var = _batch_norm(x, scale, bias, eps, relu, axis_name)
     return y, lax.stop_gradient(mean), lax.stop_gradient(var)
@@ -51,6 +51,9 @@ def group_norm(
 
     Returns:
       [B, ..., C] in the dtype of `x`.
+
+    Raises:
+      ValueError: `groups` does not divide C.
     """
     batch, channels = x.shape[0], x.shape[-1]
     if channels % groups:

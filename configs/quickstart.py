@@ -11,12 +11,12 @@ from pawjax.config import default_config, smoke
 
 def get_config(arg: str = "") -> ConfigDict:
     config = default_config()
-    config.steps = 320
+    config.steps = 600
     config.batch_size = 16
     config.log_every = 20
-    config.eval_every = 80
-    config.checkpoint_every = 80
-    config.data.n_frames = 600
+    config.eval_every = 100
+    config.checkpoint_every = 100
+    config.data.n_frames = 800
     config.data.height, config.data.width = 150, 200
     config.model.depth, config.model.width = 26, 32
     config.model.score_bias = -4.0

@@ -63,6 +63,7 @@ class DeepLabCut:
         torch.save({"model": self._model.state_dict(), "metadata": {"epoch": 0}}, self._snapshot)
         self._video = _short_video(next((project / "videos").glob("*.mp4")), folder / "short.mp4", n_frames)
         self._n_frames = n_frames
+        self.analyze(8)  # not timed: the first run of anything is slow
 
     def train(self, seconds: float) -> float:
         """Images/s of training steps with loading and augmentation, batch 8, 448x448."""
@@ -114,10 +115,10 @@ def _short_video(source: Path, target: Path, n_frames: int) -> Path:
     return target
 
 
-def pawjax(python: str, config: str, mode: str, batch: int, size: tuple[int, int], seconds: float) -> float:
+def pawjax(python: str, flags: list[str], mode: str, batch: int, size: tuple[int, int], seconds: float) -> float:
     """Images/s by pawjax's benchmark door, in a process of its own."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        command = [python, "-m", "pawjax.benchmark", f"--config={config}", f"--mode={mode}", f"--batch={batch}"]
+        command = [python, "-m", "pawjax.benchmark", *flags, f"--mode={mode}", f"--batch={batch}"]
         command += [f"--height={size[0]}", f"--width={size[1]}", f"--seconds={seconds}", f"--json={file.name}"]
         subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
         return json.load(open(file.name))["images_per_second"]
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--project", type=Path, required=True)
     parser.add_argument("--pawjax-python", default=sys.executable)
     parser.add_argument("--config", default="configs/dlc_r50.py")
+    parser.add_argument("--norm", default="batch", help="of pawjax's network: batch, frozen or group")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--frames", type=int, default=48)
@@ -136,6 +138,7 @@ def main() -> None:
     if os.environ.get("GLIBC_TUNABLES") != ALLOCATOR:  # the same allocator for both sides, set before they start
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "GLIBC_TUNABLES": ALLOCATOR})
 
+    flags = [f"--config={options.config}", f"--config.model.norm={options.norm}"]
     with tempfile.TemporaryDirectory() as folder:
         peer = DeepLabCut(options.project.resolve(), Path(folder), options.frames)
         works = {
@@ -147,13 +150,13 @@ def main() -> None:
         for _ in range(options.rounds):
             for work, (theirs, ours) in works.items():
                 rates[work]["deeplabcut"].append(theirs())
-                rates[work]["pawjax"].append(pawjax(options.pawjax_python, options.config, *ours, options.seconds))
+                rates[work]["pawjax"].append(pawjax(options.pawjax_python, flags, *ours, options.seconds))
     print("| work, float32, CPU | DeepLabCut | pawjax | ratio |\n|---|---|---|---|")
     for work, sides in rates.items():
         theirs, ours = (statistics.median(sides[side]) for side in ("deeplabcut", "pawjax"))
         print(f"| {work} | {theirs:.2f} images/s | {ours:.2f} images/s | {ours / theirs:.2f} |")
     if options.json:
-        result = {"rates": rates, "versions": peer.versions, "threads": peer.threads, "config": options.config}
+        result = {"rates": rates, "versions": peer.versions, "threads": peer.threads, "flags": flags}
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 

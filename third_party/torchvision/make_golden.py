@@ -1,6 +1,6 @@
 """Features of torchvision's ResNet-50 and -101, and of a transposed convolution, for tests/golden.
 
-    pip install torch==2.13.0 && pip install --no-deps torchvision==0.28.0
+    pip install torch==2.13.0 numpy pillow && pip install --no-deps torchvision==0.28.0
     python third_party/torchvision/make_golden.py
 
 No weights are shipped: every parameter follows from its name in pawjax by `recipe`, which the tests repeat.

@@ -4,6 +4,8 @@ Discs of 17 px, sigmoid cross entropy + 0.05 Huber, SGD with momentum and DeepLa
 run's length.
 
     python -m pawjax.train --config=configs/dlc_r50.py --config.data.source=deeplabcut --config.data.path=PROJECT
+
+Meant for a GPU or for pretrained weights; on a CPU use configs/dlc_r50_fast.py. Not yet run to its end.
 """
 
 from ml_collections import ConfigDict

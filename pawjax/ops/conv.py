@@ -1,8 +1,9 @@
 """Convolutions in the form the chip likes; NHWC, kernels HWIO, padding as ((top, bottom), (left, right)).
 
-On a GPU or TPU these are `lax.conv_general_dilated`. On a CPU XLA runs 1x1 convolutions and all kernel
-gradients several times slower than the same arithmetic written as matrix products, so there the products are
-written out. All forms agree to rounding, and there only reverse-mode differentiation works.
+On a GPU or TPU these are `lax.conv_general_dilated`. On a CPU XLA runs 1x1 convolutions, kernel gradients and the
+input gradients of strided convolutions several times slower than the same arithmetic written as matrix products, so
+there the products are written out, and wide 3x3 convolutions take Winograd's form. All forms agree to rounding, and
+there only reverse-mode differentiation works.
 """
 
 import math
@@ -10,25 +11,13 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-# Winograd's transforms for 4 outputs of 3 taps from 6 inputs (Lavin and Gray 2016, "Fast algorithms for
-# convolutional neural networks", section 4.3).
-F4_INPUT = np.array(
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ],
-    np.float32,
-)
-F4_KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.float32) / 24
-F4_OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32)
+from pawjax.ops import winograd
+
 SMALL_PRODUCT = 2**16  # inputs x outputs up to which a kernel gradient is cut into parts
+WINOGRAD_CHANNELS = 128  # from here on Winograd's fewer products outweigh its passes over memory
+WINOGRAD_GRADIENT_CHANNELS = 32  # the same for kernel gradients, whose plain form is slower
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
@@ -84,19 +73,8 @@ def conv_transpose_3x3_stride2(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """
     if not on_cpu():
         return lax.conv_transpose(x, kernel, (2, 2), "SAME", transpose_kernel=True)
-    batch, height, width, features = x.shape
-    outputs = kernel.shape[2]
-    weights = kernel.transpose(3, 0, 1, 2).reshape(features, 9 * outputs)
-    taps = conv2d(x, weights[None, None]).reshape(batch, height, width, 3, 3, outputs)
-    y = jnp.zeros((batch, 2 * height + 1, 2 * width + 1, outputs), x.dtype)
-    for a in range(3):
-        for b in range(3):
-            y += lax.pad(
-                taps[:, :, :, a, b],
-                jnp.zeros((), x.dtype),
-                ((0, 0, 0), (a, 2 - a, 1), (b, 2 - b, 1), (0, 0, 0)),
-            )
-    return y[:, : 2 * height, : 2 * width]
+    batch, height, width, _ = x.shape
+    return _place_taps(x, kernel, (batch, 2 * height, 2 * width, kernel.shape[2]), 2, ((0, 1), (0, 1)))
 
 
 def _xla_conv(x, kernel, stride, padding, dilation):
@@ -114,6 +92,8 @@ def _xla_conv(x, kernel, stride, padding, dilation):
 def _conv2d(x, kernel, stride, padding, dilation):
     if _is_product(kernel, padding):
         return _product(x[:, ::stride, ::stride], kernel[0, 0])
+    if _is_winograd(kernel, stride, WINOGRAD_CHANNELS):
+        return winograd.conv3x3(x, kernel, padding, dilation)
     return _xla_conv(x, kernel, stride, padding, dilation)
 
 
@@ -131,9 +111,9 @@ def _conv2d_backward(stride, padding, dilation, saved, dy):
             _spread(_product(dy, kernel[0, 0].T), stride, x.shape),
             _pixel_product(x[:, ::stride, ::stride], dy)[None, None],
         )
-    (dx,) = jax.linear_transpose(lambda x: _xla_conv(x, kernel, stride, padding, dilation), x)(dy)
-    if kernel.shape[:2] == (3, 3) and stride == 1 and min(kernel.shape[2:]) >= 32:
-        return dx, _winograd_gradient(x, dy, padding, dilation)
+    dx = _input_gradient(dy, kernel, x, stride, padding, dilation)
+    if _is_winograd(kernel, stride, WINOGRAD_GRADIENT_CHANNELS):
+        return dx, winograd.kernel_gradient(x, dy, padding, dilation)
     return dx, _tap_gradient(x, dy, kernel.shape, stride, padding, dilation)
 
 
@@ -142,6 +122,10 @@ _conv2d.defvjp(_conv2d_forward, _conv2d_backward)
 
 def _is_product(kernel, padding):
     return kernel.shape[:2] == (1, 1) and padding == ((0, 0), (0, 0))
+
+
+def _is_winograd(kernel, stride, channels):
+    return kernel.shape[:2] == (3, 3) and stride == 1 and min(kernel.shape[2:]) >= channels
 
 
 def _product(x, weights):
@@ -172,6 +156,33 @@ def _pixel_product(x, dy):
     return lax.dot_general(x, dy, (((1,), (1,)), ((0,), (0,)))).sum(0)
 
 
+def _input_gradient(dy, kernel, x, stride, padding, dilation):
+    if _is_winograd(kernel, stride, WINOGRAD_CHANNELS):
+        mirrored = kernel[::-1, ::-1].swapaxes(2, 3)
+        padding = tuple((2 * dilation - lo, 2 * dilation - hi) for lo, hi in padding)
+        return winograd.conv3x3(dy, mirrored, padding, dilation)
+    if stride > 1 and dilation == 1:
+        return _place_taps(dy, kernel, x.shape, stride, padding)
+    (dx,) = jax.linear_transpose(lambda x: _xla_conv(x, kernel, stride, padding, dilation), x)(dy)
+    return dx
+
+
+def _place_taps(dy, kernel, shape, stride, padding):
+    """Gradient of the input, of the given shape, of a strided convolution: one product, then each tap in its place."""
+    rows, columns, inputs, outputs = kernel.shape
+    weights = kernel.transpose(3, 0, 1, 2).reshape(outputs, -1)
+    taps = conv2d(dy, weights[None, None]).reshape(*dy.shape[:3], rows, columns, inputs)
+    size = [shape[1 + axis] + sum(padding[axis]) for axis in range(2)]
+    extent = [(dy.shape[1 + axis] - 1) * stride + 1 for axis in range(2)]
+    dx = jnp.zeros((shape[0], *size, inputs), dy.dtype)
+    for a in range(rows):
+        for b in range(columns):
+            margins = [(tap, size[axis] - extent[axis] - tap, stride - 1) for axis, tap in enumerate((a, b))]
+            dx += lax.pad(taps[:, :, :, a, b], jnp.zeros((), dy.dtype), ((0, 0, 0), *margins, (0, 0, 0)))
+    (top, _), (left, _) = padding
+    return dx[:, top : top + shape[1], left : left + shape[2]]
+
+
 def _tap_gradient(x, dy, shape, stride, padding, dilation):
     """Gradient of a kernel of the given shape: shifted inputs times the output's gradient, one row of taps at a time.
 
@@ -185,53 +196,3 @@ def _tap_gradient(x, dy, shape, stride, padding, dilation):
     starts = range(0, rows * dilation, dilation)
     taps = [_pixel_product(shifted[:, start : start + bottom : stride], dy) for start in starts]
     return jnp.stack(taps).reshape(shape)
-
-
-def _winograd_gradient(x, dy, padding, dilation):
-    """Kernel gradient of a 3x3 convolution, stride 1: 36 products over a sixteenth of the pixels, not 9 over all.
-
-    Rounding is about 1e-5 of the largest entry, ten times that of the plain sum.
-    """
-    inputs, outputs = x.shape[-1], dy.shape[-1]
-    counts = [-(-size // (4 * dilation)) for size in dy.shape[1:3]]
-    before = [lo for lo, _ in padding]
-    left = _transform_tiles(x, F4_INPUT, counts, before, dilation).reshape(36, -1, inputs)
-    right = _transform_tiles(dy, F4_OUTPUT.T, counts, (0, 0), dilation).reshape(36, -1, outputs)
-    products = lax.dot_general(left, right, (((1,), (1,)), ((0,), (0,))))
-    gather = np.einsum("ia,jb->abji", F4_KERNEL, F4_KERNEL).reshape(9, 36)
-    return (gather.astype(x.dtype) @ products.reshape(36, -1)).reshape(3, 3, inputs, outputs)
-
-
-def _transform_tiles(x, matrix, counts, before, dilation):
-    """Applies a transform to the rows and columns of tiles of x [B, H, W, C], one tile every 4 pixels.
-
-    Returns [columns' transform, rows' transform, B, tile rows, dilation, tile columns, dilation, C]. The barrier
-    keeps XLA from fusing the two axes, which would do the first one again for every term of the second.
-    """
-    rows = _transform_axis(x, matrix, 1, counts[0], before[0], dilation)
-    return _transform_axis(lax.optimization_barrier(rows), matrix, 4, counts[1], before[1], dilation)
-
-
-def _transform_axis(x, matrix, axis, count, before, dilation):
-    """Cuts an axis into `count` overlapping tiles, one every 4 taps, and multiplies each by matrix [out, taps].
-
-    The taps are `dilation` pixels apart, and the interleaved grids that this leaves become an axis of their own, so
-    that no pixel is moved to gather a grid. `before` zeros precede the axis, as many as needed follow.
-
-    Returns [out, ..., count, dilation, ...].
-    """
-    taps, block = matrix.shape[1], 4 * dilation
-    blocks = count + (taps - 1) // 4
-    margins = [(0, 0, 0)] * x.ndim
-    margins[axis] = (before, blocks * block - before - x.shape[axis], 0)
-    x = lax.pad(x, jnp.zeros((), x.dtype), margins)
-    x = x.reshape(*x.shape[:axis], blocks, block, *x.shape[axis + 1 :])
-
-    def tap(index):
-        start, offset = divmod(index, 4)
-        run = lax.slice_in_dim(x, start, start + count, axis=axis)
-        return lax.slice_in_dim(run, offset * dilation, (offset + 1) * dilation, axis=axis + 1)
-
-    values = [tap(index) for index in range(taps)]
-    terms = [[value * factor for value, factor in zip(values, row, strict=True) if factor] for row in matrix.tolist()]
-    return jnp.stack([sum(row[1:], row[0]) for row in terms])

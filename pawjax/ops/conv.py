@@ -129,8 +129,18 @@ def _is_winograd(kernel, stride, channels):
 
 
 def _product(x, weights):
-    """[..., I] x [I, O] -> [..., O]."""
-    return lax.dot_general(x, weights, (((x.ndim - 1,), (0,)), ((), ())))
+    """[B, H, W, I] x [I, O] -> [B, H, W, O], the pixels cut as in `_pixel_product`.
+
+    So one array serves both: XLA works out an array again for each shape that it is read in.
+    """
+    parts = _parts(x, weights.size)
+    rows = x.reshape(parts, -1, x.shape[-1])
+    weights = jnp.broadcast_to(weights, (parts, *weights.shape))
+    return lax.dot_general(rows, weights, (((2,), (1,)), ((0,), (0,)))).reshape(*x.shape[:-1], -1)
+
+
+def _parts(x, size):
+    return math.gcd(x.size // x.shape[-1], 4) if size <= SMALL_PRODUCT else 1
 
 
 def _spread(x, stride, shape):
@@ -147,12 +157,10 @@ def _pixel_product(x, dy):
     The wider factor goes on the right. One tall product leaves cores idle when I x O is small: there the pixels
     are cut into parts, the parts multiplied as a batch, and summed.
     """
-    x, dy = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    pixels, inputs, outputs = *x.shape, dy.shape[1]
-    if inputs > outputs:
+    if x.shape[-1] > dy.shape[-1]:
         return _pixel_product(dy, x).T
-    parts = math.gcd(pixels, 4) if inputs * outputs <= SMALL_PRODUCT else 1
-    x, dy = x.reshape(parts, -1, inputs), dy.reshape(parts, -1, outputs)
+    parts = _parts(x, x.shape[-1] * dy.shape[-1])
+    x, dy = x.reshape(parts, -1, x.shape[-1]), dy.reshape(parts, -1, dy.shape[-1])
     return lax.dot_general(x, dy, (((1,), (1,)), ((0,), (0,)))).sum(0)
 
 

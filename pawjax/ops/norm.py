@@ -85,23 +85,25 @@ def _batch_norm_forward(x, scale, bias, eps, relu, axis_name):
     mean = _average(_column_sums(x) / count, axis_name)
     var = _average(_column_sums(jnp.square(x.astype(jnp.float32) - mean)) / count, axis_name)
     factor = lax.rsqrt(var + eps)
-    y = (x - mean) * (factor * scale) + bias
+    gain = factor * scale
+    y = x * gain + (bias - mean * gain)
     y = jnp.maximum(y, 0) if relu else y
     return (y.astype(x.dtype), mean, var), (x, scale, bias, mean, factor)
 
 
 def _batch_norm_backward(eps, relu, axis_name, saved, cotangents):
     x, scale, bias, mean, factor = saved
+    mean = lax.optimization_barrier(mean)  # or XLA would keep x - mean of the forward pass, as large as x, for here
     dy = cotangents[0].astype(jnp.float32)
     count = x.size // x.shape[-1]
-    centred = x.astype(jnp.float32) - mean
+    gain = factor * scale
     if relu:
-        dy = jnp.where(centred * (factor * scale) + bias > 0, dy, 0)
+        dy = jnp.where(x * gain + (bias - mean * gain) > 0, dy, 0)
     dbias = _column_sums(dy)
-    dscale = _column_sums(dy * centred) * factor
+    dscale = _column_sums(dy * (x.astype(jnp.float32) - mean)) * factor
     mean_dy = _average(dbias / count, axis_name)
     slope = _average(dscale / count, axis_name) * factor
-    dx = (dy - mean_dy - centred * slope) * (factor * scale)
+    dx = dy * gain - x * (slope * gain) - (mean_dy - mean * slope) * gain
     return dx.astype(x.dtype), dscale, dbias
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,9 @@ from pawjax.data.frames import LabelledFrames
 from pawjax.data.label_table import LabelTable, video_of
 from pawjax.data.paw_on_ball import BODYPART
 from pawjax.data.pictures import THREADS, Pictures, decode_png, encode_picture
-from pawjax.data.progress import show_progress
 from pawjax.data.rendering import render_frames
 from pawjax.errors import InputError
+from pawjax.report.progress import track
 
 READER_VERSION = "1.0.0"  # raise it when the same files would give other frames
 SPLIT = "frames"
@@ -80,14 +81,12 @@ class _LabelledImages(FrameBuilder, skip_registration=True):
             return encode_picture(self._root / table.ids[row], self._pictures.channels)
 
         rows = range(len(table.ids))
-        title = f"preparing {self._root.name}"
-        with show_progress(title, len(rows)) as advance, ThreadPoolExecutor(THREADS) as pool:
-            for start in rows[::CHUNK]:
-                chunk = rows[start : start + CHUNK]
-                for row, png in zip(chunk, pool.map(encode, chunk), strict=True):
-                    frame = table.ids[row]
-                    yield row, _example(png, keypoints[row], labelled[row], frame, video_of(frame))
-                    advance()
+        with ThreadPoolExecutor(THREADS) as pool:
+            chunks = (rows[start : start + CHUNK] for start in rows[::CHUNK])
+            pngs = itertools.chain.from_iterable(pool.map(encode, chunk) for chunk in chunks)
+            for row, png in enumerate(track(pngs, f"preparing {self._root.name}", len(rows))):
+                frame = table.ids[row]
+                yield row, _example(png, keypoints[row], labelled[row], frame, video_of(frame))
 
 
 class DeepLabCut(_LabelledImages):
@@ -113,14 +112,13 @@ class PawOnBall(FrameBuilder):
 
     def _generate_examples(self) -> Iterator[tuple[int, Example]]:
         content = hashlib.sha256(READER_VERSION.encode())
-        with show_progress("preparing paw_on_ball", self._n_frames) as advance:
-            for index, frame in enumerate(render_frames(self._n_frames, **self._scene)):
-                labelled = np.array([frame.labelled])
-                keypoints = np.where(labelled[:, None], frame.keypoint[None], 0).astype(np.float32)
-                frame_id = f"labeled-data/{frame.video}/img{index:04d}.png"
-                content.update(frame.digest + keypoints.tobytes() + labelled.tobytes() + frame_id.encode())
-                yield index, _example(frame.png, keypoints, labelled, frame_id, frame.video)
-                advance()
+        frames = render_frames(self._n_frames, **self._scene)
+        for index, frame in enumerate(track(frames, "preparing paw_on_ball", self._n_frames)):
+            labelled = np.array([frame.labelled])
+            keypoints = np.where(labelled[:, None], frame.keypoint[None], 0).astype(np.float32)
+            frame_id = f"labeled-data/{frame.video}/img{index:04d}.png"
+            content.update(frame.digest + keypoints.tobytes() + labelled.tobytes() + frame_id.encode())
+            yield index, _example(frame.png, keypoints, labelled, frame_id, frame.video)
         size = {"height": self._scene["height"], "width": self._scene["width"]}
         self.info.metadata.update(fingerprint=content.hexdigest(), **size)
 

@@ -43,6 +43,8 @@ def default_config() -> ConfigDict:
     config.model.width = 64  # of its stem; a smaller one makes a smaller net
     config.model.norm = "batch"  # or 'frozen', 'group'; see pawjax/models/layers.py
     config.model.score_bias = 0.0
+    config.model.intermediate = ""  # unit with heads of its own, 'block3_unit12' in DeeperCut; '' for none
+    config.model.intermediate_locref = False
 
     config.target = ConfigDict()  # see pawjax/methods/deeplabcut.py
     config.target.target = "disc"
@@ -51,6 +53,7 @@ def default_config() -> ConfigDict:
     config.target.score_loss = "cross_entropy"
     config.target.locref_weight = 0.05
     config.target.locref_stdev = 7.2801
+    config.target.intermediate_weight = 1.0
     config.target.unlabelled = "ignore"
 
     config.augment = ConfigDict(dataclasses.asdict(Augment()))  # see pawjax/data/augment.py

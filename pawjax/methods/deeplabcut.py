@@ -15,7 +15,7 @@ from pawjax import losses
 from pawjax.errors import InputError
 from pawjax.models.layers import NORMS
 from pawjax.models.pose_net import PoseNet
-from pawjax.models.resnet import UNITS
+from pawjax.models.resnet import UNITS, unit_names
 from pawjax.ops import scoremaps
 
 STRIDE = 8  # of the maps
@@ -39,6 +39,7 @@ class DeepLabCut:
       score_loss: 'cross_entropy' (of a sigmoid) or 'squared_error' (of the raw map).
       locref_weight: of the Huber loss of the offsets, beside the score maps' 1.
       locref_stdev: pixels that one unit of the offset maps stands for.
+      intermediate_weight: of the same terms at the net's intermediate heads, where it has them; 0 leaves them out.
       unlabelled: 'ignore' leaves bodyparts without a label out; 'negative' teaches an empty map, as DeepLabCut does.
     """
 
@@ -49,12 +50,17 @@ class DeepLabCut:
     score_loss: str = "cross_entropy"
     locref_weight: float = 0.05
     locref_stdev: float = 7.2801
+    intermediate_weight: float = 1.0
     unlabelled: str = "ignore"
 
     @property
     def loss_weights(self) -> dict[str, float]:
         """Weights of the terms of `loss`."""
-        return {"scoremap": 1.0, "locref": self.locref_weight}
+        weights = {"scoremap": 1.0, "locref": self.locref_weight}
+        if self.net.intermediate and self.intermediate_weight:
+            names = weights if self.net.intermediate_locref else ("scoremap",)
+            weights |= {f"intermediate_{name}": self.intermediate_weight * weights[name] for name in names}
+        return weights
 
     def with_axis(self, name: str) -> "DeepLabCut":
         """The same method with batch statistics averaged over the mapped axis `name`."""
@@ -68,7 +74,10 @@ class DeepLabCut:
     def loss(
         self, variables: dict[str, Any], batch: dict[str, jax.Array], key: jax.Array, train: bool
     ) -> tuple[dict[str, losses.Term], Any]:
-        """Terms 'scoremap' (mean over cells and bodyparts) and 'locref' (mean over the discs' cells and axes)."""
+        """Terms 'scoremap' (mean over cells and bodyparts) and 'locref' (mean over the discs' cells and axes).
+
+        With intermediate supervision also 'intermediate_scoremap' and 'intermediate_locref', of the same targets.
+        """
         images = _pad_to_stride(batch["image"])
         (maps, _), updates = self.net.apply(variables, images, train=train, mutable=["batch_stats"])
         _, height, width, _ = maps["scoremap"].shape
@@ -81,11 +90,14 @@ class DeepLabCut:
         if self.unlabelled == "ignore":
             weights = weights * present
         score_loss = losses.sigmoid_cross_entropy if self.score_loss == "cross_entropy" else losses.squared_error
-        locref_error = maps["locref"] - offsets / self.locref_stdev
-        terms = {
-            "scoremap": losses.weighted_sum(score_loss(maps["scoremap"], targets), weights),
-            "locref": losses.weighted_sum(losses.huber(locref_error), (near * weights)[..., None]),
-        }
+        offsets = offsets / self.locref_stdev
+
+        def term(name: str) -> losses.Term:
+            if name.endswith("scoremap"):
+                return losses.weighted_sum(score_loss(maps[name], targets), weights)
+            return losses.weighted_sum(losses.huber(maps[name] - offsets), (near * weights)[..., None])
+
+        terms = {name: term(name) for name in self.loss_weights}
         return terms, updates.get("batch_stats", {})
 
     def predict(self, variables: dict[str, Any], images: jax.Array) -> dict[str, jax.Array]:
@@ -110,6 +122,12 @@ def from_config(config: ConfigDict, n_keypoints: int) -> DeepLabCut:
         raise InputError(f"config.model.depth = {model.depth} is not one of {', '.join(map(str, UNITS))}")
     if model.norm not in NORMS:
         raise InputError(f"config.model.norm = '{model.norm}' is not one of {', '.join(NORMS)}")
+    if model.intermediate and model.intermediate not in unit_names(model.depth):
+        counts = ", ".join(map(str, UNITS[model.depth]))
+        raise InputError(
+            f"config.model.intermediate = '{model.intermediate}' is no unit of ResNet-{model.depth}: write "
+            f"'block3_unit12'; its blocks 1 to 4 have {counts} units"
+        )
     for field, choices in CHOICES.items():
         if target[field] not in choices:
             raise InputError(f"config.target.{field} = '{target[field]}' is not one of {', '.join(choices)}")
@@ -119,6 +137,8 @@ def from_config(config: ConfigDict, n_keypoints: int) -> DeepLabCut:
         width=model.width,
         norm=model.norm,
         score_bias=model.score_bias,
+        intermediate=model.intermediate,
+        intermediate_locref=model.intermediate_locref,
         dtype=jnp.dtype(config.dtype),
     )
     return DeepLabCut(net, **target)

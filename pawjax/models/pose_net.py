@@ -25,6 +25,8 @@ class PoseNet(nn.Module):
       n_keypoints: K, the number of bodyparts.
       depth, width, norm, axis_name: of the backbone, see `ResNet`.
       score_bias: initial bias of the score maps; -4 starts a sigmoid at 2 %, about the share of positive cells.
+      intermediate: unit of the backbone that gets heads of its own for training, as 'block3_unit12'; '' for none.
+      intermediate_locref: whether these heads are two, or the score map's alone (DeeperCut).
       dtype: of the arithmetic in the backbone; parameters, statistics and outputs are float32.
     """
 
@@ -34,6 +36,8 @@ class PoseNet(nn.Module):
     norm: str = "batch"
     axis_name: str | None = None
     score_bias: float = 0.0
+    intermediate: str = ""
+    intermediate_locref: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -41,10 +45,19 @@ class PoseNet(nn.Module):
         """uint8 [B, H, W, C] -> {'scoremap': [B, h, w, K], 'locref': [B, h, w, K, 2]} and the backbone's outputs.
 
         h = 2 ceil(H / 16), w likewise. 'scoremap' is raw (no sigmoid); 'locref' holds (x, y) offsets in units of
-        the method's `locref_stdev`.
+        the method's `locref_stdev`. The maps of `intermediate` are called 'intermediate_scoremap' and
+        'intermediate_locref'; where nothing reads them, the compiler leaves them out.
         """
         x = standardize(images, self.dtype)
         features, outputs = ResNet(self.depth, self.width, self.norm, self.axis_name, name="backbone")(x, train)
-        scores = Deconvolution(self.n_keypoints, bias_init=self.score_bias, name="scoremap")(features)
-        offsets = Deconvolution(2 * self.n_keypoints, name="locref")(features)
-        return {"scoremap": scores, "locref": offsets.reshape(*scores.shape, 2)}, outputs
+        maps = self._heads(features, "", locref=True)
+        if self.intermediate:
+            maps |= self._heads(outputs[self.intermediate], "intermediate_", locref=self.intermediate_locref)
+        return maps, outputs
+
+    def _heads(self, features: jax.Array, prefix: str, *, locref: bool) -> dict[str, jax.Array]:
+        scores = Deconvolution(self.n_keypoints, bias_init=self.score_bias, name=f"{prefix}scoremap")(features)
+        if not locref:
+            return {f"{prefix}scoremap": scores}
+        offsets = Deconvolution(2 * self.n_keypoints, name=f"{prefix}locref")(features)
+        return {f"{prefix}scoremap": scores, f"{prefix}locref": offsets.reshape(*scores.shape, 2)}

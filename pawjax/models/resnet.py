@@ -15,6 +15,11 @@ UNITS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36,
 EXPANSION = 4
 
 
+def unit_names(depth: int) -> list[str]:
+    """The units of a ResNet in order, 'block1_unit1' first."""
+    return [f"block{b}_unit{u}" for b, units in enumerate(UNITS[depth], start=1) for u in range(1, units + 1)]
+
+
 class Bottleneck(nn.Module):
     """1x1 reduce, 3x3, 1x1 expand, added to the input (projected by `shortcut` where shapes differ)."""
 

@@ -114,3 +114,65 @@ def test_an_unknown_method_is_named():
     config.method = "deeplabcat"
     with pytest.raises(InputError, match="deeplabcut"):
         make_method(config, ("a",))
+
+
+SUPERVISED = dataclasses.replace(METHOD, net=METHOD.net.copy(intermediate="block3_unit1", intermediate_locref=True))
+
+
+def test_intermediate_supervision_reaches_its_unit_and_below():
+    variables = SUPERVISED.init(jax.random.key(0), make_batch())
+
+    def only_intermediate(params):
+        terms, _ = SUPERVISED.loss(variables | {"params": params}, make_batch(), jax.random.key(0), True)
+        weights = {name: float(name.startswith("intermediate_")) for name in terms}
+        return weighted_total(terms, weights)
+
+    gradients = jax.jit(jax.grad(only_intermediate))(variables["params"])
+    largest = {
+        name: float(jnp.abs(g["conv3"]["scale"]).max()) for name, g in gradients["backbone"].items() if "unit" in name
+    }
+    reached = {name for name, value in largest.items() if value > 0}
+    assert reached == {name for name in largest if name < "block3_unit2"}
+    assert np.abs(gradients["intermediate_scoremap"]["kernel"]).max() > 0
+    assert np.abs(gradients["scoremap"]["kernel"]).max() == 0
+
+
+def test_intermediate_terms_and_weights():
+    assert SUPERVISED.loss_weights == {
+        "scoremap": 1.0,
+        "locref": 0.05,
+        "intermediate_scoremap": 1.0,
+        "intermediate_locref": 0.05,
+    }
+    variables = SUPERVISED.init(jax.random.key(0), make_batch())
+    terms = terms_of(SUPERVISED, variables, make_batch())
+    assert terms["scoremap"][1] == terms["intermediate_scoremap"][1]
+    assert terms["locref"][1] == terms["intermediate_locref"][1]
+    scores_only = dataclasses.replace(SUPERVISED, net=METHOD.net.copy(intermediate="block3_unit1"))
+    assert set(scores_only.loss_weights) == {"scoremap", "locref", "intermediate_scoremap"}
+
+
+def test_intermediate_weight_zero_changes_no_bit(variables):
+    silent = dataclasses.replace(SUPERVISED, intermediate_weight=0.0)
+    richer = silent.init(jax.random.key(0), make_batch())
+
+    def gradient(method, variables):
+        def total(params):
+            terms, _ = method.loss(variables | {"params": params}, make_batch(), jax.random.key(0), True)
+            return weighted_total(terms, method.loss_weights)
+
+        return jax.device_get(jax.jit(jax.grad(total))(variables["params"]))
+
+    plain, other = gradient(METHOD, variables), gradient(silent, richer)
+    for name in plain:
+        jax.tree.map(np.testing.assert_array_equal, plain[name], other[name])
+    assert np.abs(other["intermediate_scoremap"]["kernel"]).max() == 0
+
+
+def test_a_unit_that_the_net_lacks_is_refused():
+    config = default_config()
+    config.model.intermediate = "block3_unit12"
+    with pytest.raises(InputError, match="block3_unit12.*ResNet-50.*3, 4, 6, 3"):
+        make_method(config, ("paw",))
+    config.model.depth = 101
+    make_method(config, ("paw",))

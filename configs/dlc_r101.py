@@ -1,0 +1,21 @@
+"""DeepLabCut, ResNet-101: the recipe of configs/dlc_r50.py on the deeper net.
+
+    python -m pawjax.train --config=configs/dlc_r101.py --config.data.source=deeplabcut --config.data.path=PROJECT
+
+Meant for a GPU. Not yet run to its end.
+"""
+
+from ml_collections import ConfigDict
+
+from pawjax.config import default_config, smoke
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = default_config()
+    config.steps = 50_000
+    config.scale = 0.8
+    config.eval_every = 1000
+    config.checkpoint_every = 1000
+    config.model.depth = 101
+    config.optimizer.schedule = "stepwise_scaled"
+    return smoke(config) if arg == "smoke" else config

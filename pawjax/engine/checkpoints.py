@@ -18,6 +18,11 @@ from pawjax.errors import InputError
 BEST_METRIC = "dev/rmse_px"
 
 
+def has_checkpoints(workdir: Path) -> bool:
+    """Whether a run got as far as its first checkpoint."""
+    return any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*"))
+
+
 class Checkpoints:
     """The folder `checkpoints/` of a run."""
 

@@ -2,6 +2,7 @@
 
 import errno
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +17,11 @@ from pawjax import data, metrics
 from pawjax.data.augment import Augment, output_size
 from pawjax.data.batches import FrameStore, draw_indices, make_store
 from pawjax.engine import parallel, runlog
-from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints
+from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints, has_checkpoints
 from pawjax.engine.evaluation import Predict, compile_predict, predict_store
 from pawjax.engine.optim import make_optimizer, make_schedule
 from pawjax.engine.state import TrainState, stream
+from pawjax.engine.transfer import initialise
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.report.progress import TrainingProgress
@@ -31,9 +33,10 @@ CURVE_KEYS = ("rmse_px", "mean_error_px", "median_px")
 def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     """Trains to `config.steps`, evaluating on dev and on as many training frames along the way.
 
-    In this order: the folder's own last checkpoint if it has one, else a fresh start from `config.seed`. SIGTERM and
-    Ctrl-C save and return early. Everything a user can get wrong raises InputError before training starts; so do, with
-    the last good checkpoint kept, a loss that is not finite and a full disk.
+    It starts from the folder's own last checkpoint if there is one, else from the weights of `config.init_from`, else
+    afresh from `config.seed`. SIGTERM and Ctrl-C save and return early. Everything a user can get wrong raises
+    InputError before training starts; so do, with the last good checkpoint kept, a loss that is not finite and a full
+    disk.
 
     Returns the last state.
     """
@@ -64,7 +67,6 @@ class _Run:
             batch_size=config.batch_size,
             ema_decay=config.optimizer.ema_decay,
         )
-        self._open_folder(frames, split)
 
         self._ids = [frames.ids[i] for i in split["train"]]
         self._bodyparts = frames.bodyparts
@@ -81,18 +83,23 @@ class _Run:
         image = np.zeros((1, *size, train.image.shape[-1]), np.uint8)
         average = config.optimizer.ema_decay > 0
         state = parallel.make_state(self._method, optimizer, config.seed, {"image": image}, average)
+        record = runlog.describe_run(config, frames, split)
+        if config.init_from and not has_checkpoints(workdir):
+            state, merged = initialise(state, config.init_from)
+            print(f"{config.init_from}: {merged}", file=sys.stderr)
+            record["init_from"] = {"used": len(merged.used), "missing": merged.missing, "skipped": merged.skipped}
+        self._open_folder(frames, split, record)
         self._checkpoints = Checkpoints(workdir)
         self._state = self._checkpoints.restore_state(state) or state
         self.first_step = int(self._state.step)
         self._log = runlog.MetricsLog(workdir, self.first_step, config.tensorboard)
         self._clock = _Clock(self._log.seconds)
 
-    def _open_folder(self, frames: data.LabelledFrames, split: dict[str, np.ndarray]) -> None:
+    def _open_folder(self, frames: data.LabelledFrames, split: dict[str, np.ndarray], record: dict[str, Any]) -> None:
         self._workdir.mkdir(parents=True, exist_ok=True)
         runlog.write_config(self._workdir, self._config)
         data.write_split(self._workdir / "split.json", frames, split)
         path = self._workdir / "run.json"
-        record = runlog.describe_run(self._config, frames, split)
         if path.exists():
             before = runlog.read_run(self._workdir)
             if before["data"] != record["data"]:

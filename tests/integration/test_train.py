@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -15,7 +16,9 @@ import pawjax
 from pawjax.data import load as load_frames
 from pawjax.engine.evaluation import evaluate_run
 from pawjax.engine.loop import train_and_evaluate
+from pawjax.engine.tracker import load_variables
 from pawjax.errors import InputError
+from pawjax.methods import make_method
 from tests.tiny import tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,6 +81,25 @@ def test_another_seed_gives_another_run(whole_run, tmp_path):
     train_and_evaluate(config, tmp_path)
     assert list((tmp_path / "tensorboard").glob("events*"))
     assert curve(tmp_path)[0]["loss"] != curve(whole_run)[0]["loss"]
+
+
+def test_a_run_starts_from_another(whole_run, tmp_path):
+    config = tiny_config()
+    config.init_from, config.steps, config.eval_every = str(whole_run), 1, 1
+    config.optimizer.learning_rate, config.optimizer.warmup_steps, config.optimizer.ema_decay = 0.0, 0, 0.0
+    workdir = tmp_path / "next"
+    params = train_and_evaluate(config, workdir).params  # at rate 0 they are what it started from
+    assert read(workdir)["init_from"]["missing"] == []
+    _, before = load_variables(whole_run, make_method(config, ("left_forepaw",)), "best")
+    jax.tree.map(np.testing.assert_array_equal, params, before["params"])
+
+
+def test_a_run_that_starts_from_nowhere_leaves_no_folder(tmp_path):
+    config = tiny_config()
+    config.init_from = str(tmp_path / "resnet50.pth")
+    with pytest.raises(InputError, match=r"config.init_from = '.*resnet50.pth' is neither"):
+        train_and_evaluate(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_evaluation_and_tracker_agree(whole_run):

@@ -1,4 +1,4 @@
-"""Features of torchvision's ResNet-50 and -101, and of a transposed convolution, for tests/golden.
+"""Features of torchvision's ResNet-50 and -101, a transposed convolution, and files of torch.save, for tests/golden.
 
     pip install torch==2.13.0 numpy pillow && pip install --no-deps torchvision==0.28.0
     python third_party/torchvision/make_golden.py
@@ -6,6 +6,7 @@
 No weights are shipped: every parameter follows from its name in pawjax by `recipe`, which the tests repeat.
 """
 
+import json
 import sys
 import zlib
 from pathlib import Path
@@ -81,6 +82,9 @@ def write_resnets() -> None:
         arrays |= {f"resnet{depth}/{name}": values for name, values in features(network, images).items()}
         count = sum(p.numel() for name, p in network.named_parameters() if not name.startswith("fc."))
         arrays[f"resnet{depth}/n_parameters"] = np.array(count)
+        arrays[f"resnet{depth}/names"] = np.array(list(network.state_dict()))
+        shapes = [json.dumps(list(tensor.shape)) for tensor in network.state_dict().values()]
+        arrays[f"resnet{depth}/shapes"] = np.array(shapes)
     count = sum(p.numel() for name, p in models.resnet152().named_parameters() if not name.startswith("fc."))
     arrays["resnet152/n_parameters"] = np.array(count)
     np.savez_compressed(GOLDEN / "torchvision_resnet.npz", **arrays)
@@ -97,8 +101,31 @@ def write_deconvolution() -> None:
     np.savez_compressed(GOLDEN / "deconvolution.npz", x=x, kernel=kernel, y=y.permute(0, 2, 3, 1).numpy())
 
 
+def write_files() -> None:
+    """The same odd tensors as torch.save writes them, in both of its formats, and as they should be read."""
+    generator = torch.Generator().manual_seed(2)
+    base = torch.randn(4, 6, generator=generator)
+    tensors = {
+        "plain": base,
+        "transposed": base.T,
+        "part": base[1:3, ::2],
+        "scalar": torch.tensor(7),
+        "empty": torch.zeros(0, 3),
+        "half": base.half(),
+        "bfloat16": base.bfloat16(),
+        "parameter": torch.nn.Parameter(base[0]),
+        "flags": base > 0,
+    }
+    content = {"metadata": {"epoch": 3, "device": torch.device("cpu")}, "model": tensors, "optimizer": {"lr": 0.1}}
+    torch.save(content, GOLDEN / "torch_zip.pth")
+    torch.save(content, GOLDEN / "torch_stream.pth", _use_new_zipfile_serialization=False)
+    arrays = {name: tensor.detach().float().numpy() for name, tensor in tensors.items()}
+    np.savez_compressed(GOLDEN / "torch_files.npz", **arrays)
+
+
 if __name__ == "__main__":
     write_resnets()
+    write_files()
     write_deconvolution()
     for path in sorted(GOLDEN.glob("*.npz")):
         print(path.name, path.stat().st_size, "bytes", file=sys.stderr)

@@ -1,0 +1,48 @@
+"""A run's first weights from elsewhere: a weight file of another system, or another run."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from pawjax.engine.runlog import read_config, read_run
+from pawjax.engine.state import TrainState
+from pawjax.engine.tracker import load_variables
+from pawjax.errors import InputError
+from pawjax.methods import make_method
+from pawjax.weights import Merge, merge, read_tensors, to_pawjax
+
+
+def initialise(state: TrainState, source: str) -> tuple[TrainState, Merge]:
+    """The state with the weights of `source` in place, and what was taken.
+
+    Args:
+      state: fresh, on its devices.
+      source: `config.init_from`: a weight file (`pawjax.weights.read_tensors`) or a run folder (its best checkpoint).
+
+    Raises InputError if there is nothing there, or if it belongs to another network.
+    """
+    path = Path(source)
+    if path.is_dir():
+        leaves, unknown = _leaves_of_run(path), []
+    elif path.is_file():
+        leaves, unknown = to_pawjax(read_tensors(path))
+    else:
+        raise InputError(f"config.init_from = '{source}' is neither a weight file nor a run folder")
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    merged = merge(variables, leaves, source=f"config.init_from = '{source}'", unknown=unknown)
+
+    def placed() -> Any:
+        """On the devices of the state; a new buffer each time, which donation needs."""
+        return jax.tree.map(lambda new, old: jax.device_put(np.array(new), old.sharding), merged.variables, variables)
+
+    return state.replace(**placed(), average=placed() if state.average else state.average), merged
+
+
+def _leaves_of_run(workdir: Path) -> dict[str, np.ndarray]:
+    config, run = read_config(workdir), read_run(workdir)
+    method = make_method(config, tuple(run["data"]["bodyparts"]))
+    _, variables = load_variables(workdir, method, "best")
+    leaves, _ = jax.tree_util.tree_flatten_with_path(variables)
+    return {"/".join(entry.key for entry in path): np.asarray(leaf) for path, leaf in leaves}

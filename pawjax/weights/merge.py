@@ -1,0 +1,85 @@
+"""One strict merge by name of foreign leaves into a network's variables."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from pawjax.errors import InputError
+
+HEADS = ("scoremap", "locref", "intermediate_scoremap", "intermediate_locref")
+NAMED = 8  # names in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Merge:
+    """What a merge did, in names of leaves ('params/backbone/stem/kernel').
+
+    Attributes:
+      variables: the network's variables with the leaves of the file in place.
+      used: leaves taken from the file.
+      missing: leaves of the network's heads that the file lacks or has in another shape; they keep their values.
+      skipped: names in the file that the network has no place for.
+    """
+
+    variables: Any
+    used: list[str]
+    missing: list[str]
+    skipped: list[str]
+
+    def __str__(self) -> str:
+        """One line for the terminal."""
+        words = f"{len(self.used)} tensors taken"
+        for what, names in (("left as they were", self.missing), ("of the file not used", self.skipped)):
+            words += f"; {len(names)} {what}: {_some(names)}" if names else ""
+        return words
+
+
+def merge(variables: Any, leaves: dict[str, np.ndarray], *, source: str, unknown: list[str] | None = None) -> Merge:
+    """Puts `leaves` in the places of the same names.
+
+    The backbone has to be whole: each of its leaves in the file, in the same shape. Heads of another number of
+    bodyparts, or of another system, keep their fresh values.
+
+    Args:
+      variables: {'params': ..., 'batch_stats': ...}.
+      leaves: arrays by path, as `to_pawjax` gives them.
+      source: of the leaves, for messages.
+      unknown: further names of the file, to be reported as skipped.
+
+    Raises InputError for a file of another architecture, with the names that do not fit.
+    """
+    flat, tree = jax.tree_util.tree_flatten_with_path(variables)
+    names = ["/".join(entry.key for entry in path) for path, _ in flat]
+    wrong, values, used, missing = [], [], [], []
+    for name, (_, value) in zip(names, flat, strict=True):
+        found = leaves.get(name)
+        if found is not None and found.shape == value.shape:
+            used.append(name)
+            values.append(found.astype(value.dtype))
+            continue
+        values.append(value)
+        if name.split("/")[1] in HEADS:
+            missing.append(name)
+        elif found is None:
+            wrong.append(f"{name} is not there")
+        else:
+            wrong.append(f"{name} is {list(found.shape)} there and {list(value.shape)} here")
+    skipped = [name for name in leaves if name not in set(used)]
+    backbone = [name for name in skipped if name.split("/")[1] not in HEADS]
+    if wrong or backbone:
+        extra = [f"{name} has no place" for name in backbone if name not in names]
+        message = f"{source}: weights of another network: {_some(wrong + extra)}"
+        if all(name.startswith("batch_stats/") for name in wrong + extra):
+            norm = "'group'" if wrong else "'batch' or 'frozen'"
+            message += f"; its normalisation wants config.model.norm = {norm}"
+        raise InputError(message)
+    if not used:
+        raise InputError(f"{source}: no weights that this network could use; it holds {_some(unknown or skipped)}")
+    return Merge(jax.tree.unflatten(tree, values), used, missing, skipped + list(unknown or []))
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,64 @@
+"""Foreign tensor names and layouts to pawjax's: residual networks of torchvision and timm, DeepLabCut 3's snapshots.
+
+pawjax names a leaf by its path, 'params/backbone/block1_unit1/conv1/kernel'; see `pawjax.models`.
+"""
+
+import re
+
+import numpy as np
+
+NORM = {
+    "weight": "params/{}/scale",
+    "bias": "params/{}/bias",
+    "running_mean": "batch_stats/{}/mean",
+    "running_var": "batch_stats/{}/var",
+}
+DEEPLABCUT_HEADS = {
+    "heads.bodypart.heatmap_head.deconv_layers.0": "scoremap",
+    "heads.bodypart.locref_head.deconv_layers.0": "locref",
+}
+
+
+def to_pawjax(tensors: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Renames and transposes what is known: {pawjax's path: float32 array}, and the names that are not known.
+
+    Convolutions [out, in, kh, kw] become [kh, kw, in, out]; transposed convolutions [in, out, kh, kw] become
+    [kh, kw, out, in], the layout of `pawjax.models.layers.Deconvolution`.
+    """
+    known, unknown = {}, []
+    for name, value in tensors.items():
+        found = _backbone(name.removeprefix("module.").removeprefix("backbone.model."), value) or _head(name, value)
+        if found:
+            known[found[0]] = np.ascontiguousarray(found[1], np.float32)
+        else:
+            unknown.append(name)
+    return known, unknown
+
+
+def _backbone(name: str, value: np.ndarray) -> tuple[str, np.ndarray] | None:
+    stem = re.fullmatch(r"(conv|bn)1\.(\w+)", name)
+    if stem:
+        return _layer("backbone/stem", stem[1], stem[2], value)
+    match = re.fullmatch(r"layer([1-4])\.(\d+)\.(?:(conv|bn)([1-3])|downsample\.([01]))\.(\w+)", name)
+    if not match:
+        return None
+    block, unit, kind, index, shortcut, leaf = match.groups()
+    place = f"backbone/block{block}_unit{int(unit) + 1}/" + (f"conv{index}" if kind else "shortcut")
+    return _layer(place, kind or ("conv", "bn")[int(shortcut)], leaf, value)
+
+
+def _layer(place: str, kind: str, leaf: str, value: np.ndarray) -> tuple[str, np.ndarray] | None:
+    if kind == "conv" and leaf == "weight" and value.ndim == 4:
+        return f"params/{place}/kernel", value.transpose(2, 3, 1, 0)
+    if kind == "bn" and leaf in NORM:
+        return NORM[leaf].format(place), value
+    return None
+
+
+def _head(name: str, value: np.ndarray) -> tuple[str, np.ndarray] | None:
+    module, _, leaf = name.rpartition(".")
+    if module not in DEEPLABCUT_HEADS:
+        return None
+    if leaf == "weight":
+        return f"params/{DEEPLABCUT_HEADS[module]}/kernel", value.transpose(2, 3, 1, 0)
+    return f"params/{DEEPLABCUT_HEADS[module]}/bias", value

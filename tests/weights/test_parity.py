@@ -1,0 +1,126 @@
+"""Imported weights give their own system's outputs: torchvision's features, DeepLabCut's maps."""
+
+import json
+import zlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pawjax.errors import InputError
+from pawjax.models.pose_net import PoseNet
+from pawjax.models.resnet import UNITS, ResNet
+from pawjax.weights import merge, to_pawjax
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+def deeplabcut_tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """As third_party/deeplabcut/make_golden.py fills its networks."""
+    noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
+    if name.endswith("num_batches_tracked"):
+        return np.array(0)
+    if name.endswith("running_var"):
+        return np.float32(np.exp(0.1 * noise))
+    if len(shape) == 4:
+        return np.float32(noise * np.sqrt(2 / (shape[0] * 9 if "deconv" in name else np.prod(shape[1:]))))
+    if name.endswith("weight"):
+        return np.float32((0.3 if "bn3" in name else 1.0) * (1 + 0.1 * noise))
+    return np.float32(0.1 * noise)
+
+
+def deeplabcut_snapshot(net: str) -> dict[str, np.ndarray]:
+    golden = np.load(GOLDEN / "deeplabcut_nets.npz")
+    pairs = zip(golden[f"{net}/names"], golden[f"{net}/shapes"], strict=True)
+    return {str(name): deeplabcut_tensor(str(name), tuple(json.loads(str(shape)))) for name, shape in pairs}
+
+
+def fresh(network) -> dict:
+    shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3), jnp.uint8), train=False))
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+@pytest.mark.parametrize("net, depth, norm", [("resnet_50", 50, "group"), ("resnet_101", 101, "batch")])
+def test_a_deeplabcut_snapshot_gives_deeplabcuts_maps(net, depth, norm):
+    golden, network = np.load(GOLDEN / "deeplabcut_nets.npz"), PoseNet(3, depth=depth, norm=norm)
+    leaves, unknown = to_pawjax(deeplabcut_snapshot(net))
+    merged = merge({"batch_stats": {}} | fresh(network), leaves, source="snapshot", unknown=unknown)
+    assert not merged.missing
+    assert all(name.endswith("num_batches_tracked") for name in merged.skipped)
+    images = jnp.asarray(golden["images"])
+    maps, _ = jax.jit(lambda v, x: network.apply(v, x, train=False))(merged.variables, images)
+    for ours, theirs in (("scoremap", "heatmap"), ("locref", "locref")):
+        expected = golden[f"{net}/{theirs}"][:, :-1, :-1]  # theirs has one row and column more
+        found = np.asarray(maps[ours]).reshape(expected.shape)
+        assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def torchvision_state(depth: int) -> dict[str, np.ndarray]:
+    """As third_party/torchvision/make_golden.py fills its networks, in torchvision's names and layout."""
+
+    def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
+        kind = name.rsplit("/", 1)[1]
+        if kind == "kernel":
+            return np.float32(noise * np.sqrt(2 / np.prod(shape[:-1])))
+        small = 0.3 if "/conv3/" in name else 1.0
+        values = {"scale": small * (1 + 0.1 * noise), "bias": 0.1 * noise, "mean": 0.1 * noise}
+        return np.float32(values.get(kind, np.exp(0.1 * noise)))
+
+    golden = np.load(GOLDEN / "torchvision_resnet.npz")
+    pairs = zip(golden[f"resnet{depth}/names"], golden[f"resnet{depth}/shapes"], strict=True)
+    shapes = {str(name): tuple(json.loads(str(shape))) for name, shape in pairs}
+    modules = {"stem": ("conv1", "bn1")}
+    for block, units in enumerate(UNITS[depth], start=1):
+        for unit in range(units):
+            ours, theirs = f"block{block}_unit{unit + 1}", f"layer{block}.{unit}"
+            modules |= {f"{ours}/conv{i}": (f"{theirs}.conv{i}", f"{theirs}.bn{i}") for i in (1, 2, 3)}
+            if not unit:
+                modules[f"{ours}/shortcut"] = (f"{theirs}.downsample.0", f"{theirs}.downsample.1")
+    state = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    kinds = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+    for ours, (conv, norm) in modules.items():
+        o, i, h, w = shapes[f"{conv}.weight"]
+        state[f"{conv}.weight"] = recipe(f"{ours}/kernel", (h, w, i, o)).transpose(3, 2, 0, 1)
+        for kind, theirs in kinds.items():
+            state[f"{norm}.{theirs}"] = recipe(f"{ours}/{kind}", (o,))
+    return state
+
+
+def test_torchvisions_state_dict_gives_torchvisions_features():
+    golden, network = np.load(GOLDEN / "torchvision_resnet.npz"), PoseNet(4, norm="frozen")
+    leaves, unknown = to_pawjax(torchvision_state(50))
+    merged = merge(fresh(network), leaves, source="resnet50.pth", unknown=unknown)
+    assert {name.split("/")[1] for name in merged.missing} == {"scoremap", "locref"}
+    assert {name for name in merged.skipped if "num_batches" not in name} == {"fc.weight", "fc.bias"}
+    backbone = {kind: tree["backbone"] for kind, tree in merged.variables.items()}
+    images = jnp.asarray(golden["images"])
+    features, _ = jax.jit(lambda v, x: ResNet(norm="frozen").apply(v, x, train=False))(backbone, images)
+    expected = golden["resnet50/block4"]
+    found = np.asarray(features)[..., ::16]
+    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_another_architecture_is_refused_by_name():
+    leaves, unknown = to_pawjax(deeplabcut_snapshot("resnet_50"))
+    with pytest.raises(InputError, match=r"snapshot: .*block3_unit10/conv1/kernel is not there.* more"):
+        merge(fresh(PoseNet(3, depth=101, norm="group")), leaves, source="snapshot")
+    with pytest.raises(InputError, match=r"block1_unit3/.* has no place"):
+        merge(fresh(PoseNet(3, depth=26, norm="group")), leaves, source="snapshot")
+    with pytest.raises(InputError, match="config.model.norm = 'group'"):
+        merge(fresh(PoseNet(3, norm="batch")), leaves, source="snapshot")
+    with pytest.raises(InputError, match=r"conv1/kernel is \[1, 1, 64, 64\] there and \[1, 1, 32, 32\] here"):
+        merge(fresh(PoseNet(3, width=32, norm="group")), leaves, source="snapshot")
+
+
+def test_heads_of_other_bodyparts_stay_fresh():
+    leaves, unknown = to_pawjax(deeplabcut_snapshot("resnet_50"))
+    variables = fresh(PoseNet(5, norm="group"))
+    merged = merge(variables, leaves, source="snapshot", unknown=unknown)
+    assert sorted(merged.missing) == [
+        f"params/{head}/{leaf}" for head in ("locref", "scoremap") for leaf in ("bias", "kernel")
+    ]
+    assert merged.variables["params"]["scoremap"]["kernel"] is variables["params"]["scoremap"]["kernel"]
+    assert "4 left as they were" in str(merged)

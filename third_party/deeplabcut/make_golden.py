@@ -1,0 +1,71 @@
+"""Maps of DeepLabCut 3.0.2's own networks under weights that follow from their names, for tests/golden.
+
+    .venv-dlc/bin/python third_party/deeplabcut/make_golden.py          (README.md has the installation)
+
+ResNet-50 (group norm) and ResNet-101 (batch norm), random weights by `recipe`, which the tests repeat.
+"""
+
+import json
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+# A CPU build of torch lacks the operators that torchvision, built for CUDA, expects when it is imported.
+operators = torch.library.Library("torchvision", "DEF")
+operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+from deeplabcut.pose_estimation_pytorch.config import make_pytorch_pose_config  # noqa: E402
+from deeplabcut.pose_estimation_pytorch.models import PoseModel  # noqa: E402
+
+GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+BODYPARTS = ["snout", "leftear", "tailbase"]
+
+
+def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The values of a tensor of DeepLabCut's state dict, in its layout, from its name alone."""
+    noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
+    if name.endswith("running_var"):
+        values = np.exp(0.1 * noise)
+    elif len(shape) == 4:
+        fan_in = shape[0] * 9 if "deconv" in name else np.prod(shape[1:])
+        values = noise * np.sqrt(2 / fan_in)
+    elif name.endswith("weight"):
+        values = (0.3 if "bn3" in name else 1.0) * (1 + 0.1 * noise)  # or the sum over the units would grow
+    else:
+        values = 0.1 * noise
+    return values.astype(np.float32)
+
+
+@torch.no_grad()
+def maps(net_type: str, images: np.ndarray) -> dict[str, np.ndarray]:
+    project = {"multianimalproject": False, "bodyparts": BODYPARTS, "project_path": ".", "engine": "pytorch"}
+    config = make_pytorch_pose_config(project, Path("pytorch_config.yaml"), net_type=net_type)
+    model = PoseModel.build(config["model"], weight_init=None, pretrained_backbone=False).eval()
+    state = model.state_dict()
+    filled = {
+        name: tensor if tensor.ndim == 0 else torch.from_numpy(recipe(name, tuple(tensor.shape)))
+        for name, tensor in state.items()
+    }
+    model.load_state_dict(filled)
+    x = (images / 255.0 - np.array(MEAN)) / np.array(STD)
+    outputs = model(torch.from_numpy(x.astype(np.float32).transpose(0, 3, 1, 2).copy()))["bodypart"]
+    return {
+        "names": np.array(list(state)),
+        "shapes": np.array([json.dumps(list(tensor.shape)) for tensor in state.values()]),
+        **{name: outputs[name].permute(0, 2, 3, 1).numpy() for name in ("heatmap", "locref")},
+    }
+
+
+if __name__ == "__main__":
+    images = np.random.default_rng(3).integers(0, 256, (1, 64, 96, 3), np.uint8)
+    arrays = {"images": images}
+    for net_type in ("resnet_50", "resnet_101"):
+        arrays |= {f"{net_type}/{name}": value for name, value in maps(net_type, images).items()}
+    path = GOLDEN / "deeplabcut_nets.npz"
+    np.savez_compressed(path, **arrays)
+    print(path.name, path.stat().st_size, "bytes", file=sys.stderr)

@@ -69,6 +69,7 @@ def default_config() -> ConfigDict:
     config.optimizer.learning_rate = 0.001
     config.optimizer.warmup_steps = 0
     config.optimizer.ema_decay = 0.0
+    config.optimizer.groups = ()  # (pattern of names, factor of the rate, first step) to freeze and unfreeze
     return config
 
 

@@ -1,8 +1,10 @@
 """Optimizers and learning-rate schedules by name."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
@@ -50,7 +52,51 @@ def make_optimizer(config: ConfigDict, steps: int) -> optax.GradientTransformati
     else:
         raise InputError(f"config.optimizer.name = '{config.name}' is not one of sgd, adamw")
     clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else None
-    return optax.chain(*[part for part in (clip, *parts) if part is not None])
+    groups = scale_groups(config.groups) if config.groups else None
+    return optax.chain(*[part for part in (clip, *parts, groups) if part is not None])
+
+
+def scale_groups(groups: Sequence[tuple[str, float, int]]) -> optax.GradientTransformation:
+    """Multiplies the updates of groups of parameters: freezing, smaller rates below, gradual unfreezing.
+
+    Args:
+      groups: (pattern, factor, from_step): parameters whose whole name, as 'backbone/block1_unit1/conv1/kernel',
+        matches the regular expression move `factor` times as far as they would, and not at all before `from_step`.
+        The first group that matches decides; parameters of no group are left alone.
+
+    Raises InputError, when the state is made, for a pattern that no parameter matches or that is none.
+    """
+    try:
+        patterns = [re.compile(pattern) for pattern, _, _ in groups]
+    except (re.error, TypeError, ValueError) as error:
+        raise InputError(f"config.optimizer.groups: write (pattern, factor, from_step) for each ({error})") from error
+
+    def group_of(name: str) -> int | None:
+        return next((i for i, pattern in enumerate(patterns) if pattern.fullmatch(name)), None)
+
+    def init(params: optax.Params) -> optax.ScaleByScheduleState:
+        names = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+        for pattern in patterns:
+            if not any(pattern.fullmatch(name) for name in names):
+                example = f"they are called like '{names[0]}'"
+                raise InputError(f"config.optimizer.groups: no parameter matches '{pattern.pattern}'; {example}")
+        return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
+
+    def update(updates: optax.Updates, state: optax.ScaleByScheduleState, params: optax.Params | None = None):
+        del params
+        factors = [jnp.where(state.count >= from_step, factor, 0.0) for _, factor, from_step in groups]
+
+        def scaled(path: tuple, value: jax.Array) -> jax.Array:
+            group = group_of(_name(path))
+            return value if group is None else value * factors[group]
+
+        return jax.tree_util.tree_map_with_path(scaled, updates), optax.ScaleByScheduleState(state.count + 1)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _name(path: tuple) -> str:
+    return "/".join(entry.key for entry in path)
 
 
 def kernels(params: optax.Params) -> optax.Params:

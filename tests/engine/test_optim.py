@@ -44,6 +44,35 @@ def test_weight_decay_spares_all_but_kernels():
         assert (updates["conv"]["kernel"] < 0).all() and (updates["conv"]["scale"] == 0).all()
 
 
+PARAMS = {"backbone": {"stem": {"kernel": jnp.ones(3)}, "top": {"kernel": jnp.ones(3)}}, "head": {"bias": jnp.ones(3)}}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_groups_scale_freeze_and_unfreeze(name):
+    common = dict(name=name, schedule="constant", learning_rate=0.1, weight_decay=0.1)
+    groups = ((".*/stem/.*", 0.0, 0), ("backbone/.*", 0.5, 2))
+    plain, grouped = (make_optimizer(optimizer_config(**common, **extra), 10) for extra in ({}, {"groups": groups}))
+    states = plain.init(PARAMS), grouped.init(PARAMS)
+    gradients = jax.tree.map(lambda x: 0.3 * x, PARAMS)
+    for step in range(4):
+        full, states_plain = plain.update(gradients, states[0], PARAMS)
+        some, states_grouped = grouped.update(gradients, states[1], PARAMS)
+        states = states_plain, states_grouped
+        assert (some["backbone"]["stem"]["kernel"] == 0).all(), "the first group that matches decides"
+        np.testing.assert_array_equal(
+            some["backbone"]["top"]["kernel"], full["backbone"]["top"]["kernel"] * (0.5 if step >= 2 else 0)
+        )
+        np.testing.assert_array_equal(some["head"]["bias"], full["head"]["bias"])
+
+
+@pytest.mark.parametrize(
+    "groups, word", [((("stem/.*", 0.0, 0),), "no parameter matches 'stem/"), ((("(", 1.0, 0),), "groups")]
+)
+def test_groups_that_cannot_be_are_named(groups, word):
+    with pytest.raises(InputError, match=word):
+        make_optimizer(optimizer_config(groups=groups), 10).init(PARAMS)
+
+
 @pytest.mark.parametrize(
     "fields, word", [({"name": "lion"}, "adamw"), ({"schedule": "step"}, "stepwise"), ({"warmup_steps": 10}, "warmup")]
 )

@@ -56,6 +56,7 @@ def default_config() -> ConfigDict:
     config.target.locref_stdev = 7.2801
     config.target.intermediate_weight = 1.0
     config.target.unlabelled = "ignore"
+    config.target.refine = "locref"  # of predictions, see pawjax/ops/decoding.py
 
     config.augment = ConfigDict(dataclasses.asdict(Augment()))  # see pawjax/data/augment.py
 

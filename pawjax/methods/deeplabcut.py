@@ -17,6 +17,7 @@ from pawjax.models.layers import NORMS
 from pawjax.models.pose_net import PoseNet
 from pawjax.models.resnet import UNITS, unit_names
 from pawjax.ops import scoremaps
+from pawjax.ops.decoding import REFINEMENTS, decode
 
 STRIDE = 8  # of the maps
 NET_STRIDE = 16  # of the backbone: images are padded to a multiple of it
@@ -24,6 +25,7 @@ CHOICES = {
     "target": ("disc", "gaussian"),
     "score_loss": ("cross_entropy", "squared_error"),
     "unlabelled": ("ignore", "negative"),
+    "refine": REFINEMENTS,
 }
 
 
@@ -41,6 +43,7 @@ class DeepLabCut:
       locref_stdev: pixels that one unit of the offset maps stands for.
       intermediate_weight: of the same terms at the net's intermediate heads, where it has them; 0 leaves them out.
       unlabelled: 'ignore' leaves bodyparts without a label out; 'negative' teaches an empty map, as DeepLabCut does.
+      refine: how `predict` finds the place within a cell, see `pawjax.ops.decoding`.
     """
 
     net: PoseNet
@@ -52,6 +55,7 @@ class DeepLabCut:
     locref_stdev: float = 7.2801
     intermediate_weight: float = 1.0
     unlabelled: str = "ignore"
+    refine: str = "locref"
 
     @property
     def loss_weights(self) -> dict[str, float]:
@@ -103,9 +107,14 @@ class DeepLabCut:
     def predict(self, variables: dict[str, Any], images: jax.Array) -> dict[str, jax.Array]:
         """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1."""
         maps, _ = self.net.apply(variables, _pad_to_stride(images), train=False)
-        scores = maps["scoremap"]
-        keypoints, score = scoremaps.decode(scores, maps["locref"], stride=STRIDE, locref_stdev=self.locref_stdev)
-        likelihood = jax.nn.sigmoid(score) if self.score_loss == "cross_entropy" else jnp.clip(score, 0, 1)
+        keypoints, likelihood = decode(
+            maps["scoremap"],
+            maps["locref"],
+            stride=STRIDE,
+            locref_stdev=self.locref_stdev,
+            likelihood_of=jax.nn.sigmoid if self.score_loss == "cross_entropy" else lambda score: score.clip(0, 1),
+            refine=self.refine,
+        )
         return {"keypoints": keypoints, "likelihood": likelihood}
 
 

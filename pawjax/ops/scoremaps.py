@@ -1,4 +1,4 @@
-"""Score maps and location refinement: keypoints to targets and maps to keypoints, by one geometry.
+"""Score maps and location refinement: the targets of keypoints. `pawjax.ops.decoding` goes the way back.
 
 Cell (i, j) of a map of stride s stands for the image point (s j + s/2, s i + s/2), in pixels whose centres lie at
 whole numbers (DeepLabCut's rule). Points are (x, y); maps are [B, h, w, K].
@@ -36,22 +36,3 @@ def disc_targets(offsets: jax.Array, radius: float) -> jax.Array:
 def gaussian_targets(offsets: jax.Array, sigma: float) -> jax.Array:
     """exp(-d^2 / (2 sigma^2)) with d the distance in pixels of the cell to the keypoint: [B, h, w, K]."""
     return jnp.exp(-jnp.sum(offsets**2, axis=-1) / (2 * sigma**2))
-
-
-def decode(scores: jax.Array, locref: jax.Array, *, stride: int, locref_stdev: float) -> tuple[jax.Array, jax.Array]:
-    """The best cell of each map, refined by its offset.
-
-    Args:
-      scores: [B, h, w, K], larger is likelier.
-      locref: [B, h, w, K, 2], (x, y) offsets in units of `locref_stdev` pixels.
-
-    Returns:
-      keypoints float32 [B, K, 2], (x, y) in pixels of the network's input; the score [B, K] at the chosen cell.
-    """
-    batch, height, width, parts = scores.shape
-    flat = scores.reshape(batch, height * width, parts)
-    best = jnp.argmax(flat, axis=1)[:, None]  # [B, 1, K]
-    likelihood = jnp.take_along_axis(flat, best, axis=1)[:, 0]
-    offset = jnp.take_along_axis(locref.reshape(batch, height * width, parts, 2), best[..., None], axis=1)
-    cells = cell_centers(height, width, stride).reshape(height * width, 2)
-    return cells[best[:, 0]] + offset[:, 0] * locref_stdev, likelihood

@@ -1,0 +1,84 @@
+"""Score maps and location refinement to keypoints, by the geometry of `pawjax.ops.scoremaps`."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from pawjax.ops.scoremaps import cell_centers
+
+REFINEMENTS = ("locref", "votes", "soft_argmax", "taylor")
+REACH = 2  # cells on each side of the best one that vote
+
+
+def decode(
+    scores: jax.Array,
+    locref: jax.Array,
+    *,
+    stride: int,
+    locref_stdev: float,
+    likelihood_of: Callable[[jax.Array], jax.Array],
+    refine: str = "locref",
+) -> tuple[jax.Array, jax.Array]:
+    """The best cell of each map, refined to a point.
+
+    Args:
+      scores: [B, h, w, K], larger is likelier.
+      locref: [B, h, w, K, 2], (x, y) offsets in units of `locref_stdev` pixels.
+      stride: pixels of the network's input from cell to cell.
+      likelihood_of: scores to likelihoods in 0..1.
+      refine: 'locref', the best cell's offset (DeepLabCut); 'votes', the mean over the 5x5 cells around it of where
+        each one's offset points, weighted by likelihood; 'soft_argmax', the same mean of the cells' own places, without
+        locref (Luvizon et al. 2019, in a window); 'taylor', one Newton step on the logarithm of the likelihood, without
+        locref, exact for a Gaussian (DARK, Zhang et al. 2020).
+
+    Returns:
+      keypoints float32 [B, K, 2], (x, y) in pixels of the network's input; likelihood [B, K] of the best cell.
+    """
+    batch, height, width, parts = scores.shape
+    flat = scores.reshape(batch, height * width, parts)
+    best = jnp.argmax(flat, axis=1)[:, None]  # [B, 1, K]
+    reach = {"locref": 0, "taylor": 1}.get(refine, REACH)
+    around, inside = _around(best, height, width, reach)  # [B, n, K]
+    likelihood = likelihood_of(jnp.take_along_axis(flat, around, axis=1))
+    cells = cell_centers(height, width, stride).reshape(height * width, 2)[around]  # [B, n, K, 2]
+    centre = likelihood.shape[1] // 2
+    if refine == "taylor":
+        keypoints = cells[:, centre] + stride * _newton_step(likelihood, inside)
+    else:
+        if refine != "soft_argmax":
+            offsets = locref.reshape(batch, height * width, parts, 2)
+            cells += locref_stdev * jnp.take_along_axis(offsets, around[..., None], axis=1)
+        weights = jnp.where(inside, jnp.maximum(likelihood, 1e-12), 0)[..., None]
+        keypoints = (weights * cells).sum(1) / weights.sum(1)
+    return keypoints, likelihood[:, centre]
+
+
+def _around(best: jax.Array, height: int, width: int, reach: int) -> tuple[jax.Array, jax.Array]:
+    """Flat indices of the (2 reach + 1)^2 cells around the best, row by row, and which of them are on the map."""
+    steps = jnp.arange(-reach, reach + 1)
+    down, right = (step.reshape(1, -1, 1) for step in jnp.meshgrid(steps, steps, indexing="ij"))
+    row, column = best // width + down, best % width + right
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    return row.clip(0, height - 1) * width + column.clip(0, width - 1), inside
+
+
+def _newton_step(likelihood: jax.Array, inside: jax.Array) -> jax.Array:
+    """From the middle of 3x3 cells to the top of the parabola through their logarithms: (x, y) in cells, at most 1.
+
+    Args:
+      likelihood: [B, 9, K].
+      inside: the same shape; without all nine there is no step.
+
+    Returns:
+      [B, K, 2].
+    """
+    f = jnp.log(jnp.maximum(likelihood, 1e-12)).reshape(likelihood.shape[0], 3, 3, -1)
+    dx, dy = (f[:, 1, 2] - f[:, 1, 0]) / 2, (f[:, 2, 1] - f[:, 0, 1]) / 2
+    dxx, dyy = f[:, 1, 2] - 2 * f[:, 1, 1] + f[:, 1, 0], f[:, 2, 1] - 2 * f[:, 1, 1] + f[:, 0, 1]
+    dxy = (f[:, 2, 2] - f[:, 2, 0] - f[:, 0, 2] + f[:, 0, 0]) / 4
+    determinant = dxx * dyy - dxy**2
+    is_top = inside.all(1) & (determinant > 1e-6) & (dxx < 0)
+    safe = jnp.where(is_top, determinant, 1.0)
+    step = jnp.stack([(dxy * dy - dyy * dx) / safe, (dxy * dx - dxx * dy) / safe], axis=-1)
+    return jnp.where(is_top[..., None], step.clip(-1, 1), 0.0)

@@ -93,13 +93,13 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
 def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Callable[[], Any]:
     import jax
 
-    from pawjax.engine.evaluation import compile_predict
+    from pawjax.engine.views import make_predict
     from pawjax.methods import make_method
 
     method = make_method(config, tuple(map(str, range(n_bodyparts))))
     images = _random_store(config.batch_size, height, width, n_bodyparts).image
     variables = jax.jit(method.init)(jax.random.key(config.seed), {"image": images})
-    predict = compile_predict(method)
+    predict = jax.jit(make_predict(method, config))
     return lambda: jax.block_until_ready(predict(variables, images))
 
 

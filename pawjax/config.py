@@ -56,7 +56,11 @@ def default_config() -> ConfigDict:
     config.target.locref_stdev = 7.2801
     config.target.intermediate_weight = 1.0
     config.target.unlabelled = "ignore"
-    config.target.refine = "locref"  # of predictions, see pawjax/ops/decoding.py
+
+    config.predict = ConfigDict()  # may also be chosen when a run is evaluated or loaded
+    config.predict.refine = "locref"  # see pawjax/ops/decoding.py
+    config.predict.flip = False  # also look at the mirrored frame; pairs as in augment.symmetric_pairs
+    config.predict.scales = (1.0,)  # look at the frame at each of these sizes
 
     config.augment = ConfigDict(dataclasses.asdict(Augment()))  # see pawjax/data/augment.py
 

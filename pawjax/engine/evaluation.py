@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,11 @@ from pawjax import data
 from pawjax.data.batches import FrameStore, evaluation_batches, make_store
 from pawjax.engine import runlog
 from pawjax.engine.tracker import load_variables
+from pawjax.engine.views import Predict, make_predict
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.ops.warp import apply_affine
 from pawjax.report.evaluation import write_evaluation
-
-Predict = Callable[[Any, jax.Array], dict[str, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +29,11 @@ class Predictions:
     seconds: float
 
 
-def compile_predict(method: Any) -> Predict:
-    """The method's `predict`, compiled; one program for every batch of one shape."""
-    return jax.jit(method.predict)
-
-
 def predict_store(predict: Predict, variables: Any, store: FrameStore, batch_size: int) -> Predictions:
-    """Predicts every frame of a store. The time leaves compilation out: the first batch runs once before."""
+    """Predicts every frame of a store by a compiled `predict`.
+
+    The time leaves compilation out: the first batch runs once before.
+    """
     batches = list(evaluation_batches(len(store), batch_size))
     jax.block_until_ready(predict(variables, store.image[batches[0][0]]))
     start = time.perf_counter()
@@ -49,14 +45,24 @@ def predict_store(predict: Predict, variables: Any, store: FrameStore, batch_siz
     return Predictions(original, likelihood, seconds)
 
 
-def evaluate_run(workdir: Path, split: str, checkpoint: str) -> dict[str, Any]:
+def evaluation_folder(workdir: Path, split: str, prediction: dict[str, Any]) -> Path:
+    """Where `evaluate_run` writes."""
+    words = [f"{field}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for field, v in prediction.items()]
+    return workdir / "eval" / "-".join([split, *words])
+
+
+def evaluate_run(workdir: Path, split: str, checkpoint: str, **prediction: Any) -> dict[str, Any]:
     """Evaluates a run on one part of its own split and writes `eval/<split>/`.
+
+    `prediction` names fields of `config.predict` to use instead of the run's own; the folder is then
+    `eval/<split>-<field>=<value>`.
 
     Needs the run folder and the data alone. Raises InputError if either is missing, or if the data changed.
 
     Returns the content of metrics.json.
     """
     config, run = runlog.read_config(workdir), runlog.read_run(workdir)
+    config.predict.update(prediction)
     config.data.split = str(workdir / "split.json")
     frames = data.load(config.data)
     if frames.fingerprint != run["data"]["fingerprint"]:
@@ -68,9 +74,9 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str) -> dict[str, Any]:
     method = make_method(config, frames.bodyparts)
     step, variables = load_variables(workdir, method, checkpoint)
     store = make_store(frames, indices, config.scale)
-    found = predict_store(compile_predict(method), variables, store, config.batch_size)
+    found = predict_store(jax.jit(make_predict(method, config)), variables, store, config.batch_size)
     return write_evaluation(
-        workdir / "eval" / split,
+        evaluation_folder(workdir, split, prediction),
         split=split,
         images=frames.images[indices],
         sizes=frames.sizes[indices],

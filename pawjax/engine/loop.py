@@ -18,10 +18,11 @@ from pawjax.data.augment import Augment, output_size
 from pawjax.data.batches import FrameStore, draw_indices, make_store
 from pawjax.engine import parallel, runlog
 from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints, has_checkpoints
-from pawjax.engine.evaluation import Predict, compile_predict, predict_store
+from pawjax.engine.evaluation import predict_store
 from pawjax.engine.optim import make_optimizer, make_schedule
 from pawjax.engine.state import TrainState, stream
 from pawjax.engine.transfer import initialise
+from pawjax.engine.views import Predict, make_predict
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.report.progress import TrainingProgress
@@ -77,7 +78,7 @@ class _Run:
         self._truth["train"] = tuple(x[np.sort(some)] for x in self._truth["train"])
         self._store: FrameStore = parallel.replicate(train)
         self._program: Callable[[TrainState, FrameStore], TrainState] = program
-        self._predict: Predict = compile_predict(self._method)
+        self._predict: Predict = jax.jit(make_predict(self._method, config))
 
         size = output_size(self._settings, train.image.shape[1:3])
         image = np.zeros((1, *size, train.image.shape[-1]), np.uint8)

@@ -9,6 +9,7 @@ import numpy as np
 from pawjax.data.batches import scaled_size
 from pawjax.engine.checkpoints import Checkpoints
 from pawjax.engine.runlog import read_config, read_run
+from pawjax.engine.views import Predict, make_predict
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
@@ -22,7 +23,7 @@ class Tracker:
       step: of the checkpoint.
     """
 
-    def __init__(self, method: Any, variables: Any, scale: float, bodyparts: tuple[str, ...], step: int):
+    def __init__(self, find: Predict, variables: Any, scale: float, bodyparts: tuple[str, ...], step: int):
         self.bodyparts = bodyparts
         self.step = step
         self._variables = variables
@@ -30,7 +31,7 @@ class Tracker:
         def predict(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
             size = images.shape[1:3]
             small = scaled_size(size, scale)
-            found = method.predict(variables, resize(images, *small))
+            found = find(variables, resize(images, *small))
             back = invert_affine(resize_affine(size, small))
             return apply_affine(back[None], found["keypoints"]), found["likelihood"]
 
@@ -63,18 +64,20 @@ def load_variables(workdir: Path, method: Any, checkpoint: str) -> tuple[int, An
         checkpoints.close()
 
 
-def load(workdir: str | Path, checkpoint: str = "best") -> Tracker:
+def load(workdir: str | Path, checkpoint: str = "best", **prediction: Any) -> Tracker:
     """The tracker of a training run.
 
     Args:
       workdir: its run folder.
       checkpoint: 'best' (on dev), 'last' or a step's number.
+      prediction: fields of `config.predict` to use instead of the run's own, as refine='votes' or flip=True.
 
-    Raises InputError if the folder is no run or has no such checkpoint.
+    Raises InputError if the folder is no run or has no such checkpoint, or for a value that cannot be.
     """
     workdir = Path(workdir)
     config, run = read_config(workdir), read_run(workdir)
+    config.predict.update(prediction)
     bodyparts = tuple(run["data"]["bodyparts"])
     method = make_method(config, bodyparts)
     step, variables = load_variables(workdir, method, checkpoint)
-    return Tracker(method, variables, config.scale, bodyparts, step)
+    return Tracker(make_predict(method, config), variables, config.scale, bodyparts, step)

@@ -25,7 +25,6 @@ CHOICES = {
     "target": ("disc", "gaussian"),
     "score_loss": ("cross_entropy", "squared_error"),
     "unlabelled": ("ignore", "negative"),
-    "refine": REFINEMENTS,
 }
 
 
@@ -140,6 +139,8 @@ def from_config(config: ConfigDict, n_keypoints: int) -> DeepLabCut:
     for field, choices in CHOICES.items():
         if target[field] not in choices:
             raise InputError(f"config.target.{field} = '{target[field]}' is not one of {', '.join(choices)}")
+    if config.predict.refine not in REFINEMENTS:
+        raise InputError(f"config.predict.refine = '{config.predict.refine}' is not one of {', '.join(REFINEMENTS)}")
     net = PoseNet(
         n_keypoints,
         depth=model.depth,
@@ -150,4 +151,4 @@ def from_config(config: ConfigDict, n_keypoints: int) -> DeepLabCut:
         intermediate_locref=model.intermediate_locref,
         dtype=jnp.dtype(config.dtype),
     )
-    return DeepLabCut(net, **target)
+    return DeepLabCut(net, **target, refine=config.predict.refine)

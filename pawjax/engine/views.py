@@ -1,0 +1,68 @@
+"""Prediction from several views of an image: mirrored, and at several sizes (test-time augmentation)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from pawjax.data.batches import scaled_size
+from pawjax.errors import InputError
+from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
+
+Predict = Callable[[Any, jax.Array], dict[str, jax.Array]]
+AGREE = 16.0  # pixels of the network's input within which two views mean the same place
+
+
+def make_predict(method: Any, config: ConfigDict) -> Predict:
+    """`method.predict`, over the views that `config.predict` asks for: (variables, images) -> keypoints, likelihood.
+
+    A mirrored view exchanges the bodyparts of `config.augment.symmetric_pairs`. Raises InputError for a scale that
+    is not positive.
+    """
+    flip, scales = config.predict.flip, tuple(config.predict.scales)
+    if not scales or min(scales) <= 0:
+        raise InputError(f"config.predict.scales = {scales} must hold positive numbers")
+    if not flip and scales == (1.0,):
+        return method.predict
+    pairs = config.augment.symmetric_pairs
+
+    def predict(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
+        size = images.shape[1:3]
+        found = []
+        for scale in scales:
+            height, width = scaled_size(size, scale)
+            resized = images if (height, width) == size else resize(images, height, width)
+            back = invert_affine(resize_affine(size, (height, width)))[None]
+            for mirrored in (False, True) if flip else (False,):
+                output = method.predict(variables, resized[:, :, ::-1] if mirrored else resized)
+                if mirrored:
+                    output = _mirror_back(output, width, pairs)
+                found.append((apply_affine(back, output["keypoints"]), output["likelihood"]))
+        keypoints, likelihood = (jnp.stack(values) for values in zip(*found, strict=True))
+        return _consensus(keypoints, likelihood)
+
+    return predict
+
+
+def _mirror_back(output: dict[str, jax.Array], width: int, pairs: Sequence[Sequence[int]]) -> dict[str, jax.Array]:
+    keypoints, likelihood = output["keypoints"], output["likelihood"]
+    order = list(range(likelihood.shape[1]))
+    for i, j in pairs:
+        order[i], order[j] = j, i
+    keypoints = keypoints.at[..., 0].set(width - 1 - keypoints[..., 0])
+    return {"keypoints": keypoints[:, jnp.array(order)], "likelihood": likelihood[:, jnp.array(order)]}
+
+
+def _consensus(keypoints: jax.Array, likelihood: jax.Array) -> dict[str, jax.Array]:
+    """Of views [V, B, K, 2] the mean, by likelihood, of those that agree with the likeliest one.
+
+    Likelihood [B, K] is theirs over the number of all views, so that a disagreement lowers it.
+    """
+    best = jnp.argmax(likelihood, axis=0)[None]
+    chosen = jnp.take_along_axis(keypoints, best[..., None], axis=0)
+    agrees = jnp.linalg.norm(keypoints - chosen, axis=-1) <= AGREE
+    weights = jnp.where(agrees, jnp.maximum(likelihood, 1e-12), 0)
+    mean = (weights[..., None] * keypoints).sum(0) / weights.sum(0)[..., None]
+    return {"keypoints": mean, "likelihood": weights.mean(0)}

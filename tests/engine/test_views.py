@@ -1,0 +1,64 @@
+"""Views of an image: a predictor that reads points off the pixels gives the same points from every view."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pawjax.config import default_config
+from pawjax.engine.views import make_predict
+from pawjax.errors import InputError
+
+
+def brightest(variables, images):
+    """The centroid of the left and of the right blob: left and right of the picture, not of the animal."""
+    x = jnp.arange(images.shape[2], dtype=jnp.float32)
+    y = jnp.arange(images.shape[1], dtype=jnp.float32)
+    middle = images.shape[2] / 2 - 0.5
+    light = images[..., 0].astype(jnp.float32)
+
+    def centroid(mask):
+        part = light * mask
+        return jnp.stack([(part * x).sum((1, 2)), (part * y[:, None]).sum((1, 2))], -1) / part.sum((1, 2))[:, None]
+
+    points = jnp.stack([centroid(x < middle), centroid(x > middle)], axis=1)
+    return {"keypoints": points, "likelihood": jnp.full(points.shape[:2], 0.8)}
+
+
+def blobs(*points, size=(60, 80)):
+    y, x = np.mgrid[: size[0], : size[1]]
+    light = sum(np.exp(-((x - px) ** 2 + (y - py) ** 2) / 18) for px, py in points)
+    return jnp.asarray((200 * light)[None, ..., None].astype(np.uint8))
+
+
+def config_with(pairs=(), **fields):
+    config = default_config()
+    config.augment.symmetric_pairs = pairs
+    config.predict.update(fields)
+    return config
+
+
+@pytest.mark.parametrize("fields", [{"flip": True}, {"scales": (0.5, 1.0, 1.5)}, {"flip": True, "scales": (0.7,)}])
+def test_every_view_finds_the_same_points(fields):
+    points = np.array([[20.0, 30.0], [57.0, 22.0]])
+    predict = make_predict(SimpleNamespace(predict=brightest), config_with(((0, 1),), **fields))
+    found = jax.jit(predict)({}, blobs(*points))
+    np.testing.assert_allclose(found["keypoints"][0], points, atol=0.3)
+    np.testing.assert_allclose(found["likelihood"], 0.8, rtol=1e-5)
+
+
+def test_a_view_that_disagrees_lowers_the_likelihood_and_not_the_place():
+    points = np.array([[20.0, 30.0], [57.0, 22.0]])
+    predict = make_predict(SimpleNamespace(predict=brightest), config_with((), flip=True))  # no pairs: it mixes them up
+    found = predict({}, blobs(*points))
+    np.testing.assert_allclose(found["keypoints"][0], points, atol=0.3)
+    np.testing.assert_allclose(found["likelihood"], 0.4, rtol=1e-5)
+
+
+def test_without_views_it_is_the_method_itself():
+    method = SimpleNamespace(predict=brightest)
+    assert make_predict(method, config_with()) is method.predict
+    with pytest.raises(InputError, match="scales"):
+        make_predict(method, config_with(scales=(1.0, 0.0)))

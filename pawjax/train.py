@@ -2,6 +2,9 @@
 
 Trains a run; the same command again resumes it. The folder defaults to runs/NAME. With --draw_augmented=FILE.png it
 draws a batch as the network would see it instead, points and all, and trains nothing.
+
+Several processes, one for each machine, train one run with --coordinator=HOST:PORT --num_processes=N --process_id=I
+beside the same command and a --workdir that all of them see; under SLURM's srun they find each other.
 """
 
 from pathlib import Path
@@ -16,12 +19,15 @@ def main(arguments: list[str]) -> None:
     """Trains what the flags say. Raises InputError for anything that cannot work."""
     from pawjax.engine.loop import train_and_evaluate  # these after the process is set up
     from pawjax.engine.preview import draw_augmented
+    from pawjax.engine.processes import connect, ending_with_the_others
 
     cli.no_arguments(arguments)
+    connect(flags.FLAGS.coordinator, flags.FLAGS.num_processes, flags.FLAGS.process_id)
     if flags.FLAGS.draw_augmented:
         draw_augmented(cli.chosen_config(), Path(flags.FLAGS.draw_augmented))
         return
-    train_and_evaluate(cli.chosen_config(), flags.FLAGS.workdir or default_workdir())
+    with ending_with_the_others():
+        train_and_evaluate(cli.chosen_config(), flags.FLAGS.workdir or default_workdir())
 
 
 def default_workdir() -> Path:
@@ -34,5 +40,8 @@ if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", None, "Experiment: configs/NAME.py or configs/NAME.py:smoke.")
     flags.DEFINE_string("workdir", "", "Run folder; default runs/NAME.")
     flags.DEFINE_string("draw_augmented", "", "Draw augmented frames to this PNG and stop.")
+    flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0, where several processes train one run.")
+    flags.DEFINE_integer("num_processes", 1, "How many processes train this run.", lower_bound=1)
+    flags.DEFINE_integer("process_id", -1, "Which of them this is, from 0.")
     flags.mark_flag_as_required("config")
     cli.run(main)

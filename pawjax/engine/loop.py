@@ -20,6 +20,7 @@ from pawjax.engine import parallel, runlog
 from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints, has_checkpoints
 from pawjax.engine.evaluation import predict_store
 from pawjax.engine.optim import make_optimizer, make_schedule
+from pawjax.engine.processes import any_process, here, is_main, main_first, main_only
 from pawjax.engine.state import TrainState, stream
 from pawjax.engine.transfer import initialise
 from pawjax.engine.views import Predict, make_predict
@@ -42,7 +43,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     Returns the last state.
     """
     run = _Run(config, Path(workdir))
-    with _stop_signal() as stopped, TrainingProgress(config.steps, run.first_step, config.batch_size) as bar:
+    with _stop_signal() as stopped, run.progress() as bar:
         state = run.train(bar, stopped)
     run.finish(state)
     return state
@@ -54,7 +55,7 @@ class _Run:
     def __init__(self, config: ConfigDict, workdir: Path):
         _check(config)
         self._config, self._workdir = config, workdir
-        frames = data.load(config.data)
+        frames = main_first(lambda: data.load(config.data))
         split = data.split(config.data, frames)
         self._method = make_method(config, frames.bodyparts)
         self._settings = Augment(**config.augment)
@@ -87,9 +88,10 @@ class _Run:
         record = runlog.describe_run(config, frames, split)
         if config.init_from and not has_checkpoints(workdir):
             state, merged = initialise(state, config.init_from)
-            print(f"{config.init_from}: {merged}", file=sys.stderr)
+            if is_main():
+                print(f"{config.init_from}: {merged}", file=sys.stderr)
             record["init_from"] = {"used": len(merged.used), "missing": merged.missing, "skipped": merged.skipped}
-        self._open_folder(frames, split, record)
+        main_only(lambda: self._open_folder(frames, split, record))
         self._checkpoints = Checkpoints(workdir)
         self._state = self._checkpoints.restore_state(state) or state
         self.first_step = int(self._state.step)
@@ -111,11 +113,14 @@ class _Run:
         else:
             write_json(path, record)
 
+    def progress(self) -> TrainingProgress:
+        return TrainingProgress(self._config.steps, self.first_step, self._config.batch_size, quiet=not is_main())
+
     def train(self, bar: TrainingProgress, stopped: Callable[[], bool]) -> TrainState:
         config, state = self._config, self._state
         for step in range(self.first_step + 1, config.steps + 1):
             state = self._program(state, self._store)
-            last = step == config.steps or stopped()
+            last = step == config.steps or self._told_to_stop(step, stopped)
             if step % config.log_every == 0 or last:
                 state = self._log_window(state, bar)
             evaluated = None
@@ -134,6 +139,11 @@ class _Run:
         with _disk_errors(self._workdir):
             self._checkpoints.wait()
         return state
+
+    def _told_to_stop(self, step: int, stopped: Callable[[], bool]) -> bool:
+        if jax.process_count() == 1:
+            return stopped()
+        return step % self._config.log_every == 0 and any_process(stopped())  # all at the same step
 
     def _log_window(self, state: TrainState, bar: TrainingProgress) -> TrainState:
         self._fail_if_not_finite(state)
@@ -160,9 +170,9 @@ class _Run:
             )
 
     def _evaluate(self, state: TrainState) -> dict[str, float]:
-        values = {}
+        values, variables = {}, here(state.eval_variables)
         for part, store in self._stores.items():
-            found = predict_store(self._predict, state.eval_variables, store, self._config.batch_size)
+            found = predict_store(self._predict, variables, store, self._config.batch_size)
             summary = metrics.summarize(
                 *self._truth[part], found.keypoints, found.likelihood, self._bodyparts, self._config.pcutoff
             )
@@ -173,7 +183,7 @@ class _Run:
     def finish(self, state: TrainState) -> None:
         """Closes the folder; the record of a complete run gets its steps, seconds and hash."""
         self._checkpoints.close()
-        if int(state.step) == self._config.steps:
+        if int(state.step) == self._config.steps and is_main():
             write_json(
                 self._workdir / "run.json",
                 runlog.read_run(self._workdir)

@@ -25,7 +25,7 @@ def _mesh() -> Mesh:
 
 def replicate(tree: Any) -> Any:
     """The same arrays on every device."""
-    return jax.device_put(tree, NamedSharding(_mesh(), PartitionSpec()))
+    return jax.device_put(jax.device_get(tree), NamedSharding(_mesh(), PartitionSpec()))
 
 
 def clear_window(state: TrainState) -> TrainState:
@@ -73,6 +73,8 @@ def compile_training(
     if mode == "jit":
         return _compile_jit(method, optimizer, settings, batch_size, ema_decay)
     if mode == "pmap":
+        if jax.process_count() > 1:
+            raise InputError("config.parallel = 'pmap' is for one process; several train with 'jit'")
         return _compile_pmap(method, optimizer, settings, batch_size, ema_decay, n_devices)
     raise InputError(f"config.parallel = '{mode}' is not one of jit, pmap")
 

@@ -15,6 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax.config import default_config
+from pawjax.engine.processes import is_main
 from pawjax.errors import InputError
 from pawjax.report.tables import write_json
 
@@ -110,17 +111,22 @@ def params_sha256(params: Any) -> str:
 class MetricsLog:
     """metrics.jsonl, one line a record, and TensorBoard beside it where asked for.
 
-    On resume the lines after the restored step are dropped, for they will be written again.
+    On resume the lines after the restored step are dropped, for they will be written again. Where several processes
+    train, the first one writes.
     """
 
     def __init__(self, workdir: Path, first_step: int, tensorboard: bool):
         self._path = workdir / "metrics.jsonl"
         self.seconds = 0.0  # of training, up to the last line kept
-        self._keep_until(first_step)
-        self._board = _summary_writer(workdir / "tensorboard") if tensorboard else None
+        self._board = None
+        if is_main():
+            self._keep_until(first_step)
+            self._board = _summary_writer(workdir / "tensorboard") if tensorboard else None
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Appends the values of a step."""
+        if not is_main():
+            return
         with self._path.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         if self._board:

@@ -65,9 +65,11 @@ class TrainingProgress:
       total_steps: the run's last step.
       first_step: the step it starts from; more than 0 after a resume.
       images_per_step: the global batch.
+      quiet: shows nothing, for processes beside the one that speaks.
     """
 
-    def __init__(self, total_steps: int, first_step: int, images_per_step: int):
+    def __init__(self, total_steps: int, first_step: int, images_per_step: int, quiet: bool = False):
+        self._quiet = quiet
         self._total = total_steps
         self._step = first_step
         self._images_per_step = images_per_step
@@ -77,7 +79,7 @@ class TrainingProgress:
         self._dev: float | None = None
 
     def __enter__(self) -> "TrainingProgress":
-        self._context = _display() if _on_terminal() else None
+        self._context = _display() if _on_terminal() and not self._quiet else None
         self._bar = self._context.__enter__() if self._context else None
         if self._bar:
             self._task = self._bar.add_task("train", total=self._total, completed=self._step, text="compiling")
@@ -105,7 +107,7 @@ class TrainingProgress:
             self._marks.append((time.monotonic() - self._paused_seconds, step))
         if self._bar:
             self._bar.update(self._task, completed=step, text="  ".join(self._words()))
-        elif loss is not None or dev is not None:
+        elif not self._quiet and (loss is not None or dev is not None):
             print("  ".join((f"step {step}/{self._total}", *self._words())), file=sys.stderr, flush=True)
 
     @contextmanager

@@ -1,0 +1,19 @@
+"""Experiment 1 of the sources: how large should the frames be, and how fast should the network learn?
+
+python launch/sweep.py launch/experiment1.py --out=runs/experiment1 --seeds=3
+"""
+
+SCALES = (0.5, 0.6, 0.8, 1.0, 1.2)
+RATES = (0.3, 1.0, 3.0)  # times the recipe's, at its own scale
+
+
+def get_sweep() -> dict[str, list[str]]:
+    """Name of each setting -> flags of pawjax.train."""
+    config = "--config=configs/dlc_r50.py"
+    scales = {f"scale {scale}": [config, f"--config.scale={scale}"] for scale in SCALES}
+    rates = {
+        f"learning rate x{factor}": [config, f"--config.optimizer.groups=(('.*',{factor},0),)"]
+        for factor in RATES
+        if factor != 1.0
+    }
+    return scales | rates

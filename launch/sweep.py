@@ -1,0 +1,105 @@
+"""Runs a sweep: every setting of a file with every seed, evaluated, with a table and a picture at the end.
+
+    python launch/sweep.py launch/experiment2.py --out=runs/experiment2 --seeds=3 -- --config.data.source=... [flags]
+
+Flags behind `--` go to every `python -m pawjax.train`. The same command again resumes what was stopped and skips what
+is finished. Every run is evaluated on train, dev and test: choose among settings by dev. All runs share one split,
+the first run's. With --slurm=N nothing runs here: a SLURM array of at most N jobs at a time is written to
+OUT/array.sbatch, and the same command without --slurm makes the table when it is done.
+"""
+
+import argparse
+import importlib.util
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from pawjax.report.sweep import write_sweep
+
+SPLITS = ("train", "dev", "test")
+
+
+def read_sweep(path: Path) -> dict[str, list[str]]:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_sweep()
+
+
+def folder_of(out: Path, name: str, seed: int) -> Path:
+    return out / re.sub(r"[^A-Za-z0-9.]+", "_", name) / f"seed{seed}"
+
+
+def commands(flags: list[str], workdir: Path, seed: int, split: Path | None) -> list[list[str]]:
+    """Those that are still to be run for one run."""
+    run = workdir / "run.json"
+    left = []
+    if not run.exists() or "steps" not in json.loads(run.read_text()):
+        train = [sys.executable, "-m", "pawjax.train", *flags, f"--workdir={workdir}", f"--config.seed={seed}"]
+        left.append(train + ([f"--config.data.split={split}"] if split else []))
+    for part in SPLITS:
+        if not (workdir / "eval" / part / "metrics.json").exists():
+            left.append([sys.executable, "-m", "pawjax.evaluate", f"--workdir={workdir}", f"--split={part}"])
+    return left
+
+
+def write_array(out: Path, jobs: list[list[list[str]]], at_once: int) -> Path:
+    lines = [" && ".join(shlex.join(command) for command in job) for job in jobs]
+    (out / "jobs.txt").write_text("\n".join(lines) + "\n")
+    script = out / "array.sbatch"
+    script.write_text(
+        "#!/bin/bash\n#SBATCH --job-name=pawjax-sweep\n#SBATCH --gpus=1\n#SBATCH --requeue\n"
+        f"#SBATCH --array=1-{len(jobs)}%{at_once}\n#SBATCH --output={out}/job-%a.log\n"
+        f'eval "$(sed -n "${{SLURM_ARRAY_TASK_ID}}p" {shlex.quote(str(out / "jobs.txt"))})"\n'
+    )
+    return script
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--slurm", type=int, default=0, metavar="N")
+    parser.add_argument("flags", nargs="*", help="of pawjax.train, behind --")
+    options = parser.parse_args()
+    settings = read_sweep(options.sweep)
+    options.out.mkdir(parents=True, exist_ok=True)
+    runs = [(name, seed) for seed in range(options.seeds) for name in settings]
+    first = folder_of(options.out, *runs[0])
+    given = any(flag.startswith("--config.data.split=") for flag in options.flags)
+
+    def left_of(name: str, seed: int) -> list[list[str]]:
+        workdir = folder_of(options.out, name, seed)
+        split = None if given or workdir == first else first / "split.json"
+        return commands([*settings[name], *options.flags], workdir, seed, split)
+
+    if options.slurm:
+        if not given:
+            parser.error("--slurm needs --config.data.split=FILE behind --, as the runs begin in any order")
+        jobs = [job for job in (left_of(*run) for run in runs) if job]
+        print(f"{len(jobs)} runs to do: sbatch {write_array(options.out, jobs, options.slurm)}")
+        return
+    for number, (name, seed) in enumerate(runs, 1):
+        for command in left_of(name, seed):
+            print(f"[{number}/{len(runs)}] {name}, seed {seed}: {command[2]}", file=sys.stderr, flush=True)
+            subprocess.run(command, check=True)
+    results = {
+        name: [
+            {
+                part: json.loads((folder_of(options.out, name, seed) / "eval" / part / "metrics.json").read_text())
+                for part in SPLITS
+            }
+            | {"seconds": json.loads((folder_of(options.out, name, seed) / "run.json").read_text())["seconds"]}
+            for seed in range(options.seeds)
+        ]
+        for name in settings
+    }
+    print(write_sweep(options.out, results))
+
+
+if __name__ == "__main__":
+    main()

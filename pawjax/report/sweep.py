@@ -1,0 +1,83 @@
+"""A sweep's results side by side: a Markdown table, a CSV, and a picture of the spread over seeds."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pawjax.report import style
+from pawjax.report.files import replacing
+
+SPLITS = ("train", "dev", "test")
+
+
+def write_sweep(folder: str | Path, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Writes `table.md`, `runs.csv` and `rmse.png` and returns the table.
+
+    Args:
+      folder: where to; made if absent. Each file is replaced as a whole.
+      results: for every setting its runs, one a seed: {'train', 'dev', 'test': the content of metrics.json,
+        'seconds': of training}.
+
+    Errors are pixels of the original images: the mean over the seeds and, of two or more, the standard deviation.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    table = _table(results)
+    with replacing(folder / "table.md") as temporary:
+        temporary.write_text(table, encoding="utf-8")
+    with replacing(folder / "runs.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["setting", "run", "split", "rmse_px", "mean_error_px", "median_px", "n_over_50px"])
+        for name, runs in results.items():
+            for index, run in enumerate(runs):
+                for split in SPLITS:
+                    keys = ("rmse_px", "mean_error_px", "median_px", "n_over_50px")
+                    writer.writerow([name, index, split, *(run[split][key] for key in keys)])
+    _draw(results, folder / "rmse.png")
+    return table
+
+
+def _values(runs: Sequence[Mapping[str, Any]], split: str, key: str) -> np.ndarray:
+    return np.array([run[split][key] for run in runs], np.float64)
+
+
+def _spread(values: np.ndarray) -> str:
+    return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")
+
+
+def _table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    lines = [
+        "| setting | runs | train RMSE | dev RMSE | test RMSE | test mean error | over 50 px | training |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, runs in results.items():
+        rmse = " | ".join(f"{_spread(_values(runs, split, 'rmse_px'))} px" for split in SPLITS)
+        mean = _spread(_values(runs, "test", "mean_error_px"))
+        gross = int(_values(runs, "test", "n_over_50px").sum())
+        points = int(_values(runs, "test", "n_points").sum())
+        minutes = np.mean([run["seconds"] for run in runs]) / 60
+        lines.append(f"| {name} | {len(runs)} | {rmse} | {mean} px | {gross} of {points} | {minutes:.1f} min |")
+    return "\n".join(lines) + "\n"
+
+
+def _draw(results: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Every run as a dot, the mean as a bar: train, dev and test beside one another for each setting."""
+    with style.picture(path, 8.0, 1.2 + 0.75 * len(results)) as figure:
+        axes = figure.add_subplot()
+        colors = dict(zip(SPLITS, (style.TRAIN, style.DEV, style.INK), strict=True))
+        for row, runs in enumerate(results.values()):
+            for place, split in enumerate(SPLITS):
+                values, y = _values(runs, split, "rmse_px"), row + 0.22 * (place - 1)
+                axes.plot(values, np.full(len(values), y), "o", ms=5, alpha=0.7, color=colors[split])
+                axes.plot([values.mean()] * 2, [y - 0.09, y + 0.09], color=colors[split])
+        for split in SPLITS:
+            axes.plot([], [], "o", color=colors[split], label=split)
+        axes.set_yticks(range(len(results)), list(results))
+        axes.set_ylim(len(results) - 0.5, -0.5)
+        axes.set_xscale("log")
+        axes.set_xlabel("RMSE, px of the original frames")
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+        style.title(axes, "Error by setting", "dots: runs; bars: their mean")

@@ -64,18 +64,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--slurm", type=int, default=0, metavar="N")
-    parser.add_argument("flags", nargs="*", help="of pawjax.train, behind --")
-    options = parser.parse_args()
+    at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options, common = parser.parse_args(sys.argv[1:at]), sys.argv[at + 1 :]
     settings = read_sweep(options.sweep)
     options.out.mkdir(parents=True, exist_ok=True)
     runs = [(name, seed) for seed in range(options.seeds) for name in settings]
     first = folder_of(options.out, *runs[0])
-    given = any(flag.startswith("--config.data.split=") for flag in options.flags)
+    given = any(flag.startswith("--config.data.split=") for flag in common)
 
     def left_of(name: str, seed: int) -> list[list[str]]:
         workdir = folder_of(options.out, name, seed)
         split = None if given or workdir == first else first / "split.json"
-        return commands([*settings[name], *options.flags], workdir, seed, split)
+        return commands([*settings[name], *common], workdir, seed, split)
 
     if options.slurm:
         if not given:

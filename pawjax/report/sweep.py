@@ -78,6 +78,7 @@ def _draw(results: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> Non
         axes.set_yticks(range(len(results)), list(results))
         axes.set_ylim(len(results) - 0.5, -0.5)
         axes.set_xscale("log")
+        style.plain_log_axis(axes.xaxis)
         axes.set_xlabel("RMSE, px of the original frames")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
         style.title(axes, "Error by setting", "dots: runs; bars: their mean")

@@ -79,6 +79,7 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
         settings=Augment(**config.augment),
         batch_size=config.batch_size,
         ema_decay=config.optimizer.ema_decay,
+        accumulate=config.accumulate,
     )
     average = config.optimizer.ema_decay > 0
     state = parallel.make_state(method, optimizer, config.seed, {"image": store.image[:1]}, average)

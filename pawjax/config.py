@@ -13,6 +13,7 @@ def default_config() -> ConfigDict:
     config.seed = 0  # of the weights, the order of the frames and every augmentation
     config.steps = 10_000
     config.batch_size = 8
+    config.accumulate = 1  # parts in which a batch passes through the network, for less memory
     config.log_every = 20
     config.eval_every = 500  # dev and as many training frames; a checkpoint goes with it
     config.checkpoint_every = 500

@@ -68,6 +68,7 @@ class _Run:
             settings=self._settings,
             batch_size=config.batch_size,
             ema_decay=config.optimizer.ema_decay,
+            accumulate=config.accumulate,
         )
 
         self._ids = [frames.ids[i] for i in split["train"]]

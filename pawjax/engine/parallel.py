@@ -59,27 +59,31 @@ def compile_training(
     settings: Augment,
     batch_size: int,
     ema_decay: float,
+    accumulate: int = 1,
 ) -> Program:
     """(state, store) -> state after the next step, on all devices; the old state's buffers are given up.
 
     Args:
       mode: 'jit', one program over a mesh, or 'pmap', one program a device; both give the same numbers.
+      accumulate: parts in which each device's share of the batch passes through the network; see `train_step`.
 
-    Raises InputError for another mode, and where the devices do not divide the batch.
+    Raises InputError for another mode, and where devices and parts do not divide the batch.
     """
     n_devices = len(jax.devices())
-    if batch_size % n_devices:
-        raise InputError(f"config.batch_size = {batch_size} must be a multiple of the {n_devices} devices")
+    if accumulate < 1 or batch_size % (n_devices * accumulate):
+        parts = f" times config.accumulate = {accumulate}" if accumulate != 1 else ""
+        raise InputError(f"config.batch_size = {batch_size} must be a multiple of the {n_devices} devices{parts}")
+    options = dict(method=method, optimizer=optimizer, ema_decay=ema_decay, accumulate=accumulate)
     if mode == "jit":
-        return _compile_jit(method, optimizer, settings, batch_size, ema_decay)
+        return _compile_jit(settings, batch_size, options)
     if mode == "pmap":
         if jax.process_count() > 1:
             raise InputError("config.parallel = 'pmap' is for one process; several train with 'jit'")
-        return _compile_pmap(method, optimizer, settings, batch_size, ema_decay, n_devices)
+        return _compile_pmap(settings, batch_size, options, n_devices)
     raise InputError(f"config.parallel = '{mode}' is not one of jit, pmap")
 
 
-def _compile_jit(method: Any, optimizer: Any, settings: Augment, batch_size: int, ema_decay: float) -> Program:
+def _compile_jit(settings: Augment, batch_size: int, options: dict[str, Any]) -> Program:
     mesh = _mesh()
     split = NamedSharding(mesh, PartitionSpec(AXIS))
 
@@ -88,15 +92,13 @@ def _compile_jit(method: Any, optimizer: Any, settings: Augment, batch_size: int
             return jax.lax.with_sharding_constraint(x, split) if mesh.size > 1 else x
 
         batch = batch_of_step(state.key, state.step, store, settings, batch_size, part)
-        return train_step(state, batch, method=method, optimizer=optimizer, ema_decay=ema_decay)
+        return train_step(state, batch, **options)
 
     return jax.jit(program, donate_argnums=0, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
-def _compile_pmap(
-    method: Any, optimizer: Any, settings: Augment, batch_size: int, ema_decay: float, n_devices: int
-) -> Program:
-    method = method.with_axis(AXIS)
+def _compile_pmap(settings: Augment, batch_size: int, options: dict[str, Any], n_devices: int) -> Program:
+    options = options | {"method": options["method"].with_axis(AXIS)}
     share = batch_size // n_devices
 
     def program(state: TrainState, store: FrameStore, place: jax.Array) -> TrainState:
@@ -104,7 +106,7 @@ def _compile_pmap(
             return jax.lax.dynamic_slice_in_dim(x, place * share, share)
 
         batch = batch_of_step(state.key, state.step, store, settings, batch_size, part)
-        return train_step(state, batch, method=method, optimizer=optimizer, ema_decay=ema_decay, axis_name=AXIS)
+        return train_step(state, batch, **options, axis_name=AXIS)
 
     mapped = jax.pmap(
         program,

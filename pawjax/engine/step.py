@@ -36,27 +36,55 @@ def train_step(
     method: Any,
     optimizer: optax.GradientTransformation,
     ema_decay: float = 0.0,
+    accumulate: int = 1,
     axis_name: str | None = None,
 ) -> TrainState:
     """The state after one update on `batch`.
 
-    With `axis_name` the batch is one device's share and sums, counts and gradients are added over the axis, so that
-    the result is that of the whole batch.
+    With `accumulate` the batch passes through the network in that many parts, one after another, for less memory. Sums
+    and counts are those of the whole batch, so the update is too, but for live batch norm, which sees one part at a
+    time. With `axis_name` the batch is one device's share and sums, counts and gradients are added over the axis, so
+    that the result is that of the whole batch.
     """
 
     def add_up(tree: Any) -> Any:
         return tree if axis_name is None else jax.lax.psum(tree, axis_name)
 
-    def loss_fn(params: Any) -> tuple[jax.Array, tuple[Any, Any]]:
-        variables = {"params": params, "batch_stats": state.batch_stats}
-        key = jax.random.fold_in(stream(state.key, "loss"), state.step)
-        terms, batch_stats = method.loss(variables, batch, key, True)
-        terms = {name: (total, add_up(count)) for name, (total, count) in terms.items()}
-        return weighted_total(terms, method.loss_weights), (terms, batch_stats)
+    key = jax.random.fold_in(stream(state.key, "loss"), state.step)
 
-    (loss, (terms, batch_stats)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
-    loss, gradients = add_up((loss, gradients))
-    means = {f"loss/{name}": add_up(total) / jnp.maximum(count, 1e-12) for name, (total, count) in terms.items()}
+    def terms_of(params: Any, batch_stats: Any, part: Batch) -> tuple[dict[str, Any], Any]:
+        return method.loss({"params": params, "batch_stats": batch_stats}, part, key, True)
+
+    def loss_fn(params: Any, batch_stats: Any, part: Batch, counts: Any) -> tuple[jax.Array, tuple[Any, Any, Any]]:
+        terms, batch_stats = terms_of(params, batch_stats, part)
+        counts = add_up({name: n for name, (_, n) in terms.items()}) if counts is None else counts
+        totals = {name: total for name, (total, _) in terms.items()}
+        joined = {name: (total, counts[name]) for name, total in totals.items()}
+        return weighted_total(joined, method.loss_weights), (totals, counts, batch_stats)
+
+    def gradients_of(batch_stats: Any, part: Batch, counts: Any = None) -> tuple[Any, Any, Any]:
+        differentiate = jax.value_and_grad(loss_fn, has_aux=True)
+        (loss, (totals, counts, batch_stats)), gradients = differentiate(state.params, batch_stats, part, counts)
+        return (loss, totals, gradients), counts, batch_stats
+
+    if accumulate == 1:
+        sums, counts, batch_stats = gradients_of(state.batch_stats, batch)
+    else:
+        # Every accumulate-th sample, so that each device's share of the batch is cut alike.
+        parts = [jax.tree.map(lambda x, i=i: x[i::accumulate], batch) for i in range(accumulate)]
+        # Counts depend on labels alone: of this pass through the network the compiler keeps nothing else.
+        counted = [terms_of(state.params, state.batch_stats, part)[0] for part in parts]
+        counts = add_up({name: sum(terms[name][1] for terms in counted) for name in counted[0]})
+
+        def add_part(carry: tuple[Any, Any], part: Batch) -> tuple[tuple[Any, Any], None]:
+            more, _, batch_stats = gradients_of(carry[1], part, counts)
+            return (jax.tree.map(jnp.add, carry[0], more), batch_stats), None
+
+        first, _, batch_stats = gradients_of(state.batch_stats, parts[0], counts)
+        rest = jax.tree.map(lambda *x: jnp.stack(x), *parts[1:])
+        (sums, batch_stats), _ = jax.lax.scan(add_part, (first, batch_stats), rest)
+    loss, totals, gradients = add_up(sums)
+    means = {f"loss/{name}": total / jnp.maximum(counts[name], 1e-12) for name, total in totals.items()}
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     measured = {"loss": loss, **means, "gradient_norm": optax.tree.norm(gradients)}

@@ -23,13 +23,22 @@ def store_of_frames():
     return make_store(frames, np.arange(9), 1.0), frames.bodyparts
 
 
-def run(mode, devices, store_of_frames, monkeypatch):
+def run(mode, devices, store_of_frames, monkeypatch, norm="batch", accumulate=1):
     store, bodyparts = store_of_frames
     config = tiny_config()
+    config.model.norm = norm
+    # Plain gradients: AdamW divides each by its own size, which turns the rounding of a tiny one into a whole step.
+    config.optimizer.update({"name": "sgd", "schedule": "constant", "learning_rate": 0.05, "warmup_steps": 0})
     monkeypatch.setattr(jax, "devices", lambda: devices)
     method, optimizer = make_method(config, bodyparts), make_optimizer(config.optimizer, 10)
     program = parallel.compile_training(
-        mode, method=method, optimizer=optimizer, settings=Augment(), batch_size=4, ema_decay=0.9
+        mode,
+        method=method,
+        optimizer=optimizer,
+        settings=Augment(),
+        batch_size=4,
+        ema_decay=0.9,
+        accumulate=accumulate,
     )
     state = parallel.make_state(method, optimizer, 0, {"image": np.zeros((1, 64, 96, 1), np.uint8)}, True)
     store = parallel.replicate(store)
@@ -45,14 +54,31 @@ def test_the_devices_do_not_matter(mode, n_devices, store_of_frames, monkeypatch
         pytest.skip(f"needs {n_devices} (virtual) devices")
     one = run("jit", devices[:1], store_of_frames, monkeypatch)
     many = run(mode, devices[:n_devices], store_of_frames, monkeypatch)
-    assert int(many.step) == N_STEPS
-    np.testing.assert_allclose(many.window["loss"], one.window["loss"], rtol=1e-5)
+    assert_same(one, many)
+
+
+def assert_same(one, other):
+    assert int(other.step) == N_STEPS
+    np.testing.assert_allclose(other.window["loss"], one.window["loss"], rtol=1e-5)
+    np.testing.assert_allclose(other.window["loss/locref"], one.window["loss/locref"], rtol=1e-5)
     for tree in ("batch_stats", "params"):
-        for a, b in zip(jax.tree.leaves(getattr(one, tree)), jax.tree.leaves(getattr(many, tree)), strict=True):
+        for a, b in zip(jax.tree.leaves(getattr(one, tree)), jax.tree.leaves(getattr(other, tree)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode, n_devices, accumulate", [("jit", 1, 4), ("jit", 2, 2), ("pmap", 2, 2)])
+def test_parts_add_up_to_the_batch(mode, n_devices, accumulate, store_of_frames, monkeypatch):
+    devices = jax.devices()
+    whole = run("jit", devices[:1], store_of_frames, monkeypatch, "frozen")
+    parts = run(mode, devices[:n_devices], store_of_frames, monkeypatch, "frozen", accumulate)
+    assert_same(whole, parts)
 
 
 def test_a_batch_that_the_devices_do_not_divide(monkeypatch):
     with pytest.raises(InputError, match="multiple of the 4 devices"):
         monkeypatch.setattr(jax, "devices", lambda: [None] * 4)
         parallel.compile_training("jit", method=None, optimizer=None, settings=Augment(), batch_size=6, ema_decay=0.0)
+    with pytest.raises(InputError, match="4 devices times config.accumulate = 3"):
+        parallel.compile_training(
+            "jit", method=None, optimizer=None, settings=Augment(), batch_size=8, ema_decay=0.0, accumulate=3
+        )

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from pawjax.ops.conv import conv2d, conv_transpose_3x3_stride2
-from pawjax.ops.norm import batch_norm, group_norm
+from pawjax.ops.norm import affine_of, batch_norm, group_norm
 
 EPSILON = 1e-5  # of torchvision, timm and TF-slim alike
 GROUPS = 32
@@ -63,8 +63,8 @@ class ConvNorm(nn.Module):
                     running.value = self.momentum * running.value + (1 - self.momentum) * moment
             return y
         # Constant statistics are folded into the kernel, which is far smaller than the map.
-        gain = scale * jax.lax.rsqrt(var.value + EPSILON)
-        y = convolve(kernel * gain) + (bias - mean.value * gain).astype(x.dtype)
+        gain, offset = affine_of(scale, bias, mean.value, var.value, EPSILON)
+        y = convolve(kernel * gain) + offset.astype(x.dtype)
         return nn.relu(y) if relu else y
 
 

@@ -75,6 +75,18 @@ def group_norm(
     return y.reshape(x.shape).astype(x.dtype)
 
 
+def affine_of(
+    scale: jax.Array, bias: jax.Array, mean: jax.Array, var: jax.Array, eps: float
+) -> tuple[jax.Array, jax.Array]:
+    """Gain and offset, [C], with which x * gain + offset is (x - mean) / sqrt(var + eps) * scale + bias.
+
+    Both end in a division, which XLA holds for expensive and does once a channel. What it holds for cheap it would do
+    again for every pixel of the map that the result is applied to.
+    """
+    deviation = jnp.sqrt(var + eps)
+    return scale / deviation, (bias * deviation - mean * scale) / deviation
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
 def _batch_norm(x, scale, bias, eps, relu, axis_name):
     return _batch_norm_forward(x, scale, bias, eps, relu, axis_name)[0]
@@ -84,26 +96,26 @@ def _batch_norm_forward(x, scale, bias, eps, relu, axis_name):
     count = x.size // x.shape[-1]
     mean = _average(_column_sums(x) / count, axis_name)
     var = _average(_column_sums(jnp.square(x.astype(jnp.float32) - mean)) / count, axis_name)
-    factor = lax.rsqrt(var + eps)
-    gain = factor * scale
-    y = x * gain + (bias - mean * gain)
+    gain, offset = affine_of(scale, bias, mean, var, eps)
+    y = x * gain + offset
     y = jnp.maximum(y, 0) if relu else y
-    return (y.astype(x.dtype), mean, var), (x, scale, bias, mean, factor)
+    return (y.astype(x.dtype), mean, var), (x, scale, mean, var, gain, offset)
 
 
 def _batch_norm_backward(eps, relu, axis_name, saved, cotangents):
-    x, scale, bias, mean, factor = saved
+    x, scale, mean, var, gain, offset = saved
     mean = lax.optimization_barrier(mean)  # or XLA would keep x - mean of the forward pass, as large as x, for here
     dy = cotangents[0].astype(jnp.float32)
     count = x.size // x.shape[-1]
-    gain = factor * scale
     if relu:
-        dy = jnp.where(x * gain + (bias - mean * gain) > 0, dy, 0)
+        dy = jnp.where(x * gain + offset > 0, dy, 0)
+    deviation = jnp.sqrt(var + eps)
     dbias = _column_sums(dy)
-    dscale = _column_sums(dy * (x.astype(jnp.float32) - mean)) * factor
+    dscale = _column_sums(dy * (x.astype(jnp.float32) - mean)) / deviation
     mean_dy = _average(dbias / count, axis_name)
-    slope = _average(dscale / count, axis_name) * factor
-    dx = dy * gain - x * (slope * gain) - (mean_dy - mean * slope) * gain
+    slope = _average(dscale / count, axis_name) / deviation
+    # dx = (dy - mean_dy - (x - mean) * slope) * gain; the divisions are why, see `affine_of`.
+    dx = dy * gain - x * (slope * scale / deviation) - (mean_dy - mean * slope) * scale / deviation
     return dx.astype(x.dtype), dscale, dbias
 
 

@@ -61,6 +61,7 @@ def default_config() -> ConfigDict:
     config.predict = ConfigDict()  # may also be chosen when a run is evaluated or loaded
     config.predict.refine = "locref"  # see pawjax/ops/decoding.py
     config.predict.flip = False  # also look at the mirrored frame; pairs as in augment.symmetric_pairs
+    config.predict.temperature = 1.0  # likelihoods become sigmoid(logit / temperature); see metrics.json of dev
     config.predict.scales = (1.0,)  # look at the frame at each of these sizes
 
     config.augment = ConfigDict(dataclasses.asdict(Augment()))  # see pawjax/data/augment.py

@@ -20,7 +20,9 @@ def main(arguments: list[str]) -> None:
     cli.no_arguments(arguments)
     values = flags.FLAGS
     workdir = Path(values.workdir)
-    prediction = {name: values[name].value for name in ("refine", "flip") if values[name].value is not None}
+    prediction = {
+        name: values[name].value for name in ("refine", "flip", "temperature") if values[name].value is not None
+    }
     if values.scales:
         try:
             prediction["scales"] = tuple(map(float, values.scales))
@@ -41,5 +43,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("checkpoint", "best", "best (on dev), last, or a step's number.")
     flags.DEFINE_string("refine", None, "locref, votes, soft_argmax or taylor, instead of the run's own.")
     flags.DEFINE_bool("flip", None, "Look at the mirrored frames too.")
+    flags.DEFINE_float("temperature", None, "Divide the logits of likelihoods by this.")
     flags.DEFINE_list("scales", None, "Look at the frames at each of these sizes, as 0.8,1,1.25.")
     cli.run(main)

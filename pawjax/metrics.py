@@ -7,6 +7,7 @@ import numpy as np
 from pawjax.errors import InputError
 
 PCK_THRESHOLDS = (2, 5, 10, 20)  # px
+SATISFICING_PX = 10.0  # the error the project asks of a tracker (seeds: satisficing metric)
 GROSS_MISS = 50  # px; one such point outweighs hundreds of good ones in a root mean square
 
 
@@ -98,9 +99,50 @@ def summarize(
     return {
         "n_images": len(d),
         **_selection(d, labelled, bodyparts),
+        "calibration": calibration(d, likelihood),
         "pcutoff": float(pcutoff),
         "with_pcutoff": _selection(d, labelled & (likelihood >= pcutoff), bodyparts),
     }
+
+
+def calibration(d: np.ndarray, likelihood: np.ndarray) -> dict:
+    """Does a likelihood of 0.9 mean right nine times in ten? Right is within 10 px, the project's satisficing bar.
+
+    Args:
+      d: [N,K] px as `distances` gives them, NaN where not labelled.
+      likelihood: [N,K], 0..1.
+
+    Returns:
+      `right_px`; `bins`, ten of equal width, the empty ones left out: {low, high, n, likelihood (their mean), right
+      (share)}; `expected_error`, the mean over the points of |likelihood - right| of their bin (Naeini et al. 2015,
+      ECE); `temperature`, which likelihoods sigmoid(logit / temperature) would fit these points best (Guo et al. 2017).
+      Without points the last two are None.
+    """
+    labelled = np.isfinite(d)
+    p, right = np.asarray(likelihood, np.float64)[labelled], d[labelled] <= SATISFICING_PX
+    bins = []
+    for low in np.arange(10) / 10:
+        chosen = (p >= low) & ((p < low + 0.1) | (low == 0.9))
+        if chosen.any():
+            values = {
+                "n": int(chosen.sum()),
+                "likelihood": float(p[chosen].mean()),
+                "right": float(right[chosen].mean()),
+            }
+            bins.append({"low": float(low), "high": round(float(low) + 0.1, 1), **values})
+    expected = sum(b["n"] * abs(b["likelihood"] - b["right"]) for b in bins) / len(p) if len(p) else None
+    return {"right_px": SATISFICING_PX, "expected_error": expected, "temperature": _temperature(p, right), "bins": bins}
+
+
+def _temperature(p: np.ndarray, right: np.ndarray) -> float | None:
+    """The temperature of least cross entropy, between 0.1 and 10, to within 2 %."""
+    if not len(p):
+        return None
+    p = p.clip(1e-6, 1 - 1e-6)
+    candidates = np.geomspace(0.1, 10, 233)
+    logits = np.log(p / (1 - p)) / candidates[:, None]
+    losses = np.logaddexp(0, np.where(right, -logits, logits)).mean(1)
+    return float(candidates[losses.argmin()])
 
 
 def _selection(d: np.ndarray, selected: np.ndarray, bodyparts: Sequence[str]) -> dict:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pawjax.errors import InputError
-from pawjax.metrics import summarize
+from pawjax.metrics import calibration, summarize
 
 
 def random_case(seed, n=12, k=3):
@@ -67,3 +67,24 @@ def test_a_diverged_prediction_is_not_dropped():
     predicted[labelled.any(1).argmax()] = np.nan
     with pytest.raises(InputError, match="diverged"):
         summarize(truth, labelled, predicted, likelihood, "abc", 0.5)
+
+
+def test_calibration_by_hand():
+    d = np.array([[1.0, 11.0], [2.0, np.nan], [30.0, 3.0]])
+    found = calibration(d, np.array([[0.95, 0.91], [1.0, 0.5], [0.05, 0.0]]))
+    assert found["bins"] == [
+        {"low": 0.0, "high": 0.1, "n": 2, "likelihood": pytest.approx(0.025), "right": 0.5},
+        {"low": 0.9, "high": 1.0, "n": 3, "likelihood": pytest.approx(0.9533, abs=1e-4), "right": pytest.approx(2 / 3)},
+    ]
+    assert found["expected_error"] == pytest.approx((2 * 0.475 + 3 * (0.9533333 - 2 / 3)) / 5)
+    assert calibration(np.full((2, 2), np.nan), np.ones((2, 2)))["temperature"] is None
+
+
+def test_the_temperature_that_made_the_likelihoods_is_found():
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.02, 0.98, (4000, 1))
+    d = np.where(rng.uniform(size=truth.shape) < truth, 1.0, 100.0)
+    sharp = 1 / (1 + ((1 - truth) / truth) ** 2.0)  # logits doubled
+    assert calibration(d, truth)["temperature"] == pytest.approx(1, abs=0.1)
+    assert calibration(d, sharp)["temperature"] == pytest.approx(2, abs=0.2)
+    assert calibration(d, truth)["expected_error"] < 0.03 < calibration(d, sharp)["expected_error"]

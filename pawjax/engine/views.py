@@ -18,16 +18,31 @@ AGREE = 16.0  # pixels of the network's input within which two views mean the sa
 def make_predict(method: Any, config: ConfigDict) -> Predict:
     """`method.predict`, over the views that `config.predict` asks for: (variables, images) -> keypoints, likelihood.
 
-    A mirrored view exchanges the bodyparts of `config.augment.symmetric_pairs`. Raises InputError for a scale that
-    is not positive.
+    A mirrored view exchanges the bodyparts of `config.augment.symmetric_pairs`. Raises InputError for a scale or a
+    temperature that is not positive.
     """
     flip, scales = config.predict.flip, tuple(config.predict.scales)
     if not scales or min(scales) <= 0:
         raise InputError(f"config.predict.scales = {scales} must hold positive numbers")
-    if not flip and scales == (1.0,):
-        return method.predict
-    pairs = config.augment.symmetric_pairs
+    temperature = config.predict.temperature
+    if temperature <= 0:
+        raise InputError(f"config.predict.temperature = {temperature} must be positive")
+    views = method.predict
+    if flip or scales != (1.0,):
+        views = _over_views(method, flip, scales, config.augment.symmetric_pairs)
+    return views if temperature == 1 else _tempered(views, temperature)
 
+
+def _tempered(predict: Predict, temperature: float) -> Predict:
+    def tempered(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
+        found = predict(variables, images)
+        logit = jax.scipy.special.logit(found["likelihood"].clip(1e-6, 1 - 1e-6))
+        return found | {"likelihood": jax.nn.sigmoid(logit / temperature)}
+
+    return tempered
+
+
+def _over_views(method: Any, flip: bool, scales: tuple[float, ...], pairs: Sequence[Sequence[int]]) -> Predict:
     def predict(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
         size = images.shape[1:3]
         found = []

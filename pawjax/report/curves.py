@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pawjax.errors import InputError
+from pawjax.metrics import SATISFICING_PX
 from pawjax.report import style
 
-SATISFICING_PX = 10.0  # the error the project asks of a tracker (seeds: satisficing metric)
 HUMAN_PX = 2.7  # how far two people's labels of one paw lie apart (seeds: human variability)
 
 Series = tuple[np.ndarray, np.ndarray]  # steps [n], values [n]

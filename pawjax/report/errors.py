@@ -1,15 +1,15 @@
 """Pictures of the errors: how they are distributed, by bodypart, and what the likelihood knows of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from pawjax.metrics import PCK_THRESHOLDS
+from pawjax.metrics import PCK_THRESHOLDS, SATISFICING_PX
 from pawjax.report import style
-from pawjax.report.curves import SATISFICING_PX
 
 
 def error_distribution(errors: np.ndarray, out_path: str | Path, title: str = "Errors") -> None:
@@ -172,6 +172,33 @@ def likelihood_scatter(
             legend = figure.legend(loc="outside lower center", ncols=4, handletextpad=0.1, columnspacing=1.2)
             for handle in legend.legend_handles:
                 handle.set(alpha=1, sizes=[30])
+
+
+def reliability(calibration: Mapping[str, Any], out_path: str | Path) -> None:
+    """How often points of a likelihood are right: one dot a bin, its area by the number of points in it.
+
+    Args:
+      calibration: as `pawjax.metrics.calibration` gives it.
+      out_path: the PNG.
+    """
+    bins = calibration["bins"]
+    with style.picture(out_path, 5.6, 5.6) as figure:
+        axes = figure.subplots()
+        if not bins:
+            style.notice(axes, "no labelled points")
+            return
+        axes.plot([0, 1], [0, 1], color=style.GREY, lw=1, ls=(0, (5, 3)))
+        share = np.array([b["n"] for b in bins]) / sum(b["n"] for b in bins)
+        x, y = [b["likelihood"] for b in bins], [b["right"] for b in bins]
+        axes.plot(x, y, color=style.BLUE, lw=1)
+        axes.scatter(x, y, s=20 + 600 * share, color=style.BLUE, alpha=0.6, lw=0, clip_on=False)
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_xlabel("likelihood")
+        axes.set_ylabel(f"share within {calibration['right_px']:g} px")
+        off, temperature = calibration["expected_error"], calibration["temperature"]
+        below = f"off by {off:.2f} on average; a temperature of {temperature:.2f} would fit best"
+        style.title(axes, "What a likelihood is worth", below)
 
 
 def _what_is_kept(errors: np.ndarray, kept: np.ndarray, pcutoff: float) -> str:

@@ -29,8 +29,8 @@ def write_evaluation(
     """Writes one evaluation and returns what it wrote to `metrics.json`.
 
     `metrics.json` (written last: where it stands the rest is complete), `predictions.csv`,
-    `error_distribution.png`, `bodyparts.png`, `likelihood.png`, `worst_frames.png` and, given the run's log,
-    `learning_curve.png`. Each file is replaced as a whole.
+    `error_distribution.png`, `bodyparts.png`, `likelihood.png`, `reliability.png`, `worst_frames.png` and, given the
+    run's log, `learning_curve.png`. Each file is replaced as a whole.
 
     Args:
       folder: `eval/<split>` of a run; made if absent.
@@ -68,6 +68,7 @@ def write_evaluation(
     errors.error_distribution(distances[labelled], folder / "error_distribution.png", f"Errors on {split}")
     errors.bodypart_bars(numbers, folder / "bodyparts.png")
     errors.likelihood_scatter(distances, labelled, likelihood, bodyparts, pcutoff, folder / "likelihood.png")
+    errors.reliability(numbers["calibration"], folder / "reliability.png")
     gallery.worst_frames(
         images,
         truth,

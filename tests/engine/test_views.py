@@ -62,3 +62,12 @@ def test_without_views_it_is_the_method_itself():
     assert make_predict(method, config_with()) is method.predict
     with pytest.raises(InputError, match="scales"):
         make_predict(method, config_with(scales=(1.0, 0.0)))
+
+
+def test_a_temperature_softens_the_likelihood_and_moves_nothing():
+    method, image = SimpleNamespace(predict=brightest), blobs([20.0, 30.0], [57.0, 22.0])
+    found, plain = make_predict(method, config_with(temperature=2.0))({}, image), brightest({}, image)
+    np.testing.assert_array_equal(found["keypoints"], plain["keypoints"])
+    np.testing.assert_allclose(found["likelihood"], 2 / 3, rtol=1e-5)  # odds of 4 become odds of 2
+    with pytest.raises(InputError, match="temperature"):
+        make_predict(method, config_with(temperature=0.0))

@@ -11,7 +11,14 @@ from pawjax.report.evaluation import write_evaluation
 from pawjax.report.gallery import points_grid
 from pawjax.report.tables import write_json
 
-FILES = {"metrics.json", "predictions.csv", "error_distribution.png", "bodyparts.png", "likelihood.png"}
+FILES = {
+    "metrics.json",
+    "predictions.csv",
+    "error_distribution.png",
+    "bodyparts.png",
+    "likelihood.png",
+    "reliability.png",
+}
 FILES |= {"worst_frames.png", "learning_curve.png"}
 
 

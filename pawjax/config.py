@@ -18,7 +18,7 @@ def default_config() -> ConfigDict:
     config.eval_every = 500  # dev and as many training frames; a checkpoint goes with it
     config.checkpoint_every = 500
     config.parallel = "jit"  # or 'pmap'; both use all devices and give the same numbers
-    config.init_from = ""  # weights to start from: a file of torchvision, timm or DeepLabCut 3, or a run folder
+    config.init_from = ""  # weights to start from: a file, URL#sha256=HEX, or a run folder
     config.dtype = "float32"  # of the network's arithmetic; 'bfloat16' on a GPU
     config.tensorboard = False  # also write TensorBoard events (extra 'tensorboard')
     config.method = "deeplabcut"

@@ -1,11 +1,14 @@
 """A run's first weights from elsewhere: a weight file of another system, or another run."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from pawjax.engine.download import fetch
+from pawjax.engine.processes import main_first
 from pawjax.engine.runlog import read_config, read_run
 from pawjax.engine.state import TrainState
 from pawjax.engine.tracker import load_variables
@@ -19,11 +22,12 @@ def initialise(state: TrainState, source: str) -> tuple[TrainState, Merge]:
 
     Args:
       state: fresh, on its devices.
-      source: `config.init_from`: a weight file (`pawjax.weights.read_tensors`) or a run folder (its best checkpoint).
+      source: `config.init_from`: a weight file (`pawjax.weights.read_tensors`), its address with its sha256
+        (`pawjax.engine.download`), or a run folder (its best checkpoint).
 
     Raises InputError if there is nothing there, or if it belongs to another network.
     """
-    path = Path(source)
+    path = main_first(lambda: fetch(source)) if re.match("https?://", source) else Path(source)
     if path.is_dir():
         leaves, unknown = _leaves_of_run(path), []
     elif path.is_file():

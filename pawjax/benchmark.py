@@ -100,6 +100,7 @@ def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: 
     method = make_method(config, tuple(map(str, range(n_bodyparts))))
     images = _random_store(config.batch_size, height, width, n_bodyparts).image
     variables = jax.jit(method.init)(jax.random.key(config.seed), {"image": images})
+    variables = jax.jit(method.prepare)(variables)
     predict = jax.jit(make_predict(method, config))
     return lambda: jax.block_until_ready(predict(variables, images))
 

@@ -73,6 +73,7 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str, **prediction: Any) 
     indices = data.split(config.data, frames)[split]
     method = make_method(config, frames.bodyparts)
     step, variables = load_variables(workdir, method, checkpoint)
+    variables = jax.jit(method.prepare)(variables)
     store = make_store(frames, indices, config.scale)
     found = predict_store(jax.jit(make_predict(method, config)), variables, store, config.batch_size)
     return write_evaluation(

@@ -80,6 +80,7 @@ class _Run:
         self._truth["train"] = tuple(x[np.sort(some)] for x in self._truth["train"])
         self._store: FrameStore = parallel.replicate(train)
         self._program: Callable[[TrainState, FrameStore], TrainState] = program
+        self._prepare = jax.jit(self._method.prepare)
         self._predict: Predict = jax.jit(make_predict(self._method, config))
 
         size = output_size(self._settings, train.image.shape[1:3])
@@ -171,7 +172,7 @@ class _Run:
             )
 
     def _evaluate(self, state: TrainState) -> dict[str, float]:
-        values, variables = {}, here(state.eval_variables)
+        values, variables = {}, self._prepare(here(state.eval_variables))
         for part, store in self._stores.items():
             found = predict_store(self._predict, variables, store, self._config.batch_size)
             summary = metrics.summarize(

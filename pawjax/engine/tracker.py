@@ -80,4 +80,5 @@ def load(workdir: str | Path, checkpoint: str = "best", **prediction: Any) -> Tr
     bodyparts = tuple(run["data"]["bodyparts"])
     method = make_method(config, bodyparts)
     step, variables = load_variables(workdir, method, checkpoint)
+    variables = jax.jit(method.prepare)(variables)
     return Tracker(make_predict(method, config), variables, config.scale, bodyparts, step)

@@ -5,6 +5,7 @@ A method is a frozen dataclass with
 - `init(key, batch) -> variables`: {'params': ..., 'batch_stats': ...};
 - `loss(variables, batch, key, train) -> (terms, batch_stats)`: terms {name: (sum, count)}, so that padding, missing
   labels and the number of devices never change a result; the engine adds weight * sum / count by `loss_weights`;
+- `prepare(variables) -> variables` with what prediction makes of them alone, so that it is made once for many images;
 - `predict(variables, images) -> {'keypoints': [B, K, 2], 'likelihood': [B, K]}`, in (x, y) pixels of the images given;
 - `loss_weights`: {name: weight} for every term;
 - `with_axis(name)`: the same method with batch statistics shared over a mapped axis.
@@ -34,6 +35,8 @@ class Method(Protocol):
     def loss(
         self, variables: Variables, batch: dict[str, jax.Array], key: jax.Array, train: bool
     ) -> tuple[dict[str, Term], Any]: ...
+
+    def prepare(self, variables: Variables) -> Variables: ...
 
     def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]: ...
 

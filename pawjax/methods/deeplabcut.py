@@ -15,8 +15,9 @@ from pawjax import losses
 from pawjax.errors import InputError
 from pawjax.models.layers import NORMS
 from pawjax.models.pose_net import PoseNet
-from pawjax.models.resnet import UNITS, unit_names
+from pawjax.models.resnet import LINEAGES, UNITS, unit_names
 from pawjax.ops import scoremaps
+from pawjax.ops.chains import in_chains
 from pawjax.ops.decoding import REFINEMENTS, decode
 
 STRIDE = 8  # of the maps
@@ -81,8 +82,7 @@ class DeepLabCut:
 
         With intermediate supervision also 'intermediate_scoremap' and 'intermediate_locref', of the same targets.
         """
-        images = _pad_to_stride(batch["image"])
-        (maps, _), updates = self.net.apply(variables, images, train=train, mutable=["batch_stats"])
+        maps, batch_stats = self._maps_of_loss(variables, _pad_to_stride(batch["image"]), train)
         _, height, width, _ = maps["scoremap"].shape
         offsets = scoremaps.offsets_to_keypoints(batch["keypoints"], height, width, STRIDE)
         present = (batch["labelled"] & (batch["weight"] > 0)[:, None])[:, None, None]  # [B, 1, 1, K]
@@ -101,11 +101,24 @@ class DeepLabCut:
             return losses.weighted_sum(losses.huber(maps[name] - offsets), (near * weights)[..., None])
 
         terms = {name: term(name) for name in self.loss_weights}
-        return terms, updates.get("batch_stats", {})
+        return terms, batch_stats
+
+    def _maps_of_loss(self, variables: dict[str, Any], images: jax.Array, train: bool) -> tuple[Any, Any]:
+        if train and self.net.norm == "batch":  # which joins the images of a batch
+            (maps, _), updates = self.net.apply(variables, images, train=True, mutable=["batch_stats"])
+            return maps, updates["batch_stats"]
+        maps = in_chains(lambda images: self.net.apply(variables, images, train=train)[0], images)
+        return maps, variables.get("batch_stats", {})
+
+    def prepare(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """The variables and what `predict` would make of them alone: folded and transformed kernels."""
+        images = jnp.zeros((1, NET_STRIDE, NET_STRIDE, 3), jnp.uint8)
+        _, made = self.net.apply(variables, images, train=False, mutable=["prepared"])
+        return variables | made
 
     def predict(self, variables: dict[str, Any], images: jax.Array) -> dict[str, jax.Array]:
         """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1."""
-        maps, _ = self.net.apply(variables, _pad_to_stride(images), train=False)
+        maps = in_chains(lambda images: self.net.apply(variables, images, train=False)[0], _pad_to_stride(images))
         keypoints, likelihood = decode(
             maps["scoremap"],
             maps["locref"],
@@ -130,6 +143,8 @@ def from_config(config: ConfigDict, n_keypoints: int) -> DeepLabCut:
         raise InputError(f"config.model.depth = {model.depth} is not one of {', '.join(map(str, UNITS))}")
     if model.norm not in NORMS:
         raise InputError(f"config.model.norm = '{model.norm}' is not one of {', '.join(NORMS)}")
+    if model.lineage not in LINEAGES:
+        raise InputError(f"config.model.lineage = '{model.lineage}' is not one of {', '.join(LINEAGES)}")
     if model.intermediate and model.intermediate not in unit_names(model.depth):
         counts = ", ".join(map(str, UNITS[model.depth]))
         raise InputError(
@@ -146,6 +161,7 @@ def from_config(config: ConfigDict, n_keypoints: int) -> DeepLabCut:
         depth=model.depth,
         width=model.width,
         norm=model.norm,
+        lineage=model.lineage,
         score_bias=model.score_bias,
         intermediate=model.intermediate,
         intermediate_locref=model.intermediate_locref,

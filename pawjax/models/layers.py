@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from pawjax.ops.conv import conv2d, conv_transpose_3x3_stride2
+from pawjax.ops.conv import conv2d, conv_transpose_3x3_stride2, prepare_kernel
 from pawjax.ops.norm import affine_of, batch_norm, group_norm
 
 EPSILON = 1e-5  # of torchvision, timm and TF-slim alike
@@ -53,7 +53,8 @@ class ConvNorm(nn.Module):
             return conv2d(x, kernel.astype(x.dtype), stride=self.stride, padding=padding, dilation=self.dilation)
 
         if self.norm == "group":
-            return group_norm(convolve(kernel), scale, bias, GROUPS, EPSILON, relu=relu)
+            weights = kernel if train else self._prepared("weights", lambda: prepare_kernel(kernel, self.stride))
+            return group_norm(convolve(weights), scale, bias, GROUPS, EPSILON, relu=relu)
         mean = self.variable("batch_stats", "mean", jnp.zeros, (self.features,))
         var = self.variable("batch_stats", "var", jnp.ones, (self.features,))
         if train and self.norm == "batch":
@@ -64,8 +65,21 @@ class ConvNorm(nn.Module):
             return y
         # Constant statistics are folded into the kernel, which is far smaller than the map.
         gain, offset = affine_of(scale, bias, mean.value, var.value, EPSILON)
-        y = convolve(kernel * gain) + offset.astype(x.dtype)
+        folded = kernel * gain
+        if not train:
+            folded = self._prepared("weights", lambda weights=folded: prepare_kernel(weights, self.stride))
+            offset = self._prepared("offset", lambda value=offset: value)
+        y = convolve(folded) + offset.astype(x.dtype)
         return nn.relu(y) if relu else y
+
+    def _prepared(self, name: str, make: Callable[[], jax.Array]) -> jax.Array:
+        """What prediction needs of the variables alone: kept in the collection 'prepared' where there is one."""
+        if self.has_variable("prepared", name):
+            return self.get_variable("prepared", name)
+        value = make()
+        if self.is_mutable_collection("prepared") and not self.is_initializing():
+            self.put_variable("prepared", name, value)
+        return value
 
 
 class Deconvolution(nn.Module):

@@ -43,7 +43,7 @@ def conv2d(
 
     Args:
       x: [B, H, W, I].
-      kernel: [kh, kw, I, O], of the same dtype as `x`.
+      kernel: [kh, kw, I, O], of the same dtype as `x`, or what `prepare_kernel` made of it.
       stride: step in pixels, both axes.
       padding: rows and columns of zeros, ((top, bottom), (left, right)).
       dilation: distance in pixels between the kernel's taps.
@@ -52,10 +52,25 @@ def conv2d(
       [B, H', W', O] in the dtype of `x`, H' = (H + top + bottom - dilation * (kh - 1) - 1) // stride + 1.
     """
     padding = tuple((int(lo), int(hi)) for lo, hi in padding)
-    if on_cpu():
-        dtype = jnp.promote_types(x.dtype, jnp.float32)  # CPUs gain nothing from less
-        return _conv2d(x.astype(dtype), kernel.astype(dtype), stride, padding, dilation).astype(x.dtype)
-    return _xla_conv(x, kernel, stride, padding, dilation)
+    if not on_cpu():
+        return _xla_conv(x, kernel, stride, padding, dilation)
+    dtype = jnp.promote_types(x.dtype, jnp.float32)  # CPUs gain nothing from less
+    convolve = _conv2d if kernel.ndim == 4 else _conv2d_prepared
+    return convolve(x.astype(dtype), kernel.astype(dtype), stride, padding, dilation).astype(x.dtype)
+
+
+def prepare_kernel(kernel: jax.Array, stride: int) -> jax.Array:
+    """The kernel in the form that `conv2d` works with on this chip, worked out once for many predictions.
+
+    Args:
+      kernel: [kh, kw, I, O].
+      stride: of the convolutions it is for.
+
+    Returns:
+      [36, I, O] where `conv2d` would take Winograd's form, else the kernel. There is no gradient through the former.
+    """
+    wanted = on_cpu() and _is_winograd(kernel, stride, WINOGRAD_CHANNELS)
+    return winograd.transform_kernel(kernel) if wanted else kernel
 
 
 def conv_transpose_3x3_stride2(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -93,8 +108,12 @@ def _conv2d(x, kernel, stride, padding, dilation):
     if _is_product(kernel, padding):
         return _product(x[:, ::stride, ::stride], kernel[0, 0])
     if _is_winograd(kernel, stride, WINOGRAD_CHANNELS):
-        return winograd.conv3x3(x, kernel, padding, dilation)
+        return winograd.conv3x3(x, winograd.transform_kernel(kernel), padding, dilation)
     return _xla_conv(x, kernel, stride, padding, dilation)
+
+
+def _conv2d_prepared(x, weights, stride, padding, dilation):
+    return winograd.conv3x3(x, weights, padding, dilation)
 
 
 def _conv2d_forward(x, kernel, stride, padding, dilation):
@@ -168,7 +187,7 @@ def _input_gradient(dy, kernel, x, stride, padding, dilation):
     if _is_winograd(kernel, stride, WINOGRAD_CHANNELS):
         mirrored = kernel[::-1, ::-1].swapaxes(2, 3)
         padding = tuple((2 * dilation - lo, 2 * dilation - hi) for lo, hi in padding)
-        return winograd.conv3x3(dy, mirrored, padding, dilation)
+        return winograd.conv3x3(dy, winograd.transform_kernel(mirrored), padding, dilation)
     if stride > 1 and dilation == 1:
         return _place_taps(dy, kernel, x.shape, stride, padding)
     (dx,) = jax.linear_transpose(lambda x: _xla_conv(x, kernel, stride, padding, dilation), x)(dy)

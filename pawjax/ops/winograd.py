@@ -28,13 +28,17 @@ BOTH_AXES = np.einsum("ia,jb->jiab", KERNEL, KERNEL).reshape(36, 9)
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
-def conv3x3(x: jax.Array, kernel: jax.Array, padding: Padding, dilation: int) -> jax.Array:
-    """Cross-correlation of x [B, H, W, I] with a kernel [3, 3, I, O], stride 1 -> [B, H', W', O]."""
-    inputs, outputs = kernel.shape[2:]
+def transform_kernel(kernel: jax.Array) -> jax.Array:
+    """[3, 3, I, O] -> [36, I, O], the form in which `conv3x3` takes a kernel."""
+    return (BOTH_AXES.astype(kernel.dtype) @ kernel.reshape(9, -1)).reshape(36, *kernel.shape[2:])
+
+
+def conv3x3(x: jax.Array, weights: jax.Array, padding: Padding, dilation: int) -> jax.Array:
+    """Cross-correlation of x [B, H, W, I] with a transformed kernel [36, I, O], stride 1 -> [B, H', W', O]."""
+    inputs, outputs = weights.shape[1:]
     size = [n + lo + hi - 2 * dilation for n, (lo, hi) in zip(x.shape[1:3], padding, strict=True)]
     counts = _tile_counts(size, dilation)
     tiles = _transform_tiles(x, INPUT, counts, [lo for lo, _ in padding], dilation)
-    weights = (BOTH_AXES.astype(x.dtype) @ kernel.reshape(9, -1)).reshape(36, inputs, outputs)
     left, right = lax.optimization_barrier((tiles.reshape(36, -1, inputs), weights))
     products = lax.dot_general(left, right, (((2,), (1,)), ((0,), (0,))))
     columns = _untransform(products.reshape(*tiles.shape[:-1], outputs), 5)

@@ -13,6 +13,7 @@ from pawjax.losses import weighted_total
 from pawjax.methods import make_method
 from pawjax.methods.deeplabcut import DeepLabCut
 from pawjax.models.pose_net import PoseNet
+from pawjax.ops import chains, conv
 
 METHOD = DeepLabCut(PoseNet(2, depth=26, width=8))
 
@@ -89,6 +90,42 @@ def test_predictions_have_the_contracts_shapes(variables):
     found = METHOD.predict(variables, make_batch()["image"])
     assert found["keypoints"].shape == (3, 2, 2) and found["likelihood"].shape == (3, 2)
     assert ((found["likelihood"] >= 0) & (found["likelihood"] <= 1)).all()
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_prepared_variables_predict_the_same(monkeypatch, norm):
+    monkeypatch.setattr(conv, "WINOGRAD_CHANNELS", 32)
+    method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm, width=32))
+    images = make_batch()["image"]
+    variables = method.init(jax.random.key(1), make_batch())
+    shake = np.random.default_rng(0)
+    variables = jax.tree.map(lambda x: x + shake.uniform(0, 0.1, x.shape).astype(np.float32), variables)
+    prepared = jax.jit(method.prepare)(variables)
+    assert any(leaf.shape[:1] == (36,) for leaf in jax.tree.leaves(prepared["prepared"]))
+    predict = jax.jit(method.predict)
+    expected, found = predict(variables, images), predict(prepared, images)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, expected)
+    if norm == "batch":  # then the backbone's own kernels are no longer read
+        bare = jax.tree.map(jnp.zeros_like, variables["params"]["backbone"])
+        blank = prepared | {"params": variables["params"] | {"backbone": bare}}
+        jax.tree.map(np.testing.assert_array_equal, predict(blank, images), found)
+
+
+@pytest.mark.parametrize("norm", ["frozen", "group"])
+def test_chains_of_a_batch_learn_as_the_whole(monkeypatch, norm):
+    method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm, width=32))
+    batch = make_batch() | {"weight": jnp.array([1.0, 0.0, 1.0])}
+    batch = jax.tree.map(lambda x: jnp.concatenate([x, x[::-1]]), batch)
+    variables = method.init(jax.random.key(1), batch)
+
+    def total(params):
+        terms, _ = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+        return weighted_total(terms, method.loss_weights)
+
+    whole = jax.jit(jax.grad(total))(variables["params"])
+    monkeypatch.setattr(chains, "PIXELS", 0)
+    cut = jax.jit(jax.grad(total))(variables["params"])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6 + 1e-5 * np.abs(a).max()), whole, cut)
 
 
 def test_live_statistics_move_and_frozen_ones_do_not(variables):

@@ -44,6 +44,7 @@ def default_config() -> ConfigDict:
     config.model.depth = 50  # of the ResNet: 26, 50, 101, 152
     config.model.width = 64  # of its stem; a smaller one makes a smaller net
     config.model.norm = "batch"  # or 'frozen', 'group'; see pawjax/models/layers.py
+    config.model.lineage = "torchvision"  # or 'slim', for TensorFlow's weights; see pawjax/models/resnet.py
     config.model.score_bias = 0.0
     config.model.intermediate = ""  # unit with heads of its own, 'block3_unit12' in DeeperCut; '' for none
     config.model.intermediate_locref = False

@@ -200,7 +200,13 @@ def _motion_blur(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Arr
     kernel = kernel / kernel.sum()
     height, width, _ = image.shape
     padded = jnp.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
-    return sum(kernel[i, j] * padded[i : i + height, j : j + width] for i in range(BLUR_TAPS) for j in range(BLUR_TAPS))
+
+    def add_row(i: jax.Array, total: jax.Array) -> jax.Array:
+        row = jax.lax.dynamic_slice_in_dim(padded, i, height)
+        return total + sum(kernel[i, j] * row[:, j : j + width] for j in range(BLUR_TAPS))
+
+    # A loop, because XLA's CPU compiler makes one slow kernel of all taps and the noise that follows.
+    return jax.lax.fori_loop(0, BLUR_TAPS, add_row, jnp.zeros_like(image))
 
 
 def _occlude(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:

@@ -14,26 +14,33 @@ from pawjax.engine.state import TrainState
 from pawjax.engine.tracker import load_variables
 from pawjax.errors import InputError
 from pawjax.methods import make_method
-from pawjax.weights import Merge, merge, read_tensors, to_pawjax
+from pawjax.weights import Merge, lineage_of, merge, read_tensors, to_pawjax
 
 
-def initialise(state: TrainState, source: str) -> tuple[TrainState, Merge]:
+def initialise(state: TrainState, source: str, lineage: str) -> tuple[TrainState, Merge]:
     """The state with the weights of `source` in place, and what was taken.
 
     Args:
       state: fresh, on its devices.
       source: `config.init_from`: a weight file (`pawjax.weights.read_tensors`), its address with its sha256
         (`pawjax.engine.download`), or a run folder (its best checkpoint).
+      lineage: `config.model.lineage`, the geometry that the network has.
 
     Raises InputError if there is nothing there, or if it belongs to another network.
     """
     path = main_first(lambda: fetch(source)) if re.match("https?://", source) else Path(source)
     if path.is_dir():
-        leaves, unknown = _leaves_of_run(path), []
+        theirs, leaves, unknown = read_config(path).model.lineage, _leaves_of_run(path), []
     elif path.is_file():
-        leaves, unknown = to_pawjax(read_tensors(path))
+        tensors = read_tensors(path)
+        theirs, (leaves, unknown) = lineage_of(tensors), to_pawjax(tensors)
     else:
         raise InputError(f"config.init_from = '{source}' is neither a weight file nor a run folder")
+    if theirs and theirs != lineage:
+        raise InputError(
+            f"config.init_from = '{source}': its weights were trained in another geometry of the ResNet: "
+            f"set config.model.lineage = '{theirs}', which is '{lineage}'"
+        )
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     merged = merge(variables, leaves, source=f"config.init_from = '{source}'", unknown=unknown)
 

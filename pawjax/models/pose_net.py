@@ -5,16 +5,13 @@ import jax
 import jax.numpy as jnp
 
 from pawjax.models.layers import Deconvolution
-from pawjax.models.resnet import ResNet
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in 0..1, torchvision's numbers
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from pawjax.models.resnet import LINEAGES, ResNet
 
 
-def standardize(images: jax.Array, dtype: jnp.dtype) -> jax.Array:
-    """uint8 images [B, H, W, 1 or 3] -> [B, H, W, 3] of `dtype`, minus ImageNet's mean, over its deviation."""
+def standardize(images: jax.Array, dtype: jnp.dtype, lineage: str) -> jax.Array:
+    """uint8 images [B, H, W, 1 or 3] -> [B, H, W, 3] of `dtype`, minus the mean of the lineage, over its deviation."""
     x = images.astype(jnp.float32) / 255.0
-    x = (x - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)  # one channel broadcasts to three
+    x = (x - jnp.array(LINEAGES[lineage].mean)) / jnp.array(LINEAGES[lineage].std)  # one channel broadcasts to three
     return x.astype(dtype)
 
 
@@ -23,7 +20,7 @@ class PoseNet(nn.Module):
 
     Attributes:
       n_keypoints: K, the number of bodyparts.
-      depth, width, norm, axis_name: of the backbone, see `ResNet`.
+      depth, width, norm, axis_name, lineage: of the backbone, see `ResNet`.
       score_bias: initial bias of the score maps; -4 starts a sigmoid at 2 %, about the share of positive cells.
       intermediate: unit of the backbone that gets heads of its own for training, as 'block3_unit12'; '' for none.
       intermediate_locref: whether these heads are two, or the score map's alone (DeeperCut).
@@ -35,6 +32,7 @@ class PoseNet(nn.Module):
     width: int = 64
     norm: str = "batch"
     axis_name: str | None = None
+    lineage: str = "torchvision"
     score_bias: float = 0.0
     intermediate: str = ""
     intermediate_locref: bool = False
@@ -48,8 +46,9 @@ class PoseNet(nn.Module):
         the method's `locref_stdev`. The maps of `intermediate` are called 'intermediate_scoremap' and
         'intermediate_locref'; where nothing reads them, the compiler leaves them out.
         """
-        x = standardize(images, self.dtype)
-        features, outputs = ResNet(self.depth, self.width, self.norm, self.axis_name, name="backbone")(x, train)
+        x = standardize(images, self.dtype, self.lineage)
+        backbone = ResNet(self.depth, self.width, self.norm, self.axis_name, self.lineage, name="backbone")
+        features, outputs = backbone(x, train)
         maps = self._heads(features, "", locref=True)
         if self.intermediate:
             maps |= self._heads(outputs[self.intermediate], "intermediate_", locref=self.intermediate_locref)

@@ -1,9 +1,10 @@
 """Residual networks as dense feature extractors (He et al. 2015, bottleneck form).
 
-Torchvision's v1.5 layout: stride on the 3x3 convolution of a block's first unit. At output stride 16 the last block
-keeps its resolution and its later units are dilated by 2, as torchvision's
-`replace_stride_with_dilation=[False, False, True]` and timm's `output_stride=16` do.
+At output stride 16 the last block keeps its resolution and is dilated instead. The parameters of the published networks
+have the same shapes everywhere, but mean what they were trained for only in the geometry of their own lineage.
 """
+
+import dataclasses
 
 import flax.linen as nn
 import jax
@@ -13,6 +14,48 @@ from pawjax.ops.pooling import max_pool_3x3_stride2
 
 UNITS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 EXPANSION = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Lineage:
+    """What differs between published ResNets of one shape.
+
+    Attributes:
+      strided: blocks with a unit of stride 2, on its 3x3 convolution.
+      strided_last: whether that is the block's last unit, its identity subsampled, or the first.
+      dilated_from: unit of block 4 from which on the 3x3 convolutions are dilated by 2, counted from 1.
+      same_pool: whether the stem pools with TensorFlow's SAME padding.
+      mean, std: of RGB in 0..1; the input is (RGB - mean) / std.
+    """
+
+    strided: tuple[int, int]
+    strided_last: bool
+    dilated_from: int
+    same_pool: bool
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+LINEAGES = {
+    # v1.5: torchvision with `replace_stride_with_dilation=[False, False, True]`, timm with `output_stride=16`.
+    "torchvision": Lineage(
+        strided=(2, 3),
+        strided_last=False,
+        dilated_from=2,
+        same_pool=False,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+    ),
+    # TF-slim's `resnet_v1` with `output_stride=16`, of DeepLabCut's TensorFlow engine: 0..255 minus the mean.
+    "slim": Lineage(
+        strided=(1, 2),
+        strided_last=True,
+        dilated_from=1,
+        same_pool=True,
+        mean=(123.68 / 255, 116.779 / 255, 103.939 / 255),
+        std=(1 / 255, 1 / 255, 1 / 255),
+    ),
+}
 
 
 def unit_names(depth: int) -> list[str]:
@@ -40,6 +83,8 @@ class Bottleneck(nn.Module):
         )
         if self.project:
             x = ConvNorm(self.width * EXPANSION, 1, self.stride, name="shortcut", **common)(x, train, relu=False)
+        elif self.stride > 1:
+            x = x[:, :: self.stride, :: self.stride]
         return nn.relu(x + y)
 
 
@@ -51,31 +96,35 @@ class ResNet(nn.Module):
       width: channels of the stem and of block 1's bottleneck; every later block doubles it. 64 in the paper.
       norm: see `ConvNorm`.
       axis_name: mapped axis for batch statistics.
+      lineage: a key of `LINEAGES`.
     """
 
     depth: int = 50
     width: int = 64
     norm: str = "batch"
     axis_name: str | None = None
+    lineage: str = "torchvision"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Normalised RGB [B, H, W, 3] -> features [B, H/16, W/16, 32 width] (rounded up) and every unit's output.
 
         The dictionary's keys are 'stem' (after pooling, stride 4) and 'block{b}_unit{u}', both counted from 1;
-        blocks 1 to 4 are the literature's conv2 to conv5, at strides 4, 8, 16 and 16.
+        blocks 1 to 4 are the literature's conv2 to conv5. They end at strides 4, 8, 16 and 16, in the lineage 'slim'
+        at 8, 16, 16 and 16.
         """
-        common = dict(norm=self.norm, axis_name=self.axis_name)
+        common, lineage = dict(norm=self.norm, axis_name=self.axis_name), LINEAGES[self.lineage]
         x = ConvNorm(self.width, 7, 2, name="stem", **common)(x, train)
-        x = max_pool_3x3_stride2(x)
+        x = max_pool_3x3_stride2(x, same=lineage.same_pool)
         outputs = {"stem": x}
         for block, units in enumerate(UNITS[self.depth], start=1):
+            strided = units if lineage.strided_last else 1
             for unit in range(1, units + 1):
                 name = f"block{block}_unit{unit}"
                 x = Bottleneck(
                     self.width * 2 ** (block - 1),
-                    stride=2 if unit == 1 and block in (2, 3) else 1,
-                    dilation=2 if unit > 1 and block == 4 else 1,
+                    stride=2 if block in lineage.strided and unit == strided else 1,
+                    dilation=2 if block == 4 and unit >= lineage.dilated_from else 1,
                     project=unit == 1,
                     name=name,
                     **common,

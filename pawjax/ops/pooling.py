@@ -5,29 +5,54 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def max_pool_3x3_stride2(x: jax.Array) -> jax.Array:
-    """Maximum over 3x3 windows, stride 2, padded by one on each side (the stem of torchvision's ResNet).
+def max_pool_3x3_stride2(x: jax.Array, *, same: bool = False) -> jax.Array:
+    """Maximum over 3x3 windows, stride 2: the stem of a ResNet.
 
     Written as selections among slices: the gradient then needs no select-and-scatter, which is slow on a CPU
     and has no deterministic GPU form. Among equal pixels the first one, row by row, gets the gradient, as in PyTorch.
 
     Args:
       x: [B, H, W, C], floating point.
+      same: pad as TensorFlow's SAME does, an even size after its end only; else by one on each side, as torchvision.
 
     Returns:
-      [B, ceil(H / 2), ceil(W / 2), C]; cell (i, j) is centred on pixel (2i, 2j).
+      [B, ceil(H / 2), ceil(W / 2), C]; cell (i, j) is centred on pixel (2i, 2j), with `same` and even sizes on
+      (2i + 1, 2j + 1).
     """
-    return _pool_axis(_pool_axis(x, 2), 1)
+    for axis in (2, 1):
+        x = _pool_axis(x, axis, 0 if same and x.shape[axis] % 2 == 0 else 1)
+    return x
 
 
-def _pool_axis(x, axis):
+def max_pool_2x2(x: jax.Array) -> jax.Array:
+    """Maximum over 2x2 windows, stride 2: VGG's. Written, and its gradient given, as in `max_pool_3x3_stride2`.
+
+    Args:
+      x: [B, H, W, C], floating point.
+
+    Returns:
+      [B, H // 2, W // 2, C]; an odd last row or column is left out, as in PyTorch.
+    """
+    for axis in (2, 1):
+        cells = x.shape[axis] // 2
+        first, second = _pairs(lax.slice_in_dim(x, 0, 2 * cells, axis=axis), axis)
+        x = jnp.where(first >= second, first, second)
+    return x
+
+
+def _pool_axis(x, axis, margin):
+    """Cell i is the maximum of pixels 2i - margin to 2i - margin + 2."""
     cells = (x.shape[axis] + 1) // 2
     padding = [(0, 0, 0)] * x.ndim
-    padding[axis] = (2, 2 * cells - x.shape[axis], 0)
-    pairs = lax.pad(x, jnp.array(-jnp.inf, x.dtype), padding)
-    pairs = pairs.reshape(*x.shape[:axis], cells + 1, 2, *x.shape[axis + 1 :])
-    even, odd = (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in range(2))
-    before, after = lax.slice_in_dim(odd, 0, cells, axis=axis), lax.slice_in_dim(odd, 1, None, axis=axis)
-    centre = lax.slice_in_dim(even, 1, None, axis=axis)
+    padding[axis] = (margin, 2 * cells + 2 - margin - x.shape[axis], 0)
+    even, odd = _pairs(lax.pad(x, jnp.array(-jnp.inf, x.dtype), padding), axis)
+    before, after = lax.slice_in_dim(even, 0, cells, axis=axis), lax.slice_in_dim(even, 1, None, axis=axis)
+    centre = lax.slice_in_dim(odd, 0, cells, axis=axis)
     later = jnp.where(centre >= after, centre, after)
     return jnp.where(before >= later, before, later)
+
+
+def _pairs(x, axis):
+    """The even and the odd rows of an axis."""
+    pairs = x.reshape(*x.shape[:axis], x.shape[axis] // 2, 2, *x.shape[axis + 1 :])
+    return (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in range(2))

@@ -51,7 +51,10 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
             return read_torch(path)
     except (BrokenTorchFile, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: the weight file cannot be read ({error}); fetch it again") from error
-    raise InputError(f"{path}: not a weight file of PyTorch, .safetensors or .npz")
+    raise InputError(
+        f"{path}: not a weight file of PyTorch, .safetensors or .npz "
+        "(of a TensorFlow checkpoint, third_party/tf_slim/convert.py makes an .npz)"
+    )
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:

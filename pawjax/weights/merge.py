@@ -8,7 +8,7 @@ import numpy as np
 
 from pawjax.errors import InputError
 
-HEADS = ("scoremap", "locref", "intermediate_scoremap", "intermediate_locref")
+HEADS = ("scoremap", "locref", "intermediate_scoremap", "intermediate_locref", "box_head")
 NAMED = 8  # names in a message
 
 

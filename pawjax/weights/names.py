@@ -1,11 +1,15 @@
 """Foreign tensor names and layouts to pawjax's: residual networks of torchvision and timm, DeepLabCut 3's snapshots.
 
-pawjax names a leaf by its path, 'params/backbone/block1_unit1/conv1/kernel'; see `pawjax.models`.
+pawjax names a leaf by its path, 'params/backbone/block1_unit1/conv1/kernel'; see `pawjax.models`. The names of TF-slim
+and of VGG-16 have files of their own.
 """
 
 import re
 
 import numpy as np
+
+from pawjax.weights.slim import leaf_of_slim
+from pawjax.weights.vgg import leaf_of_vgg
 
 NORM = {
     "weight": "params/{}/scale",
@@ -27,12 +31,28 @@ def to_pawjax(tensors: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], li
     """
     known, unknown = {}, []
     for name, value in tensors.items():
-        found = _backbone(name.removeprefix("module.").removeprefix("backbone.model."), value) or _head(name, value)
+        plain = name.removeprefix("module.")
+        found = _leaf(plain, value) or leaf_of_slim(plain, value) or leaf_of_vgg(plain, value)
         if found:
             known[found[0]] = np.ascontiguousarray(found[1], np.float32)
         else:
             unknown.append(name)
     return known, unknown
+
+
+def lineage_of(tensors: dict[str, np.ndarray]) -> str:
+    """'torchvision' or 'slim': the geometry that a residual network's tensors were trained in; '' for other tensors.
+
+    Their shapes do not tell; see `pawjax.models.resnet.LINEAGES`.
+    """
+    for lineage, leaf_of in (("torchvision", _leaf), ("slim", leaf_of_slim)):
+        if any(leaf_of(name.removeprefix("module."), value) for name, value in tensors.items()):
+            return lineage
+    return ""
+
+
+def _leaf(name: str, value: np.ndarray) -> tuple[str, np.ndarray] | None:
+    return _backbone(name.removeprefix("backbone.model."), value) or _head(name, value)
 
 
 def _backbone(name: str, value: np.ndarray) -> tuple[str, np.ndarray] | None:

@@ -92,6 +92,9 @@ def test_a_run_starts_from_another(whole_run, tmp_path):
     assert read(workdir)["init_from"]["missing"] == []
     _, before = load_variables(whole_run, make_method(config, ("left_forepaw",)), "best")
     jax.tree.map(np.testing.assert_array_equal, params, before["params"])
+    config.model.lineage = "slim"
+    with pytest.raises(InputError, match="config.model.lineage = 'torchvision'"):
+        train_and_evaluate(config, tmp_path / "other")
 
 
 def test_a_run_that_starts_from_nowhere_leaves_no_folder(tmp_path):

@@ -1,36 +1,48 @@
 """Max pooling against XLA's reduce_window, its gradient also where pixels tie."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
 
-from pawjax.ops.pooling import max_pool_3x3_stride2
+from pawjax.ops.pooling import max_pool_2x2, max_pool_3x3_stride2
 
 
-def reference(x):
-    padding = ((0, 0), (1, 1), (1, 1), (0, 0))
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
+def reference(x, size=3, padding=((0, 0), (1, 1), (1, 1), (0, 0))):
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, 2, 2, 1), padding)
+
+
+POOLS = {
+    "3x3": (max_pool_3x3_stride2, reference),
+    "3x3 same": (partial(max_pool_3x3_stride2, same=True), partial(reference, padding="SAME")),
+    "2x2": (max_pool_2x2, partial(reference, size=2, padding="VALID")),
+}
 
 
 @pytest.mark.parametrize("height, width", [(8, 8), (7, 8), (9, 5), (1, 1), (2, 3)])
 @pytest.mark.parametrize("tied", [False, True])
-def test_pooling_and_its_gradient_equal_xla(height, width, tied):
+@pytest.mark.parametrize("pool", POOLS)
+def test_pooling_and_its_gradient_equal_xla(pool, height, width, tied):
+    ours, theirs = POOLS[pool]
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, height, width, 3)).astype(np.float32)
     x = np.maximum(np.round(x), 0) if tied else x  # as after a ReLU: XLA too picks the first, row by row
-    y, pullback = jax.vjp(max_pool_3x3_stride2, x)
-    expected, expected_pullback = jax.vjp(reference, jnp.asarray(x))
+    y, pullback = jax.vjp(ours, x)
+    expected, expected_pullback = jax.vjp(theirs, jnp.asarray(x))
     np.testing.assert_array_equal(y, expected)
     dy = rng.standard_normal(y.shape).astype(np.float32)
     np.testing.assert_allclose(pullback(dy)[0], expected_pullback(dy)[0], atol=1e-6)
 
 
-def test_gradient_needs_no_select_and_scatter():
+@pytest.mark.parametrize("pool", POOLS)
+def test_gradient_needs_no_select_and_scatter(pool):
+    ours, theirs = POOLS[pool]
     x = jnp.zeros((1, 8, 8, 2))
-    lowered = jax.jit(jax.grad(lambda x: max_pool_3x3_stride2(x).sum())).lower(x)
-    assert "select_and_scatter" in jax.jit(jax.grad(lambda x: reference(x).sum())).lower(x).as_text()
+    lowered = jax.jit(jax.grad(lambda x: ours(x).sum())).lower(x)
+    assert "select_and_scatter" in jax.jit(jax.grad(lambda x: theirs(x).sum())).lower(x).as_text()
     assert "select_and_scatter" not in lowered.as_text()
     assert "select-and-scatter" not in lowered.compile().as_text()
 

@@ -1,4 +1,4 @@
-"""Features of torchvision's ResNet-50 and -101, a transposed convolution, and files of torch.save, for tests/golden.
+"""For tests/golden: features of torchvision's ResNets and VGG-16, a transposed convolution, and files of torch.save.
 
     pip install torch==2.13.0 numpy pillow && pip install --no-deps torchvision==0.28.0
     python third_party/torchvision/make_golden.py
@@ -23,6 +23,7 @@ from torchvision import models  # noqa: E402
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+VGG_BLOCK_ENDS = (3, 8, 15, 22, 29)  # the last ReLU of each block among VGG-16's `features`
 
 
 def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -90,6 +91,35 @@ def write_resnets() -> None:
     np.savez_compressed(GOLDEN / "torchvision_resnet.npz", **arrays)
 
 
+def vgg_recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The values of a tensor of torchvision's VGG-16, in its layout, or of an input, from its name alone."""
+    noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
+    if name.endswith("weight"):
+        return (noise * np.sqrt(2 / np.prod(shape[1:]))).astype(np.float32)
+    return ((0.1 if name.endswith("bias") else 1.0) * noise).astype(np.float32)
+
+
+@torch.no_grad()
+def write_vgg() -> None:
+    """Every block's output, every 32nd channel, and the first two layers of a classifier of 32 instead of 4096."""
+    network = models.vgg16(weights=None).eval()
+    count = sum(p.numel() for p in network.features.parameters())
+    full = {name: json.dumps(list(tensor.shape)) for name, tensor in network.state_dict().items()}
+    network.classifier[0], network.classifier[3] = torch.nn.Linear(512 * 7 * 7, 32), torch.nn.Linear(32, 32)
+    del network.classifier[6]
+    state = network.state_dict()
+    network.load_state_dict({name: torch.from_numpy(vgg_recipe(name, tuple(t.shape))) for name, t in state.items()})
+    x = torch.from_numpy(vgg_recipe("images", (1, 64, 90, 3)).transpose(0, 3, 1, 2).copy())
+    arrays = {"n_parameters": np.array(count), "names": np.array(list(full)), "shapes": np.array(list(full.values()))}
+    for index, layer in enumerate(network.features[:30]):
+        x = layer(x)
+        if index in VGG_BLOCK_ENDS:
+            arrays[f"block{VGG_BLOCK_ENDS.index(index) + 1}"] = x.permute(0, 2, 3, 1).numpy()[..., ::32].copy()
+    regions = torch.from_numpy(vgg_recipe("regions", (2, 7, 7, 512)).transpose(0, 3, 1, 2).copy())
+    arrays["fc7"] = network.classifier(torch.flatten(regions, 1)).numpy()
+    np.savez_compressed(GOLDEN / "torchvision_vgg.npz", **arrays)
+
+
 @torch.no_grad()
 def write_deconvolution() -> None:
     rng = np.random.default_rng(1)
@@ -125,6 +155,7 @@ def write_files() -> None:
 
 if __name__ == "__main__":
     write_resnets()
+    write_vgg()
     write_files()
     write_deconvolution()
     for path in sorted(GOLDEN.glob("*.npz")):

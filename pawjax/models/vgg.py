@@ -1,0 +1,77 @@
+"""VGG-16 as Faster R-CNN uses it (Simonyan and Zisserman 2014; Ren et al. 2015): convolutions, and the box head.
+
+Arrays are [B, H, W, C]; parameters are float32, cast to the input's type for the arithmetic.
+"""
+
+import flax.linen as nn
+import jax
+
+from pawjax.ops.conv import conv2d
+from pawjax.ops.pooling import max_pool_2x2
+
+BLOCKS = (2, 2, 3, 3, 3)  # convolutions of each
+CHANNELS = (1, 2, 4, 8, 8)  # of each block, in units of the width
+
+
+class Convolution(nn.Module):
+    """3x3 convolution with bias, padded by one, and a ReLU."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, I] -> [B, H, W, features]."""
+        init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+        kernel = self.param("kernel", init, (3, 3, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return nn.relu(conv2d(x, kernel.astype(x.dtype), padding=((1, 1), (1, 1))) + bias.astype(x.dtype))
+
+
+class VGG16(nn.Module):
+    """conv1_1 to conv5_3, a 2x2 pool behind each of the blocks 1 to 4, none behind the last: output stride 16.
+
+    Attributes:
+      width: channels of block 1; blocks 2 to 5 have 2, 4, 8 and 8 times as many. 64 in the paper.
+    """
+
+    width: int = 64
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Normalised RGB [B, H, W, 3] -> features [B, H/16, W/16, 8 width] (rounded down) and each layer's output.
+
+        The dictionary's keys are 'conv{b}_{i}', both counted from 1; block b is at stride 2^(b - 1). The centre of
+        feature cell (i, j) is pixel (16i + 7.5, 16j + 7.5).
+        """
+        outputs = {}
+        for block, (layers, channels) in enumerate(zip(BLOCKS, CHANNELS, strict=True), start=1):
+            x = x if block == 1 else max_pool_2x2(x)
+            for layer in range(1, layers + 1):
+                name = f"conv{block}_{layer}"
+                x = outputs[name] = Convolution(self.width * channels, name=name)(x)
+        return x, outputs
+
+
+class BoxHead(nn.Module):
+    """fc6 and fc7, each with a ReLU: the features of a region from its pooled map.
+
+    A map is flattened in the order rows, columns, channels; `pawjax.weights.vgg` puts torchvision's rows (channels
+    first) in this order.
+
+    Attributes:
+      features: of both layers; 4096 in the paper.
+      dropout: share of each layer's outputs that is dropped in training; 0.5 in the paper. Needs the stream 'dropout'.
+    """
+
+    features: int = 4096
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """[N, 7, 7, C] -> [N, features]."""
+        x = x.reshape(len(x), -1)
+        for name in ("fc6", "fc7"):
+            init = nn.initializers.normal(0.01)
+            x = nn.relu(nn.Dense(self.features, dtype=x.dtype, kernel_init=init, name=name)(x))
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return x

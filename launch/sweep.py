@@ -2,10 +2,11 @@
 
     python launch/sweep.py launch/experiment2.py --out=runs/experiment2 --seeds=3 -- --config.data.source=... [flags]
 
-Flags behind `--` go to every `python -m pawjax.train`. The same command again resumes what was stopped and skips what
-is finished. Every run is evaluated on train, dev and test: choose among settings by dev. All runs share one split,
-the first run's. With --slurm=N nothing runs here: a SLURM array of at most N jobs at a time is written to
-OUT/array.sbatch, and the same command without --slurm makes the table when it is done.
+Flags behind `--` go to every `python -m pawjax.train`; `{seed}` in a setting's flag becomes the run's seed. The same
+command again resumes what was stopped and skips what is finished. Every run is evaluated on train, dev and test: choose
+among settings by dev. All runs share one split, the first run's. With --slurm=N nothing runs here: a SLURM array of at
+most N jobs at a time is written to OUT/array.sbatch, and the same command without --slurm makes the table when it is
+done.
 """
 
 import argparse
@@ -38,6 +39,7 @@ def commands(flags: list[str], workdir: Path, seed: int, split: Path | None) -> 
     run = workdir / "run.json"
     left = []
     if not run.exists() or "steps" not in json.loads(run.read_text()):
+        flags = [flag.replace("{seed}", str(seed)) for flag in flags]
         train = [sys.executable, "-m", "pawjax.train", *flags, f"--workdir={workdir}", f"--config.seed={seed}"]
         left.append(train + ([f"--config.data.split={split}"] if split else []))
     for part in SPLITS:

@@ -35,6 +35,7 @@ def default_config() -> ConfigDict:
     config.data.split_fractions = (0.6, 0.2, 0.2)  # train, dev, test
     config.data.split_by = "frame"  # or 'video': no video on two sides
     config.data.split_seed = 0
+    config.data.n_train = 0  # train on so many of the training frames, drawn by split_seed; 0 for all
     config.data.n_frames = 1623  # this and the rest: of paw_on_ball
     config.data.height = 600
     config.data.width = 800

@@ -26,7 +26,9 @@ def split(config: ConfigDict, frames: LabelledFrames) -> Split:
     `config` is the part `config.data` of a config. Its `split` names a file, either JSON as `write_split` makes it
     (frames it does not list are left out) or a DeepLabCut Documentation_data pickle (its test part stays, dev is
     drawn from its train part); without a file the split is drawn from `split_fractions`, `split_by` and `split_seed`.
-    Raises InputError for a file that does not fit the frames, fractions that are none, or a part that is left empty.
+    Of the training frames `n_train` are kept, where it is not 0; fewer are always among more of the same `split_seed`.
+    Raises InputError for a file that does not fit the frames, fractions that are none, a part that is left empty, or
+    an `n_train` that is not there.
     """
     fractions = _checked_fractions(config.split_fractions)
     if config.split_by not in ("frame", "video"):
@@ -50,6 +52,12 @@ def split(config: ConfigDict, frames: LabelledFrames) -> Split:
             f"{where}: the split leaves {' and '.join(empty)} empty ({len(frames)} frames of "
             f"{len(set(frames.videos))} videos, split by {config.split_by}); give every part at least one frame"
         )
+    if config.n_train:
+        if not 0 < config.n_train <= len(parts["train"]):
+            n = len(parts["train"])
+            raise InputError(f"config.data.n_train: is {config.n_train}; the split has {n} training frames")
+        order = np.random.default_rng(config.split_seed).permutation(np.sort(parts["train"]))
+        parts["train"] = order[: config.n_train]
     return {name: np.sort(parts[name]) for name in PARTS}
 
 

@@ -1,6 +1,7 @@
 """A sweep's results side by side: a Markdown table, a CSV, and a picture of the spread over seeds."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from pawjax.report import style
 from pawjax.report.files import replacing
 
 SPLITS = ("train", "dev", "test")
+FRAMES = re.compile(r"(.+), (\d+) frames")  # names of settings that differ in the number of training frames
 
 
 def write_sweep(folder: str | Path, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Writes `table.md`, `runs.csv` and `rmse.png` and returns the table.
+
+    Settings whose names are 'LINE, N frames' also become lines over N in `frames.png`.
 
     Args:
       folder: where to; made if absent. Each file is replaced as a whole.
@@ -37,6 +41,8 @@ def write_sweep(folder: str | Path, results: Mapping[str, Sequence[Mapping[str, 
                     keys = ("rmse_px", "mean_error_px", "median_px", "n_over_50px")
                     writer.writerow([name, index, split, *(run[split][key] for key in keys)])
     _draw(results, folder / "rmse.png")
+    if any(FRAMES.fullmatch(name) for name in results):
+        _draw_frames(results, folder / "frames.png")
     return table
 
 
@@ -82,3 +88,26 @@ def _draw(results: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> Non
         axes.set_xlabel("RMSE, px of the original frames")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
         style.title(axes, "Error by setting", "dots: runs; bars: their mean")
+
+
+def _draw_frames(results: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Test error against the number of training frames: dots for runs, lines through their means."""
+    lines: dict[str, list[tuple[int, np.ndarray]]] = {}
+    for name, runs in results.items():
+        if match := FRAMES.fullmatch(name):
+            lines.setdefault(match[1], []).append((int(match[2]), _values(runs, "test", "mean_error_px")))
+    with style.picture(path, 6.5, 4.2) as figure:
+        axes = figure.add_subplot()
+        for (name, points), color in zip(lines.items(), style.PALETTE, strict=False):
+            points.sort(key=lambda point: point[0])
+            axes.plot([n for n, _ in points], [v.mean() for _, v in points], "-", color=color, label=name)
+            for n, values in points:
+                axes.plot([n] * len(values), values, "o", ms=5, alpha=0.7, color=color)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        style.plain_log_axis(axes.xaxis)
+        style.plain_log_axis(axes.yaxis)
+        axes.set_xlabel("training frames")
+        axes.set_ylabel("mean error on test, px of the original frames")
+        axes.legend()
+        style.title(axes, "Error by number of labelled frames", "dots: runs; lines: their mean")

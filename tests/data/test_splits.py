@@ -76,6 +76,20 @@ def test_seeds_decide(by):
     assert draws[0] == draws[1] and len(set(map(tuple, draws))) > 2
 
 
+def test_fewer_training_frames_are_among_more(tmp_path):
+    frames = frames_of({"a": 60})
+    whole = split(config(), frames)
+    some = [split(config(n_train=n), frames) for n in (5, 20, 36)]
+    for parts, n in zip(some, (5, 20, 36), strict=True):
+        assert len(parts["train"]) == n and (parts["test"] == whole["test"]).all()
+    assert set(some[0]["train"]) < set(some[1]["train"]) < set(some[2]["train"]) == set(whole["train"])
+    write_split(tmp_path / "split.json", frames, some[0])  # as a run keeps it, and its evaluation reads it
+    again = split(config(n_train=5, split=str(tmp_path / "split.json")), frames)
+    assert (again["train"] == some[0]["train"]).all()
+    with pytest.raises(InputError, match="config.data.n_train: is 37"):
+        split(config(n_train=37), frames)
+
+
 def test_videos_come_close_to_the_fractions():
     parts = split(config(split_by="video"), frames_of({f"v{index}": 10 + index % 3 for index in range(30)}))
     assert np.abs(np.array(lengths(parts)) / 330 - (0.6, 0.2, 0.2)).max() < 0.02

@@ -47,6 +47,15 @@ def chosen_config() -> ConfigDict:
     return flags.FLAGS.config
 
 
+def use_deterministic_operations() -> None:
+    """GPUs take only operations that give the same bits every time, and choose no algorithm by its time.
+
+    To be called before JAX looks for devices.
+    """
+    flags = "--xla_gpu_exclude_nondeterministic_ops=true --xla_gpu_autotune_level=0"
+    os.environ["XLA_FLAGS"] = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), flags]))
+
+
 def _parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)

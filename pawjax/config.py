@@ -14,12 +14,15 @@ def default_config() -> ConfigDict:
     config.steps = 10_000
     config.batch_size = 8
     config.accumulate = 1  # parts in which a batch passes through the network, for less memory
+    config.steps_per_dispatch = 1  # taken in one call of the device; more help small nets on fast devices
     config.log_every = 20
     config.eval_every = 500  # dev and as many training frames; a checkpoint goes with it
     config.checkpoint_every = 500
     config.parallel = "jit"  # or 'pmap'; both use all devices and give the same numbers
     config.init_from = ""  # weights to start from: a file, URL#sha256=HEX, or a run folder
     config.dtype = "float32"  # of the network's arithmetic; 'bfloat16' on a GPU
+    config.device_budget = 8.0  # GB of frames kept on the device; more stream from the host, the same batches
+    config.deterministic = False  # on GPUs the same bits every time, at some cost; CPUs always give them
     config.tensorboard = False  # also write TensorBoard events (extra 'tensorboard')
     config.method = "deeplabcut"
     config.scale = 1.0  # of the frames, before the network sees them
@@ -46,6 +49,7 @@ def default_config() -> ConfigDict:
     config.model.width = 64  # of its stem; a smaller one makes a smaller net
     config.model.norm = "batch"  # or 'frozen', 'group'; see pawjax/models/layers.py
     config.model.lineage = "torchvision"  # or 'slim', for TensorFlow's weights; see pawjax/models/resnet.py
+    config.model.remat = False  # work a unit out again in the backward pass: less memory, more time
     config.model.score_bias = 0.0
     config.model.intermediate = ""  # unit with heads of its own, 'block3_unit12' in DeeperCut; '' for none
     config.model.intermediate_locref = False

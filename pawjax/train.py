@@ -22,6 +22,8 @@ def main(arguments: list[str]) -> None:
     from pawjax.engine.processes import connect, ending_with_the_others
 
     cli.no_arguments(arguments)
+    if cli.chosen_config().deterministic:
+        cli.use_deterministic_operations()
     connect(flags.FLAGS.coordinator, flags.FLAGS.num_processes, flags.FLAGS.process_id)
     if flags.FLAGS.draw_augmented:
         draw_augmented(cli.chosen_config(), Path(flags.FLAGS.draw_augmented))

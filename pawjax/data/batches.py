@@ -1,9 +1,10 @@
-"""From labelled frames to batches, on the device: the frames live there, and (seed, step) names every batch.
+"""From labelled frames to batches: the frames live on the device, and (seed, step) names every batch.
 
 `FrameStore` holds the frames at the scale the network works at; `draw_indices` gives the order; `gather` makes the
 batch, whose fields `pawjax.data` defines.
 """
 
+import dataclasses
 from collections.abc import Iterator
 
 import flax.struct
@@ -15,26 +16,31 @@ from pawjax.data.frames import LabelledFrames
 from pawjax.errors import InputError
 from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
 
+Array = np.ndarray | jax.Array
 RESIZE_CHUNK = 16
 
 
 @flax.struct.dataclass
 class FrameStore:
-    """Frames ready to be gathered: arrays over N frames, at the network's scale.
+    """Frames ready to be gathered: arrays over N frames, at the network's scale, on the host or on a device.
 
     image uint8 [N, H, W, C], padded with zeros below and to the right; keypoints float32 [N, K, 2], (x, y) pixels of
     `image`; labelled bool [N, K]; size int32 [N, 2], the (height, width) that is picture and not padding;
     to_original float32 [N, 2, 3], from pixels of `image` to pixels of the original frame.
     """
 
-    image: jax.Array
-    keypoints: jax.Array
-    labelled: jax.Array
-    size: jax.Array
-    to_original: jax.Array
+    image: Array
+    keypoints: Array
+    labelled: Array
+    size: Array
+    to_original: Array
 
     def __len__(self) -> int:
         return self.image.shape[0]
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self))
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -43,7 +49,7 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> FrameStore:
-    """The chosen frames, resized by `scale` and kept in one array, together with their labels.
+    """The chosen frames, resized by `scale` and kept in one array of the host, together with their labels.
 
     Frames of several sizes share the largest one's canvas. Raises InputError if there are no frames.
     """
@@ -64,13 +70,7 @@ def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> Fra
             source = frames.images[indices[chunk], : size[0], : size[1]]
             image[chunk, :height, :width] = source if scale == 1 else shrink(source, height, width)
     keypoints = apply_affine(invert_affine(jnp.asarray(to_original)), jnp.asarray(frames.keypoints[indices]))
-    return FrameStore(
-        jnp.asarray(image),
-        keypoints,
-        jnp.asarray(frames.labelled[indices]),
-        jnp.asarray(scaled),
-        jnp.asarray(to_original),
-    )
+    return FrameStore(image, np.asarray(keypoints), frames.labelled[indices], scaled, to_original)
 
 
 def draw_indices(key: jax.Array, step: jax.Array, batch_size: int, n_frames: int) -> jax.Array:
@@ -88,15 +88,14 @@ def draw_indices(key: jax.Array, step: jax.Array, batch_size: int, n_frames: int
 
 
 def gather(store: FrameStore, indices: jax.Array) -> dict[str, jax.Array]:
-    """The batch of these frames, every one with weight 1, and `size` for the augmentation's crop."""
-    return {
-        "image": store.image[indices],
-        "keypoints": store.keypoints[indices],
-        "labelled": store.labelled[indices],
-        "weight": jnp.ones(indices.shape, jnp.float32),
-        "to_original": store.to_original[indices],
-        "size": store.size[indices],
-    }
+    """The batch of these frames of a store on the device; see `as_batch`."""
+    return as_batch(jax.tree.map(lambda leaf: leaf[indices], store))
+
+
+def as_batch(store: FrameStore) -> dict[str, jax.Array]:
+    """The batch of all frames of a store, every one with weight 1, and `size` for the augmentation's crop."""
+    fields = {field.name: getattr(store, field.name) for field in dataclasses.fields(store)}
+    return fields | {"weight": jnp.ones(len(store), jnp.float32)}
 
 
 def evaluation_batches(n_frames: int, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:

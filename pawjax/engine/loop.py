@@ -1,6 +1,8 @@
 """`train_and_evaluate`: a config and a folder in, a trained and documented run out. The same call again resumes."""
 
 import errno
+import functools
+import itertools
 import signal
 import sys
 import time
@@ -19,6 +21,7 @@ from pawjax.data.batches import FrameStore, draw_indices, make_store
 from pawjax.engine import parallel, runlog
 from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints, has_checkpoints
 from pawjax.engine.evaluation import predict_store
+from pawjax.engine.feed import stream_batches
 from pawjax.engine.optim import make_optimizer, make_schedule
 from pawjax.engine.processes import any_process, here, is_main, main_first, main_only
 from pawjax.engine.state import TrainState, stream
@@ -61,7 +64,11 @@ class _Run:
         self._settings = Augment(**config.augment)
         optimizer = make_optimizer(config.optimizer, config.steps)
         self._schedule = make_schedule(config.optimizer, config.steps)
-        program = parallel.compile_training(
+        self._ids = [frames.ids[i] for i in split["train"]]
+        self._bodyparts = frames.bodyparts
+        train, dev = (make_store(frames, split[part], config.scale) for part in ("train", "dev"))
+        self._streamed = train.n_bytes + dev.n_bytes > config.device_budget * 1e9
+        self._program = parallel.compile_training(
             config.parallel,
             method=self._method,
             optimizer=optimizer,
@@ -69,17 +76,16 @@ class _Run:
             batch_size=config.batch_size,
             ema_decay=config.optimizer.ema_decay,
             accumulate=config.accumulate,
+            steps=config.steps_per_dispatch,
+            streamed=self._streamed,
         )
-
-        self._ids = [frames.ids[i] for i in split["train"]]
-        self._bodyparts = frames.bodyparts
-        train, dev = (make_store(frames, split[part], config.scale) for part in ("train", "dev"))
         self._truth = {"train": _truth(frames, split["train"]), "dev": _truth(frames, split["dev"])}
         some = np.random.default_rng(config.seed).permutation(len(train))[: len(dev)]
         self._stores = {"train": jax.tree.map(lambda x: x[np.sort(some)], train), "dev": dev}
+        if not self._streamed:
+            self._stores = jax.device_put(self._stores)
         self._truth["train"] = tuple(x[np.sort(some)] for x in self._truth["train"])
-        self._store: FrameStore = parallel.replicate(train)
-        self._program: Callable[[TrainState, FrameStore], TrainState] = program
+        self._store = train
         self._prepare = jax.jit(self._method.prepare)
         self._predict: Predict = jax.jit(make_predict(self._method, config))
 
@@ -120,8 +126,9 @@ class _Run:
 
     def train(self, bar: TrainingProgress, stopped: Callable[[], bool]) -> TrainState:
         config, state = self._config, self._state
-        for step in range(self.first_step + 1, config.steps + 1):
-            state = self._program(state, self._store)
+        frames = self._feed(state)
+        for step in range(self.first_step + config.steps_per_dispatch, config.steps + 1, config.steps_per_dispatch):
+            state = self._program(state, next(frames))
             last = step == config.steps or self._told_to_stop(step, stopped)
             if step % config.log_every == 0 or last:
                 state = self._log_window(state, bar)
@@ -141,6 +148,12 @@ class _Run:
         with _disk_errors(self._workdir):
             self._checkpoints.wait()
         return state
+
+    def _feed(self, state: TrainState) -> Iterator[FrameStore]:
+        if not self._streamed:
+            return itertools.repeat(parallel.replicate(self._store))
+        order, put = stream(state.key, "order"), functools.partial(parallel.put_batch, self._config.parallel)
+        return stream_batches(self._store, order, self.first_step, self._config.batch_size, put)
 
     def _told_to_stop(self, step: int, stopped: Callable[[], bool]) -> bool:
         if jax.process_count() == 1:
@@ -226,9 +239,16 @@ def _truth(frames: data.LabelledFrames, indices: np.ndarray) -> tuple[np.ndarray
 
 
 def _check(config: ConfigDict) -> None:
-    for field in ("steps", "batch_size", "log_every", "eval_every", "checkpoint_every"):
+    every = ("steps", "log_every", "eval_every", "checkpoint_every")
+    for field in ("batch_size", "steps_per_dispatch", *every):
         if config[field] < 1:
             raise InputError(f"config.{field} = {config[field]} must be at least 1")
+    for field in every:
+        if config[field] % config.steps_per_dispatch:
+            raise InputError(
+                f"config.{field} = {config[field]} must be a multiple of "
+                f"config.steps_per_dispatch = {config.steps_per_dispatch}"
+            )
     if config.scale <= 0:
         raise InputError(f"config.scale = {config.scale} must be positive")
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from pawjax.data.augment import Augment, augment
-from pawjax.data.batches import FrameStore, draw_indices, gather
+from pawjax.data.batches import FrameStore, as_batch, draw_indices, gather
 from pawjax.engine.state import TrainState, stream
 from pawjax.losses import weighted_total
 
@@ -22,10 +22,16 @@ def batch_of_step(
     settings: Augment,
     batch_size: int,
     part: Callable[[jax.Array], jax.Array] = lambda x: x,
+    streamed: bool = False,
 ) -> Batch:
-    """The augmented batch of a step, which (key, step) alone determine; `part` picks this device's share of it."""
-    indices = draw_indices(stream(key, "order"), step, batch_size, len(store))
+    """The augmented batch of a step, which (key, step) alone determine; `part` picks this device's share of it.
+
+    The store holds all frames, or, `streamed`, this device's share of the batch in its order.
+    """
     keys = jax.random.split(jax.random.fold_in(stream(key, "augment"), step), batch_size)
+    if streamed:
+        return augment(settings, part(keys), as_batch(store))
+    indices = draw_indices(stream(key, "order"), step, batch_size, len(store))
     return augment(settings, part(keys), gather(store, part(indices)))
 
 

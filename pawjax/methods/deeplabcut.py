@@ -162,6 +162,7 @@ def from_config(config: ConfigDict, n_keypoints: int) -> DeepLabCut:
         width=model.width,
         norm=model.norm,
         lineage=model.lineage,
+        remat=model.remat,
         score_bias=model.score_bias,
         intermediate=model.intermediate,
         intermediate_locref=model.intermediate_locref,

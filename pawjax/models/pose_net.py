@@ -20,7 +20,7 @@ class PoseNet(nn.Module):
 
     Attributes:
       n_keypoints: K, the number of bodyparts.
-      depth, width, norm, axis_name, lineage: of the backbone, see `ResNet`.
+      depth, width, norm, axis_name, lineage, remat: of the backbone, see `ResNet`.
       score_bias: initial bias of the score maps; -4 starts a sigmoid at 2 %, about the share of positive cells.
       intermediate: unit of the backbone that gets heads of its own for training, as 'block3_unit12'; '' for none.
       intermediate_locref: whether these heads are two, or the score map's alone (DeeperCut).
@@ -33,6 +33,7 @@ class PoseNet(nn.Module):
     norm: str = "batch"
     axis_name: str | None = None
     lineage: str = "torchvision"
+    remat: bool = False
     score_bias: float = 0.0
     intermediate: str = ""
     intermediate_locref: bool = False
@@ -47,7 +48,7 @@ class PoseNet(nn.Module):
         'intermediate_locref'; where nothing reads them, the compiler leaves them out.
         """
         x = standardize(images, self.dtype, self.lineage)
-        backbone = ResNet(self.depth, self.width, self.norm, self.axis_name, self.lineage, name="backbone")
+        backbone = ResNet(self.depth, self.width, self.norm, self.axis_name, self.lineage, self.remat, name="backbone")
         features, outputs = backbone(x, train)
         maps = self._heads(features, "", locref=True)
         if self.intermediate:

@@ -97,6 +97,7 @@ class ResNet(nn.Module):
       norm: see `ConvNorm`.
       axis_name: mapped axis for batch statistics.
       lineage: a key of `LINEAGES`.
+      remat: keep the inputs of the units alone for the backward pass, and work out what is within them again.
     """
 
     depth: int = 50
@@ -104,6 +105,7 @@ class ResNet(nn.Module):
     norm: str = "batch"
     axis_name: str | None = None
     lineage: str = "torchvision"
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -117,11 +119,12 @@ class ResNet(nn.Module):
         x = ConvNorm(self.width, 7, 2, name="stem", **common)(x, train)
         x = max_pool_3x3_stride2(x, same=lineage.same_pool)
         outputs = {"stem": x}
+        unit_type = nn.remat(Bottleneck, static_argnums=(2,)) if self.remat else Bottleneck
         for block, units in enumerate(UNITS[self.depth], start=1):
             strided = units if lineage.strided_last else 1
             for unit in range(1, units + 1):
                 name = f"block{block}_unit{unit}"
-                x = Bottleneck(
+                x = unit_type(
                     self.width * 2 ** (block - 1),
                     stride=2 if block in lineage.strided and unit == strided else 1,
                     dilation=2 if block == 4 and unit >= lineage.dilated_from else 1,

@@ -1,5 +1,7 @@
 """One step, the same numbers however many devices share it."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ from pawjax import data
 from pawjax.data.augment import Augment
 from pawjax.data.batches import make_store
 from pawjax.engine import parallel
+from pawjax.engine.feed import stream_batches
 from pawjax.engine.optim import make_optimizer
+from pawjax.engine.state import stream
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from tests.tiny import tiny_config
@@ -23,7 +27,7 @@ def store_of_frames():
     return make_store(frames, np.arange(9), 1.0), frames.bodyparts
 
 
-def run(mode, devices, store_of_frames, monkeypatch, norm="batch", accumulate=1):
+def run(mode, devices, store_of_frames, monkeypatch, norm="batch", accumulate=1, steps=1, streamed=False):
     store, bodyparts = store_of_frames
     config = tiny_config()
     config.model.norm = norm
@@ -39,11 +43,15 @@ def run(mode, devices, store_of_frames, monkeypatch, norm="batch", accumulate=1)
         batch_size=4,
         ema_decay=0.9,
         accumulate=accumulate,
+        steps=steps,
+        streamed=streamed,
     )
     state = parallel.make_state(method, optimizer, 0, {"image": np.zeros((1, 64, 96, 1), np.uint8)}, True)
-    store = parallel.replicate(store)
-    for _ in range(N_STEPS):
-        state = jax.block_until_ready(program(state, store))
+    frames = itertools.repeat(parallel.replicate(store))
+    if streamed:
+        frames = stream_batches(store, stream(state.key, "order"), 0, 4, lambda x: parallel.put_batch(mode, x))
+    for _ in range(N_STEPS // steps):
+        state = jax.block_until_ready(program(state, next(frames)))
     return jax.device_get(state)
 
 
@@ -72,6 +80,25 @@ def test_parts_add_up_to_the_batch(mode, n_devices, accumulate, store_of_frames,
     whole = run("jit", devices[:1], store_of_frames, monkeypatch, "frozen")
     parts = run(mode, devices[:n_devices], store_of_frames, monkeypatch, "frozen", accumulate)
     assert_same(whole, parts)
+
+
+@pytest.mark.parametrize("mode, n_devices", [("jit", 1), ("jit", 4), ("pmap", 4)])
+def test_streamed_frames_are_the_same_batches(mode, n_devices, store_of_frames, monkeypatch):
+    devices = jax.devices()[:n_devices]
+    resident = run(mode, devices, store_of_frames, monkeypatch)
+    streamed = run(mode, devices, store_of_frames, monkeypatch, streamed=True)
+    jax.tree.map(np.testing.assert_array_equal, without_key(resident), without_key(streamed))
+
+
+@pytest.mark.parametrize("mode, n_devices", [("jit", 1), ("pmap", 2)])
+def test_several_steps_at_once(mode, n_devices, store_of_frames, monkeypatch):
+    devices = jax.devices()[:n_devices]
+    single = run(mode, devices, store_of_frames, monkeypatch)
+    assert_same(single, run(mode, devices, store_of_frames, monkeypatch, steps=3))
+
+
+def without_key(state):
+    return state.replace(key=jax.random.key_data(state.key))
 
 
 def test_a_batch_that_the_devices_do_not_divide(monkeypatch):

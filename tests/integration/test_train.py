@@ -15,6 +15,7 @@ import pytest
 import pawjax
 from pawjax.data import load as load_frames
 from pawjax.engine.evaluation import evaluate_run
+from pawjax.engine.feed import stream_batches
 from pawjax.engine.loop import train_and_evaluate
 from pawjax.engine.tracker import load_variables
 from pawjax.errors import InputError
@@ -73,6 +74,32 @@ def test_a_stopped_run_resumes_bit_for_bit(whole_run, tmp_path, monkeypatch):
     train_and_evaluate(tiny_config(), tmp_path)
     assert read(tmp_path)["params_sha256"] == read(whole_run)["params_sha256"]
     assert curve(tmp_path)[-1] == curve(whole_run)[-1]
+
+
+def test_streamed_frames_train_the_same_run(whole_run, tmp_path, monkeypatch):
+    from pawjax.engine import loop
+
+    made = []
+    monkeypatch.setattr(loop, "stream_batches", lambda *args: made.append(args) or stream_batches(*args))
+    config = tiny_config()
+    config.device_budget = 0.0
+    train_and_evaluate(config, tmp_path)
+    assert made and read(tmp_path)["params_sha256"] == read(whole_run)["params_sha256"]
+    assert curve(tmp_path) == curve(whole_run)
+
+
+def test_several_steps_a_dispatch(whole_run, tmp_path):
+    config = tiny_config()
+    config.log_every, config.steps_per_dispatch = 3, 3
+    train_and_evaluate(config, tmp_path)
+    expected, found = curve(whole_run)[-1], curve(tmp_path)[-1]
+    assert found["step"] == 6 and found["dev/rmse_px"] == pytest.approx(expected["dev/rmse_px"], rel=0.05)
+    config.device_budget = 0.0
+    with pytest.raises(InputError, match="config.steps_per_dispatch"):
+        train_and_evaluate(config, tmp_path / "streamed")
+    config.log_every = 2
+    with pytest.raises(InputError, match="config.log_every = 2 must be a multiple"):
+        train_and_evaluate(config, tmp_path / "uneven")
 
 
 def test_another_seed_gives_another_run(whole_run, tmp_path):

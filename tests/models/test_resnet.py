@@ -66,3 +66,26 @@ def test_a_smaller_width_keeps_the_form():
     features, outputs = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), images, train=False))[0]
     assert features.shape == (1, 3, 5, 256)
     assert outputs["block1_unit2"].shape == (1, 12, 20, 32)
+
+
+def test_rematerialised_units_keep_less_and_learn_the_same():
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(1, 64, 64, 3)), jnp.float32)
+
+    def of(remat):
+        network = ResNet(26, width=8, remat=remat)
+        variables = network.init(jax.random.key(0), images, train=True)
+
+        def total(params):
+            (features, _), _ = network.apply(
+                variables | {"params": params}, images, train=True, mutable=["batch_stats"]
+            )
+            return (features**2).sum()
+
+        kept = jax.eval_shape(lambda params: jax.vjp(total, params)[1], variables["params"])
+        n_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
+        return n_bytes, jax.jit(jax.grad(total))(variables["params"])
+
+    (all_bytes, plain), (few_bytes, again) = of(False), of(True)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(a).max()), plain, again)
+    params = sum(leaf.nbytes for leaf in jax.tree.leaves(plain))
+    assert few_bytes - params < 0.6 * (all_bytes - params)

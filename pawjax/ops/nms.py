@@ -1,0 +1,97 @@
+"""Non-maximum suppression with static shapes, exactly the greedy algorithm.
+
+Greedy: go through the boxes by falling score, keep each one unless a box kept before overlaps it by more than a
+threshold. Here the sorted boxes are taken a tile at a time. Boxes of the tile that an earlier kept box suppresses go
+first; within the tile `keep <- candidate and no kept box before it overlaps` is repeated until nothing changes. After i
+rounds the first i boxes are final whatever the threshold, so it ends, and at the greedy answer, mostly in a few rounds.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from pawjax.ops.boxes import box_iou
+
+SINGLE_TILE = 2048  # up to this many boxes one fixed point over all of them is the fastest
+TILE = 256
+
+
+def nms(
+    boxes: jax.Array,
+    scores: jax.Array,
+    *,
+    iou_threshold: float,
+    k: int,
+    valid: jax.Array | None = None,
+    classes: jax.Array | None = None,
+    convention: str = "continuous",
+    tile: int | None = None,
+) -> tuple[jax.Array, jax.Array]:
+    """The first k boxes that greedy suppression keeps, by falling score; equal scores by index.
+
+    Stops as soon as it has k. The choice has no gradient. For a batch use `jax.vmap`.
+
+    Args:
+      boxes: [N, 4] xyxy, at least one.
+      scores: [N].
+      iou_threshold: 0..1; a box goes if its IoU with a kept one is above it, and stays if it is equal (in float32).
+      valid: bool [N]; False marks padding, which neither stays nor suppresses.
+      classes: int [N]; boxes of different classes do not suppress each other.
+      convention: of the widths, see `pawjax.ops.boxes`.
+      tile: boxes compared at a time, the memory is tile * (tile + k); by default all up to `SINGLE_TILE`, else `TILE`.
+
+    Returns:
+      index int32 [k] into the boxes, and bool [k], False where there was no k-th box (index 0 there).
+    """
+    n = scores.shape[0]
+    tile = min(tile or (n if n <= SINGLE_TILE else TILE), n)
+    n_tiles = -(-n // tile)
+    valid = jnp.ones(n, bool) if valid is None else jnp.asarray(valid)
+    classes = jnp.zeros(n, jnp.int32) if classes is None else jnp.asarray(classes)
+    boxes, scores = jnp.asarray(boxes), jnp.asarray(scores)
+    order = jnp.argsort(scores, descending=True, stable=True)
+    padded = jnp.pad(order, (0, n_tiles * tile - n))
+    tiles = (padded, boxes[padded], classes[padded], valid[padded] & (jnp.arange(n_tiles * tile) < n))
+
+    def overlap(first, second):
+        (boxes, classes), (other_boxes, other_classes) = first, second
+        return (box_iou(boxes, other_boxes, convention) > iou_threshold) & (classes[:, None] == other_classes)
+
+    def unfinished(state):
+        step, count, _ = state
+        return (step < n_tiles) & (count < k)
+
+    def add_tile(state):
+        step, count, (kept_index, kept_boxes, kept_classes) = state
+        index, *candidates, alive = (lax.dynamic_slice_in_dim(part, step * tile, tile) for part in tiles)
+        kept = jnp.arange(k) < count
+        alive &= ~(overlap((kept_boxes, kept_classes), candidates) & kept[:, None]).any(axis=0)
+        alive = _fixed_point(overlap(candidates, candidates), alive)
+        slot = jnp.where(alive, count + jnp.cumsum(alive) - 1, k)  # those from k on are dropped
+        kept = (
+            kept_part.at[slot].set(part, mode="drop")
+            for kept_part, part in zip((kept_index, kept_boxes, kept_classes), (index, *candidates), strict=True)
+        )
+        return step + 1, count + alive.sum(), tuple(kept)
+
+    nothing = tuple(jnp.zeros((k, *part.shape[1:]), part.dtype) for part in tiles[:3])
+    _, count, (index, *_) = lax.while_loop(unfinished, add_tile, (0, 0, nothing))
+    return index.astype(jnp.int32), jnp.arange(k) < count
+
+
+def nms_mask(boxes: jax.Array, scores: jax.Array, **options) -> jax.Array:
+    """bool [N]: which boxes greedy suppression keeps; the arguments are those of `nms`, without k."""
+    n = scores.shape[0]
+    index, found = nms(boxes, scores, k=n, **options)
+    return jnp.zeros(n, bool).at[jnp.where(found, index, n)].set(True, mode="drop")
+
+
+def _fixed_point(overlap: jax.Array, alive: jax.Array) -> jax.Array:
+    """The alive [T] that no kept one before them overlaps ([T, T] bool, row suppresses column)."""
+    before = jnp.triu(overlap, k=1)
+
+    def sweep(state):
+        keep, _ = state
+        return alive & ~(before & keep[:, None]).any(axis=0), keep
+
+    return lax.while_loop(lambda state: (state[0] != state[1]).any(), sweep, sweep((alive, alive)))[0]

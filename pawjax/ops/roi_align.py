@@ -1,0 +1,172 @@
+"""RoI align: boxes cut out of a feature map at one size, by bilinear samples (Mask R-CNN, He et al. 2017).
+
+Every bin of a region is the mean of bilinear samples on a regular grid in it. Samples more than a cell off the map
+count as zero, nearer ones are moved to its border. It is a linear map of the features, in two forms that agree:
+
+'matrix': Y F X^T with a matrix for each axis and region.
+'gather': the four cells around each sample, weighted; much less work. Its gradient is that of 'matrix', faster than a
+scatter and, unlike that, with a fixed order of sums on a GPU.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+BLOCK = 16  # regions per product of the matrix form: larger ones wait for memory on a CPU
+
+_product = partial(jnp.einsum, precision="highest")  # not TF32
+
+
+class Grid(NamedTuple):
+    """Where samples lie; `samples` along each axis of a bin, the most of them if `adaptive`."""
+
+    bins: tuple[int, int]
+    scale: float
+    samples: int
+    adaptive: bool
+    aligned: bool
+
+
+def roi_align(
+    features: jax.Array,
+    rois: jax.Array,
+    bins: tuple[int, int],
+    *,
+    scale: float,
+    sampling_ratio: int = 2,
+    aligned: bool = False,
+    max_samples: int | None = None,
+    form: str | None = None,
+) -> jax.Array:
+    """The features within each region, as torchvision's roi_align and ONNX's RoiAlign (avg) give them.
+
+    Pixel x lies at cell x * scale, or at x * scale - 0.5 if `aligned`. With pixel centres at whole numbers that makes
+    aligned=False exact for ResNets, whose cell i is centred on pixel i / scale; a VGG, whose cell lies (stride - 1) / 2
+    further, wants aligned=True and 0.5 added to the boxes. A region thinner than one cell is widened to one unless
+    `aligned`, where an empty one gives what is at its corner, or zero if adaptive.
+
+    Args:
+      features: [H, W, C] of one image; for a batch use `jax.vmap`.
+      rois: [K, 4] xyxy, pixels of the image. No gradient flows into them.
+      bins: rows and columns of the output, (7, 7) in most heads.
+      scale: 1 / stride of the features.
+      sampling_ratio: samples of a bin along each axis; 0 takes ceil(cells of the bin), region by region.
+      max_samples: bound of that number, needed for static shapes; by default what a region of the map's size takes.
+      form: 'matrix' or 'gather', by default the faster one: gather unless adaptive. ValueError for another.
+
+    Returns:
+      [K, bins[0], bins[1], C] of the type of the features; the sums are in float32.
+    """
+    form = form or ("gather" if sampling_ratio else "matrix")
+    if form not in FORMS:
+        raise ValueError(f"form is {form!r}; known are {', '.join(FORMS)}")
+    largest = max(-(-size // n) for size, n in zip(features.shape, bins, strict=False)) + 1
+    grid = Grid(tuple(bins), scale, sampling_ratio or max_samples or largest, not sampling_ratio, aligned)
+    return _align(form, grid, features, rois.astype(jnp.float32))
+
+
+def _align_by_matrices(grid, features, rois):
+    height, width, _ = features.shape
+    features = features.astype(jnp.float32)
+
+    def align(roi):
+        rows, columns = _axis_matrix(roi[1::2], height, 0, grid), _axis_matrix(roi[0::2], width, 1, grid)
+        if height >= width:  # the longer axis first: less is left between the products
+            return _product("qw,pwc->pqc", columns, _product("ph,hwc->pwc", rows, features))
+        return _product("ph,hqc->pqc", rows, _product("qw,hwc->hqc", columns, features))
+
+    return lax.map(align, rois, batch_size=BLOCK)
+
+
+def _samples(ends: jax.Array, size: int, axis: int, grid: Grid) -> tuple[jax.Array, jax.Array]:
+    """Samples of regions along one axis: cells [..., bins, samples] on the map, and their weights in the bin's mean.
+
+    Args:
+      ends: [..., 2], first and last pixel of the regions on this axis.
+      size: cells of the map on it.
+    """
+    bins = grid.bins[axis]
+    ends = ends * grid.scale - 0.5 * grid.aligned
+    start, length = ends[..., :1, None], (ends[..., 1:] - ends[..., :1])[..., None]
+    if not grid.aligned:
+        length = jnp.maximum(length, 1.0)
+    sample = jnp.arange(grid.samples)
+    # The ceiling of length / bins by comparisons: a division by a constant may become a product, and round up too far.
+    used = sample * bins < length if grid.adaptive else jnp.ones_like(sample, bool)
+    count = jnp.maximum(used.sum(-1, keepdims=True), 1)
+    place = start + length / bins * (jnp.arange(bins)[:, None] + (sample + 0.5) / count)
+    inside = (place >= -1) & (place <= size)
+    return jnp.clip(place, 0, size - 1), jnp.where(used & inside, 1 / count, 0.0)
+
+
+def _axis_matrix(ends, size, axis, grid):
+    """[bins, size]: the weight of every cell in the bins of one region, along one axis."""
+    place, weight = _samples(ends, size, axis, grid)
+    hat = jnp.maximum(1 - jnp.abs(place[..., None] - jnp.arange(size)), 0)
+    return (weight[..., None] * hat).sum(axis=-2)
+
+
+def _align_by_gathers(grid, features, rois):
+    height, width, channels = features.shape
+    flat = features.reshape(height * width, channels)
+    row, row_weights = _neighbours(rois[:, 1::2], height, 0, grid)
+    column, column_weights = _neighbours(rois[:, 0::2], width, 1, grid)
+
+    def add_sample(n, total):
+        i, j = n // grid.samples, n % grid.samples
+        for down in (0, 1):
+            for right in (0, 1):
+                weight = row_weights[down][:, :, None, i] * column_weights[right][:, None, :, j]
+                cell = (row[:, :, None, i] + down) * width + column[:, None, :, j] + right
+                total += weight[..., None] * jnp.take(flat, cell, axis=0, mode="clip")
+        return total
+
+    zeros = jnp.zeros((len(rois), *grid.bins, channels), jnp.float32)
+    # Unrolled, the sums of all samples are one loop over the output; adaptive grids have too many samples for that.
+    return lax.fori_loop(0, grid.samples**2, add_sample, zeros, unroll=not grid.adaptive)
+
+
+def _neighbours(ends, size, axis, grid):
+    """The cell before each sample [K, bins, samples], and the weights of that cell and of the next one."""
+    place, weight = _samples(ends, size, axis, grid)
+    cell = jnp.floor(place).astype(jnp.int32)
+    after = place - cell
+    return cell, (weight * (1 - after), weight * after)
+
+
+FORMS = {"matrix": _align_by_matrices, "gather": _align_by_gathers}
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _align(form, grid, features, rois):
+    return FORMS[form](grid, features, rois).astype(features.dtype)
+
+
+def _forward(form, grid, features, rois):
+    return _align(form, grid, features, rois), (features, rois)
+
+
+def _backward(form, grid, residuals, cotangent):
+    """The transposed matrices, summed over blocks of regions in their order."""
+    features, rois = residuals
+    blocks = -(-len(rois) // BLOCK)
+
+    def in_blocks(x):
+        padded = jnp.pad(x.astype(jnp.float32), ((0, blocks * BLOCK - len(x)), *[(0, 0)] * (x.ndim - 1)))
+        return padded.reshape(blocks, BLOCK, *x.shape[1:])
+
+    def add_block(total, block):
+        rois, cotangent = block
+        rows = _axis_matrix(rois[:, 1::2], features.shape[0], 0, grid)
+        columns = _axis_matrix(rois[:, 0::2], features.shape[1], 1, grid)
+        return total + _product("kph,kpwc->hwc", rows, _product("kqw,kpqc->kpwc", columns, cotangent)), None
+
+    zeros = jnp.zeros(features.shape, jnp.float32)
+    gradient, _ = lax.scan(add_block, zeros, (in_blocks(rois), in_blocks(cotangent)))
+    return gradient.astype(features.dtype), None
+
+
+_align.defvjp(_forward, _backward)

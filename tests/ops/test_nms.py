@@ -1,0 +1,146 @@
+"""Suppression against torchvision and ONNX Runtime (tests/golden), and against the greedy algorithm in plain numpy."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from pawjax.ops.boxes import box_iou
+from pawjax.ops.nms import SINGLE_TILE, nms, nms_mask
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+TILES = [None, 1, 37]
+
+compiled_nms = jax.jit(nms, static_argnames=("k", "convention", "tile"))
+compiled_mask = jax.jit(nms_mask, static_argnames=("convention", "tile"))
+
+
+def kept(*args, **options):
+    """The kept boxes as one array, most likely first."""
+    index, found = jax.tree.map(np.asarray, compiled_nms(*args, **options))
+    assert (found[:-1] >= found[1:]).all() and (index[~found] == 0).all()
+    return index[found]
+
+
+def greedy(boxes, scores, threshold, valid=None, classes=None, convention="continuous"):
+    """The definition, box by box."""
+    iou = np.asarray(box_iou(boxes, boxes, convention))
+    chosen = []
+    for i in np.argsort(-scores, kind="stable"):
+        others = [j for j in chosen if classes is None or classes[j] == classes[i]]
+        if (valid is None or valid[i]) and not (iou[others, i] > np.float32(threshold)).any():
+            chosen.append(i)
+    return np.array(chosen, int)
+
+
+def random_case(seed, count=150, spread=25):
+    rng = np.random.default_rng(seed)
+    centre, side = rng.normal((100, 80), spread, (count, 2)), rng.uniform(15, 80, (count, 2))
+    boxes = np.concatenate([centre - side / 2, centre + side / 2], axis=1).astype(np.float32)
+    scores = rng.normal(size=count).astype(np.float32)
+    if seed % 2:
+        scores, boxes[::5] = np.round(scores, 1), boxes[0]  # ties, and the same box many times
+    return boxes, scores, rng
+
+
+@pytest.mark.parametrize("crowd", ["crowded", "sparse"])
+@pytest.mark.parametrize("tile", TILES)
+def test_nms_equals_torchvision(crowd, tile):
+    golden = np.load(GOLDEN / "detection_nms.npz")
+    boxes, scores, classes = (golden[f"{what}_{crowd}"] for what in ("boxes", "scores", "classes"))
+    for name, of_class in (("kept", np.zeros(256, np.int8)), ("kept_by_class", classes)):
+        for threshold, expected in zip(golden["thresholds"], golden[f"{name}_{crowd}"], strict=True):
+            options = {"iou_threshold": threshold, "classes": of_class, "tile": tile}
+            index, found = compiled_nms(boxes, scores, k=256, **options)
+            np.testing.assert_array_equal(np.where(found, index, -1), expected)
+
+
+@pytest.mark.parametrize("tile", TILES)
+def test_nms_equals_onnxruntime(tile):
+    golden = np.load(GOLDEN / "detection_onnxruntime.npz")
+    for threshold, expected in zip(golden["thresholds"], golden["kept"], strict=True):
+        index, found = compiled_nms(golden["boxes"], golden["scores"], iou_threshold=threshold, k=200, tile=tile)
+        np.testing.assert_array_equal(np.where(found, index, -1), expected)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_nms_is_greedy(seed):
+    boxes, scores, rng = random_case(seed)
+    valid, classes = rng.uniform(size=150) < 0.8, rng.integers(0, 1 + seed % 4, 150)
+    for threshold in (0.0, 0.1, 0.3, 0.45, 0.5, 0.7, 0.95):
+        for convention in ("continuous", "inclusive"):
+            expected = greedy(boxes, scores, threshold, valid, classes, convention)
+            options = {"iou_threshold": threshold, "valid": valid, "classes": classes, "convention": convention}
+            for tile in TILES[::2]:
+                np.testing.assert_array_equal(kept(boxes, scores, k=150, tile=tile, **options), expected)
+            np.testing.assert_array_equal(np.flatnonzero(compiled_mask(boxes, scores, **options)), np.sort(expected))
+
+
+@pytest.mark.parametrize("k", [1, 40, 200])
+@pytest.mark.parametrize("tile", TILES)
+def test_the_first_k_are_the_beginning_of_all(k, tile):
+    for seed in range(4):
+        boxes, scores, _ = random_case(seed)
+        expected = greedy(boxes, scores, 0.4)
+        np.testing.assert_array_equal(kept(boxes, scores, iou_threshold=0.4, k=k, tile=tile), expected[:k])
+
+
+def test_more_boxes_than_one_tile_by_default():
+    boxes, scores, _ = random_case(0, SINGLE_TILE + 300, spread=400)
+    found = kept(boxes, scores, iou_threshold=0.3, k=SINGLE_TILE)
+    np.testing.assert_array_equal(found, greedy(boxes, scores, 0.3))
+
+
+def test_a_chain_needs_as_many_rounds_as_it_has_links():
+    # Each box overlaps only its neighbours, so every second one stays, and each answer waits for the one before.
+    left = 10.0 * np.arange(100, dtype=np.float32)
+    boxes = np.stack([left, 0 * left, left + 15, 0 * left + 15], axis=1)
+    for tile in TILES:
+        found = kept(boxes, -left, iou_threshold=0.19, k=100, tile=tile)
+        np.testing.assert_array_equal(found, np.arange(0, 100, 2))
+
+
+def test_a_box_exactly_at_the_threshold_stays():
+    boxes = np.array([[0, 0, 20, 10], [0, 0, 10, 10], [0, 0, 9.9, 10]], np.float32)
+    np.testing.assert_array_equal(kept(boxes, np.array([3.0, 2, 1]), iou_threshold=0.5, k=3), [0, 1])
+    np.testing.assert_array_equal(kept(boxes[[0, 2, 1]], np.array([3.0, 2, 1]), iou_threshold=0.5, k=3), [0, 1])
+
+
+def test_padding_neither_stays_nor_suppresses():
+    boxes, scores, _ = random_case(2)
+    junk = np.concatenate([boxes[:20], np.zeros((20, 4), np.float32)])
+    padded, high = np.concatenate([junk, boxes]), np.concatenate([np.full(40, 99, np.float32), scores])
+    valid = np.arange(190) >= 40
+    for k in (20, 150):
+        found = kept(padded, high, iou_threshold=0.3, k=k, valid=valid) - 40
+        np.testing.assert_array_equal(found, kept(boxes, scores, iou_threshold=0.3, k=k))
+    assert not len(kept(boxes, scores, iou_threshold=0.3, k=5, valid=np.zeros(150, bool)))
+
+
+def test_empty_boxes_all_stay():
+    for tile in (None, 3):  # the second is padded
+        found = kept(np.full((4, 4), 5, np.float32), np.arange(4.0), iou_threshold=0.5, k=6, tile=tile)
+        np.testing.assert_array_equal(found, [3, 2, 1, 0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_stays_is_apart_and_what_goes_has_a_reason(seed):
+    boxes, scores, rng = random_case(2 * seed)
+    found, iou = kept(boxes, scores, iou_threshold=0.35, k=150), np.asarray(box_iou(boxes, boxes))
+    assert np.triu(iou[np.ix_(found, found)], 1).max() <= 0.35
+    for gone in set(range(150)) - set(found.tolist()):
+        assert (scores[found[iou[found, gone] > 0.35]] >= scores[gone]).any()
+    np.testing.assert_array_equal(kept(boxes[found], scores[found], iou_threshold=0.35, k=150), np.arange(len(found)))
+    order = rng.permutation(150)
+    np.testing.assert_array_equal(order[kept(boxes[order], scores[order], iou_threshold=0.35, k=150)], found)
+
+
+def test_a_batch_is_its_images():
+    cases = [random_case(seed, spread=15 + 20 * seed)[:2] for seed in range(4)]
+    batched = jax.vmap(lambda boxes, scores: nms(boxes, scores, iou_threshold=0.3, k=60, tile=32))(
+        *(np.stack(part) for part in zip(*cases, strict=True))
+    )
+    for i, case in enumerate(cases):
+        alone = compiled_nms(*case, iou_threshold=0.3, k=60, tile=32)
+        jax.tree.map(lambda many, one, i=i: np.testing.assert_array_equal(many[i], one), batched, alone)

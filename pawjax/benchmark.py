@@ -1,7 +1,9 @@
-"""python -m pawjax.benchmark --config=configs/NAME.py --mode=train|predict [--batch=8 --height=448 --width=448]
+"""python -m pawjax.benchmark --config=configs/NAME.py --mode=train|predict|memory [--batch=8 --height=448 --width=448]
 
 Times a config's network on frames in device memory: 'train' is the whole compiled step (gather, augmentation, targets,
-forward, backward, update), 'predict' from uint8 frames to keypoints. Frames are random; only the time counts.
+forward, backward, update), 'predict' from uint8 frames to keypoints, the next batch given before the last is awaited.
+Frames are random; only the time counts. 'memory' runs nothing: it adds up what a training step keeps for its backward
+pass and names the largest batch for devices of 24 and 80 GB.
 """
 
 import statistics
@@ -25,6 +27,12 @@ def main(arguments: list[str]) -> None:
     values = flags.FLAGS
     config = cli.chosen_config()
     config.batch_size = values.batch
+    if values.mode == "memory":
+        result = training_memory(config, values.height, values.width, values.bodyparts)
+        print(", ".join(f"{name} {value}" for name, value in result.items()))
+        if values.json:
+            write_json(Path(values.json), result)
+        return
     start = _start_training if values.mode == "train" else _start_prediction
     step = start(config, values.height, values.width, values.bodyparts)
     compile_seconds, seconds = time_steps(step, values.seconds)
@@ -58,6 +66,40 @@ def time_steps(step: Callable[[], Any], budget: float) -> tuple[float, list[floa
         step()
         seconds.append(time.perf_counter() - start)
     return compile_seconds, seconds
+
+
+def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> dict[str, int]:
+    """Bytes that a training step needs, from the shapes of its arrays: 'per_image', 'fixed', and the largest batches.
+
+    Per image: what the backward pass is given by the forward one. Fixed: parameters, gradients, updates and the
+    optimizer's own. A tenth of a device is left free. The compiler may need less, and for a convolution more.
+    """
+    import jax
+
+    from pawjax.data.batches import as_batch
+    from pawjax.engine.optim import make_optimizer
+    from pawjax.losses import weighted_total
+    from pawjax.methods import make_method
+
+    method = make_method(config, tuple(map(str, range(n_bodyparts))))
+
+    def kept(variables: Any, batch: Any) -> Any:
+        def total(params: Any) -> Any:
+            terms, _ = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+            return weighted_total(terms, method.loss_weights)
+
+        return jax.vjp(total, variables["params"])[1]
+
+    def n_bytes(tree: Any) -> int:
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+    batches = [jax.eval_shape(lambda n=n: as_batch(_random_store(n, height, width, n_bodyparts))) for n in (1, 2)]
+    variables = jax.eval_shape(method.init, jax.random.key(0), batches[0])
+    one, two = (n_bytes(jax.eval_shape(kept, variables, batch)) for batch in batches)
+    optimizer = make_optimizer(config.optimizer, config.steps)
+    fixed = 3 * n_bytes(variables["params"]) + n_bytes(jax.eval_shape(optimizer.init, variables["params"]))
+    largest = {f"largest_batch_{gb}_gb": int((0.9e9 * gb - fixed) // (two - one)) for gb in (24, 80)}
+    return {"bytes_per_image": two - one, "bytes_fixed": fixed, **largest}
 
 
 def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Callable[[], Any]:
@@ -102,7 +144,14 @@ def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: 
     variables = jax.jit(method.init)(jax.random.key(config.seed), {"image": images})
     variables = jax.jit(method.prepare)(variables)
     predict = jax.jit(make_predict(method, config))
-    return lambda: jax.block_until_ready(predict(variables, images))
+    ahead = predict(variables, images)
+
+    def step() -> None:  # one call ahead, as in an evaluation: the device need not wait for us
+        nonlocal ahead
+        done, ahead = ahead, predict(variables, images)
+        jax.block_until_ready(done)
+
+    return step
 
 
 def _random_store(n: int, height: int, width: int, n_bodyparts: int) -> Any:
@@ -123,7 +172,7 @@ def _random_store(n: int, height: int, width: int, n_bodyparts: int) -> Any:
 
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", None, "Experiment: configs/NAME.py.")
-    flags.DEFINE_enum("mode", "train", ["train", "predict"], "What to time.")
+    flags.DEFINE_enum("mode", "train", ["train", "predict", "memory"], "What to measure.")
     flags.DEFINE_integer("batch", 8, "Images in a step.", lower_bound=1)
     flags.DEFINE_integer("height", 448, "Of the images, px.", lower_bound=32)
     flags.DEFINE_integer("width", 448, "Of the images, px.", lower_bound=32)

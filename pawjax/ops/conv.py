@@ -106,7 +106,7 @@ def _xla_conv(x, kernel, stride, padding, dilation):
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _conv2d(x, kernel, stride, padding, dilation):
     if _is_product(kernel, padding):
-        return _product(x[:, ::stride, ::stride], kernel[0, 0])
+        return jnp.dot(x[:, ::stride, ::stride], kernel[0, 0])
     if _is_winograd(kernel, stride, WINOGRAD_CHANNELS):
         return winograd.conv3x3(x, winograd.transform_kernel(kernel), padding, dilation)
     return _xla_conv(x, kernel, stride, padding, dilation)
@@ -119,6 +119,8 @@ def _conv2d_prepared(x, weights, stride, padding, dilation):
 def _conv2d_forward(x, kernel, stride, padding, dilation):
     # Here and below: without a barrier XLA works out the additions that made an array again for its later readers.
     x = lax.optimization_barrier(x)
+    if _is_product(kernel, padding):
+        return _product(x[:, ::stride, ::stride], kernel[0, 0]), (x, kernel)
     return _conv2d(x, kernel, stride, padding, dilation), (x, kernel)
 
 

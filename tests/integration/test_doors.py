@@ -60,3 +60,7 @@ def test_the_benchmark_writes_what_it_measured(tmp_path):
         assert result.returncode == 0, result.stderr
         speed = json.loads(path.read_text())
         assert speed["images_per_second"] > 0 and speed["seconds_per_step"]["min"] > 0 and speed["device"]
+    result = door("benchmark", QUICK, "--mode=memory", "--config.model.remat", f"--json={path}", *size)
+    memory = json.loads(path.read_text())
+    assert result.returncode == 0 and memory["bytes_per_image"] > 0
+    assert memory["largest_batch_80_gb"] > memory["largest_batch_24_gb"] > 1000  # a tiny net on tiny frames

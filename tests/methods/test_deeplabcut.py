@@ -128,6 +128,18 @@ def test_chains_of_a_batch_learn_as_the_whole(monkeypatch, norm):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6 + 1e-5 * np.abs(a).max()), whole, cut)
 
 
+def test_bfloat16_is_close_to_float32(variables):
+    half = dataclasses.replace(METHOD, net=METHOD.net.copy(dtype=jnp.bfloat16))
+    batch = make_batch()
+    whole, found = (terms_of(method, variables, batch, train=True) for method in (METHOD, half))
+    for name, (total, count) in whole.items():
+        assert found[name][1] == count and found[name][0] == pytest.approx(total, rel=0.02)
+    gradients = jax.grad(
+        lambda p: half.loss(variables | {"params": p}, batch, jax.random.key(0), True)[0]["scoremap"][0]
+    )
+    assert {leaf.dtype for leaf in jax.tree.leaves(gradients(variables["params"]))} == {jnp.dtype("float32")}
+
+
 def test_live_statistics_move_and_frozen_ones_do_not(variables):
     for norm, moves in (("batch", True), ("frozen", False)):
         method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm))

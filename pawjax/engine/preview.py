@@ -18,7 +18,7 @@ N_FRAMES = 16
 def draw_augmented(config: ConfigDict, path: Path) -> None:
     """Draws the first frames that a run of this config trains on, exactly as it augments them. Trains nothing."""
     frames = data.load(config.data)
-    train = make_store(frames, data.split(config.data, frames)["train"], config.scale)
+    train = jax.device_put(make_store(frames, data.split(config.data, frames)["train"], config.scale))
     settings, key = Augment(**config.augment), jax.random.key(config.seed)
     make = jax.jit(lambda step: batch_of_step(key, step, train, settings, config.batch_size))
     batches = [jax.device_get(make(step)) for step in range(-(-N_FRAMES // config.batch_size))]

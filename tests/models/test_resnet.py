@@ -73,7 +73,7 @@ def test_rematerialised_units_keep_less_and_learn_the_same():
 
     def of(remat):
         network = ResNet(26, width=8, remat=remat)
-        variables = network.init(jax.random.key(0), images, train=True)
+        variables = jax.jit(lambda key: network.init(key, images, train=True))(jax.random.key(0))
 
         def total(params):
             (features, _), _ = network.apply(

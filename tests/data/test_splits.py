@@ -82,6 +82,9 @@ def test_fewer_training_frames_are_among_more(tmp_path):
     some = [split(config(n_train=n), frames) for n in (5, 20, 36)]
     for parts, n in zip(some, (5, 20, 36), strict=True):
         assert len(parts["train"]) == n and (parts["test"] == whole["test"]).all()
+    write_split(tmp_path / "whole.json", frames, whole)
+    drawn = [split(config(n_train=20, split=str(tmp_path / "whole.json"), split_seed=s), frames) for s in (0, 1)]
+    assert set(drawn[0]["train"]) != set(drawn[1]["train"])
     assert set(some[0]["train"]) < set(some[1]["train"]) < set(some[2]["train"]) == set(whole["train"])
     write_split(tmp_path / "split.json", frames, some[0])  # as a run keeps it, and its evaluation reads it
     again = split(config(n_train=5, split=str(tmp_path / "split.json")), frames)

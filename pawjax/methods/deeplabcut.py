@@ -17,7 +17,7 @@ from pawjax.models.layers import NORMS
 from pawjax.models.pose_net import PoseNet
 from pawjax.models.resnet import LINEAGES, UNITS, unit_names
 from pawjax.ops import scoremaps
-from pawjax.ops.chains import in_chains
+from pawjax.ops.chains import cut, joined
 from pawjax.ops.decoding import REFINEMENTS, decode
 
 STRIDE = 8  # of the maps
@@ -104,11 +104,9 @@ class DeepLabCut:
         return terms, batch_stats
 
     def _maps_of_loss(self, variables: dict[str, Any], images: jax.Array, train: bool) -> tuple[Any, Any]:
-        if train and self.net.norm == "batch":  # which joins the images of a batch
-            (maps, _), updates = self.net.apply(variables, images, train=True, mutable=["batch_stats"])
-            return maps, updates["batch_stats"]
-        maps = in_chains(lambda images: self.net.apply(variables, images, train=train)[0], images)
-        return maps, variables.get("batch_stats", {})
+        mutable = ["batch_stats"] if train else []
+        (maps, _), updates = self.net.apply(variables, cut(images), train=train, mutable=mutable)
+        return joined(maps), updates.get("batch_stats", variables.get("batch_stats", {}))
 
     def prepare(self, variables: dict[str, Any]) -> dict[str, Any]:
         """The variables and what `predict` would make of them alone: folded and transformed kernels."""
@@ -118,7 +116,7 @@ class DeepLabCut:
 
     def predict(self, variables: dict[str, Any], images: jax.Array) -> dict[str, jax.Array]:
         """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1."""
-        maps = in_chains(lambda images: self.net.apply(variables, images, train=False)[0], _pad_to_stride(images))
+        maps = joined(self.net.apply(variables, cut(_pad_to_stride(images)), train=False)[0])
         keypoints, likelihood = decode(
             maps["scoremap"],
             maps["locref"],

@@ -1,6 +1,7 @@
 """The layers that every network here is built from: a normalised convolution and a deconvolution head.
 
-Arrays are [B, H, W, C]; kernels are [kh, kw, in, out], float32, cast to the input's type for the arithmetic.
+Arrays are [B, H, W, C], or tuples of equal parts of such a batch (`pawjax.ops.chains`), which only the statistics of
+live batch norm join; kernels are [kh, kw, in, out], float32, cast to the input's type for the arithmetic.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,13 @@ from pawjax.ops.norm import affine_of, batch_norm, group_norm
 EPSILON = 1e-5  # of torchvision, timm and TF-slim alike
 GROUPS = 32
 NORMS = ("batch", "frozen", "group")
+
+Parts = jax.Array | tuple[jax.Array, ...]
+
+
+def channels(x: Parts) -> int:
+    """C of [B, H, W, C], or of the parts of a batch."""
+    return jax.tree.leaves(x)[0].shape[-1]
 
 
 class ConvNorm(nn.Module):
@@ -40,25 +48,26 @@ class ConvNorm(nn.Module):
     scale_init: Callable = nn.initializers.ones
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool, relu: bool = True) -> jax.Array:
+    def __call__(self, x: Parts, train: bool, relu: bool = True) -> Parts:
         """[B, H, W, I] -> [B, ceil(H / stride), ceil(W / stride), features]."""
-        shape = (self.size, self.size, x.shape[-1], self.features)
+        shape = (self.size, self.size, channels(x), self.features)
         kernel = self.param("kernel", nn.initializers.variance_scaling(2.0, "fan_out", "normal"), shape)
         scale = self.param("scale", self.scale_init, (self.features,))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         margin = (self.size - 1) * self.dilation // 2
         padding = ((margin, margin), (margin, margin))
 
-        def convolve(kernel: jax.Array) -> jax.Array:
+        def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
             return conv2d(x, kernel.astype(x.dtype), stride=self.stride, padding=padding, dilation=self.dilation)
 
         if self.norm == "group":
             weights = kernel if train else self._prepared("weights", lambda: prepare_kernel(kernel, self.stride))
-            return group_norm(convolve(weights), scale, bias, GROUPS, EPSILON, relu=relu)
+            return jax.tree.map(lambda x: group_norm(convolve(x, weights), scale, bias, GROUPS, EPSILON, relu=relu), x)
         mean = self.variable("batch_stats", "mean", jnp.zeros, (self.features,))
         var = self.variable("batch_stats", "var", jnp.ones, (self.features,))
         if train and self.norm == "batch":
-            y, *moments = batch_norm(convolve(kernel), scale, bias, EPSILON, relu=relu, axis_name=self.axis_name)
+            y = jax.tree.map(lambda x: convolve(x, kernel), x)
+            y, *moments = batch_norm(y, scale, bias, EPSILON, relu=relu, axis_name=self.axis_name)
             if not self.is_initializing():
                 for running, moment in zip((mean, var), moments, strict=True):
                     running.value = self.momentum * running.value + (1 - self.momentum) * moment
@@ -69,8 +78,12 @@ class ConvNorm(nn.Module):
         if not train:
             folded = self._prepared("weights", lambda weights=folded: prepare_kernel(weights, self.stride))
             offset = self._prepared("offset", lambda value=offset: value)
-        y = convolve(folded) + offset.astype(x.dtype)
-        return nn.relu(y) if relu else y
+
+        def apply(x: jax.Array) -> jax.Array:
+            y = convolve(x, folded) + offset.astype(x.dtype)
+            return nn.relu(y) if relu else y
+
+        return jax.tree.map(apply, x)
 
     def _prepared(self, name: str, make: Callable[[], jax.Array]) -> jax.Array:
         """What prediction needs of the variables alone: kept in the collection 'prepared' where there is one."""
@@ -93,8 +106,12 @@ class Deconvolution(nn.Module):
     bias_init: float = 0.0
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Parts) -> Parts:
         """[B, H, W, I] -> float32 [B, 2H, 2W, features]."""
-        kernel = self.param("kernel", self.kernel_init, (3, 3, self.features, x.shape[-1]))
+        kernel = self.param("kernel", self.kernel_init, (3, 3, self.features, channels(x)))
         bias = self.param("bias", nn.initializers.constant(self.bias_init), (self.features,))
-        return conv_transpose_3x3_stride2(x, kernel.astype(x.dtype)).astype(jnp.float32) + bias
+
+        def apply(x: jax.Array) -> jax.Array:
+            return conv_transpose_3x3_stride2(x, kernel.astype(x.dtype)).astype(jnp.float32) + bias
+
+        return jax.tree.map(apply, x)

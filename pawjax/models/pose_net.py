@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from pawjax.models.layers import Deconvolution
+from pawjax.models.layers import Deconvolution, Parts
 from pawjax.models.resnet import LINEAGES, ResNet
 
 
@@ -40,14 +40,14 @@ class PoseNet(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+    def __call__(self, images: Parts, train: bool) -> tuple[dict[str, Parts], dict[str, Parts]]:
         """uint8 [B, H, W, C] -> {'scoremap': [B, h, w, K], 'locref': [B, h, w, K, 2]} and the backbone's outputs.
 
         h = 2 ceil(H / 16), w likewise. 'scoremap' is raw (no sigmoid); 'locref' holds (x, y) offsets in units of
         the method's `locref_stdev`. The maps of `intermediate` are called 'intermediate_scoremap' and
         'intermediate_locref'; where nothing reads them, the compiler leaves them out.
         """
-        x = standardize(images, self.dtype, self.lineage)
+        x = jax.tree.map(lambda images: standardize(images, self.dtype, self.lineage), images)
         backbone = ResNet(self.depth, self.width, self.norm, self.axis_name, self.lineage, self.remat, name="backbone")
         features, outputs = backbone(x, train)
         maps = self._heads(features, "", locref=True)
@@ -55,9 +55,10 @@ class PoseNet(nn.Module):
             maps |= self._heads(outputs[self.intermediate], "intermediate_", locref=self.intermediate_locref)
         return maps, outputs
 
-    def _heads(self, features: jax.Array, prefix: str, *, locref: bool) -> dict[str, jax.Array]:
+    def _heads(self, features: Parts, prefix: str, *, locref: bool) -> dict[str, Parts]:
         scores = Deconvolution(self.n_keypoints, bias_init=self.score_bias, name=f"{prefix}scoremap")(features)
         if not locref:
             return {f"{prefix}scoremap": scores}
         offsets = Deconvolution(2 * self.n_keypoints, name=f"{prefix}locref")(features)
-        return {f"{prefix}scoremap": scores, f"{prefix}locref": offsets.reshape(*scores.shape, 2)}
+        offsets = jax.tree.map(lambda offsets, scores: offsets.reshape(*scores.shape, 2), offsets, scores)
+        return {f"{prefix}scoremap": scores, f"{prefix}locref": offsets}

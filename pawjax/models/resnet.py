@@ -9,7 +9,7 @@ import dataclasses
 import flax.linen as nn
 import jax
 
-from pawjax.models.layers import ConvNorm
+from pawjax.models.layers import ConvNorm, Parts
 from pawjax.ops.pooling import max_pool_3x3_stride2
 
 UNITS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -74,7 +74,7 @@ class Bottleneck(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: Parts, train: bool) -> Parts:
         common = dict(norm=self.norm, axis_name=self.axis_name)
         y = ConvNorm(self.width, name="conv1", **common)(x, train)
         y = ConvNorm(self.width, 3, self.stride, self.dilation, name="conv2", **common)(y, train)
@@ -84,8 +84,8 @@ class Bottleneck(nn.Module):
         if self.project:
             x = ConvNorm(self.width * EXPANSION, 1, self.stride, name="shortcut", **common)(x, train, relu=False)
         elif self.stride > 1:
-            x = x[:, :: self.stride, :: self.stride]
-        return nn.relu(x + y)
+            x = jax.tree.map(lambda x: x[:, :: self.stride, :: self.stride], x)
+        return jax.tree.map(lambda x, y: nn.relu(x + y), x, y)
 
 
 class ResNet(nn.Module):
@@ -98,6 +98,7 @@ class ResNet(nn.Module):
       axis_name: mapped axis for batch statistics.
       lineage: a key of `LINEAGES`.
       remat: keep the inputs of the units alone for the backward pass, and work out what is within them again.
+      blocks: how many of the four there are; 3 ends at the literature's conv4 (C4).
     """
 
     depth: int = 50
@@ -106,9 +107,10 @@ class ResNet(nn.Module):
     axis_name: str | None = None
     lineage: str = "torchvision"
     remat: bool = False
+    blocks: int = 4
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def __call__(self, x: Parts, train: bool) -> tuple[Parts, dict[str, Parts]]:
         """Normalised RGB [B, H, W, 3] -> features [B, H/16, W/16, 32 width] (rounded up) and every unit's output.
 
         The dictionary's keys are 'stem' (after pooling, stride 4) and 'block{b}_unit{u}', both counted from 1;
@@ -117,10 +119,10 @@ class ResNet(nn.Module):
         """
         common, lineage = dict(norm=self.norm, axis_name=self.axis_name), LINEAGES[self.lineage]
         x = ConvNorm(self.width, 7, 2, name="stem", **common)(x, train)
-        x = max_pool_3x3_stride2(x, same=lineage.same_pool)
+        x = jax.tree.map(lambda x: max_pool_3x3_stride2(x, same=lineage.same_pool), x)
         outputs = {"stem": x}
         unit_type = nn.remat(Bottleneck, static_argnums=(2,)) if self.remat else Bottleneck
-        for block, units in enumerate(UNITS[self.depth], start=1):
+        for block, units in enumerate(UNITS[self.depth][: self.blocks], start=1):
             strided = units if lineage.strided_last else 1
             for unit in range(1, units + 1):
                 name = f"block{block}_unit{unit}"

@@ -121,20 +121,29 @@ def _conv2d_forward(x, kernel, stride, padding, dilation):
     x = lax.optimization_barrier(x)
     if _is_product(kernel, padding):
         return _product(x[:, ::stride, ::stride], kernel[0, 0]), (x, kernel)
+    if _is_winograd(kernel, stride, WINOGRAD_CHANNELS):
+        tiles = winograd.transform_input(x, padding, dilation)  # kept: the kernel's gradient is a product of them too
+        shape = winograd.output_shape(x, padding, dilation)
+        return winograd.correlate(tiles, winograd.transform_kernel(kernel), shape, dilation), (tiles, kernel)
     return _conv2d(x, kernel, stride, padding, dilation), (x, kernel)
 
 
 def _conv2d_backward(stride, padding, dilation, saved, dy):
-    x, kernel = saved
+    x, kernel = saved  # x transformed, where the forward pass took Winograd's form
     dy = lax.optimization_barrier(dy)
     if _is_product(kernel, padding):
         return (
             _spread(_product(dy, kernel[0, 0].T), stride, x.shape),
             _pixel_product(x[:, ::stride, ::stride], dy)[None, None],
         )
+    if _is_winograd(kernel, stride, WINOGRAD_CHANNELS):
+        mirrored = kernel[::-1, ::-1].swapaxes(2, 3)
+        opposite = tuple((2 * dilation - lo, 2 * dilation - hi) for lo, hi in padding)
+        dx = winograd.conv3x3(dy, winograd.transform_kernel(mirrored), opposite, dilation)
+        return dx, winograd.kernel_gradient(x, dy, dilation)
     dx = _input_gradient(dy, kernel, x, stride, padding, dilation)
     if _is_winograd(kernel, stride, WINOGRAD_GRADIENT_CHANNELS):
-        return dx, winograd.kernel_gradient(x, dy, padding, dilation)
+        return dx, winograd.kernel_gradient(winograd.transform_input(x, padding, dilation), dy, dilation)
     return dx, _tap_gradient(x, dy, kernel.shape, stride, padding, dilation)
 
 
@@ -186,10 +195,6 @@ def _pixel_product(x, dy):
 
 
 def _input_gradient(dy, kernel, x, stride, padding, dilation):
-    if _is_winograd(kernel, stride, WINOGRAD_CHANNELS):
-        mirrored = kernel[::-1, ::-1].swapaxes(2, 3)
-        padding = tuple((2 * dilation - lo, 2 * dilation - hi) for lo, hi in padding)
-        return winograd.conv3x3(dy, winograd.transform_kernel(mirrored), padding, dilation)
     if stride > 1 and dilation == 1:
         return _place_taps(dy, kernel, x.shape, stride, padding)
     (dx,) = jax.linear_transpose(lambda x: _xla_conv(x, kernel, stride, padding, dilation), x)(dy)

@@ -1,6 +1,7 @@
 """Batch and group normalisation in few passes over memory (Ioffe and Szegedy 2015; Wu and He 2018)."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +11,18 @@ PARTS = 8  # XLA's CPU reduction over rows uses one core; a batch of partial sum
 
 
 def batch_norm(
-    x: jax.Array,
+    x: Any,
     scale: jax.Array,
     bias: jax.Array,
     eps: float,
     *,
     relu: bool = False,
     axis_name: str | None = None,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+) -> tuple[Any, jax.Array, jax.Array]:
     """Normalises each channel by its mean and variance over the batch and all pixels.
 
     Args:
-      x: [..., C].
+      x: [..., C], or a tuple of equal parts of a batch, see `pawjax.ops.chains`; the moments are those of all of them.
       scale: float32 [C].
       bias: float32 [C].
       eps: added to the variance.
@@ -29,8 +30,8 @@ def batch_norm(
       axis_name: mapped axis (pmap, shard_map) over which the moments are averaged too.
 
     Returns:
-      (x - mean) / sqrt(var + eps) * scale + bias, [..., C] in the dtype of `x`; mean and biased variance, float32
-      [C], for running statistics: no gradient flows through these two.
+      (x - mean) / sqrt(var + eps) * scale + bias, like `x` in shape and dtype; mean and biased variance, float32 [C],
+      for running statistics: no gradient flows through these two.
     """
     y, mean, var = _batch_norm(x, scale, bias, eps, relu, axis_name)
     return y, lax.stop_gradient(mean), lax.stop_gradient(var)
@@ -93,37 +94,55 @@ def _batch_norm(x, scale, bias, eps, relu, axis_name):
 
 
 def _batch_norm_forward(x, scale, bias, eps, relu, axis_name):
-    count = x.size // x.shape[-1]
-    mean = _average(_column_sums(x) / count, axis_name)
-    var = _average(_column_sums(jnp.square(x.astype(jnp.float32) - mean)) / count, axis_name)
+    means, variances = zip(*(_moments(part) for part in jax.tree.leaves(x)), strict=True)
+    mean = _average(means, axis_name)
+    # The variance of the whole is the parts' own and that of their means, so that the parts meet only here.
+    var = _average([own + jnp.square(part - mean) for own, part in zip(variances, means, strict=True)], axis_name)
     gain, offset = affine_of(scale, bias, mean, var, eps)
-    y = x * gain + offset
-    y = jnp.maximum(y, 0) if relu else y
-    return (y.astype(x.dtype), mean, var), (x, scale, mean, var, gain, offset)
+
+    def normalise(x):
+        y = x * gain + offset
+        return (jnp.maximum(y, 0) if relu else y).astype(x.dtype)
+
+    return (jax.tree.map(normalise, x), mean, var), (x, scale, mean, var, gain, offset)
+
+
+def _moments(x):
+    count = x.size // x.shape[-1]
+    mean = _column_sums(x) / count
+    return mean, _column_sums(jnp.square(x.astype(jnp.float32) - mean)) / count
 
 
 def _batch_norm_backward(eps, relu, axis_name, saved, cotangents):
     x, scale, mean, var, gain, offset = saved
     mean = lax.optimization_barrier(mean)  # or XLA would keep x - mean of the forward pass, as large as x, for here
-    dy = cotangents[0].astype(jnp.float32)
-    count = x.size // x.shape[-1]
-    if relu:
-        dy = jnp.where(x * gain + offset > 0, dy, 0)
     deviation = jnp.sqrt(var + eps)
-    dbias = _column_sums(dy)
-    dscale = _column_sums(dy * (x.astype(jnp.float32) - mean)) / deviation
-    mean_dy = _average(dbias / count, axis_name)
-    slope = _average(dscale / count, axis_name) / deviation
+    parts, tree = jax.tree.flatten(x)
+    count = parts[0].size // parts[0].shape[-1]
+
+    def incoming(x, dy):
+        dy = dy.astype(jnp.float32)
+        return jnp.where(x * gain + offset > 0, dy, 0) if relu else dy
+
+    dys = [incoming(*pair) for pair in zip(parts, jax.tree.leaves(cotangents[0]), strict=True)]
+    pairs = list(zip(parts, dys, strict=True))
+    dbiases = [_column_sums(dy) for dy in dys]
+    dscales = [_column_sums(dy * (x.astype(jnp.float32) - mean)) / deviation for x, dy in pairs]
+    mean_dy = _average(dbiases, axis_name) / count
+    slope = _average(dscales, axis_name) / count / deviation
     # dx = (dy - mean_dy - (x - mean) * slope) * gain; the divisions are why, see `affine_of`.
-    dx = dy * gain - x * (slope * scale / deviation) - (mean_dy - mean * slope) * scale / deviation
-    return dx.astype(x.dtype), dscale, dbias
+    factor, constant = slope * scale / deviation, (mean_dy - mean * slope) * scale / deviation
+    dx = [(dy * gain - x * factor - constant).astype(x.dtype) for x, dy in pairs]
+    return jax.tree.unflatten(tree, dx), sum(dscales[1:], dscales[0]), sum(dbiases[1:], dbiases[0])
 
 
 _batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)
 
 
 def _average(values, axis_name):
-    return values if axis_name is None else lax.pmean(values, axis_name)
+    """The mean of equally large parts, and over the mapped axis."""
+    mean = sum(values[1:], values[0]) / len(values)
+    return mean if axis_name is None else lax.pmean(mean, axis_name)
 
 
 def _column_sums(x):

@@ -33,28 +33,46 @@ def transform_kernel(kernel: jax.Array) -> jax.Array:
     return (BOTH_AXES.astype(kernel.dtype) @ kernel.reshape(9, -1)).reshape(36, *kernel.shape[2:])
 
 
+def transform_input(x: jax.Array, padding: Padding, dilation: int) -> jax.Array:
+    """x [B, H, W, I] -> tiles [36, N, I], of which `correlate` and `kernel_gradient` are products."""
+    counts = _tile_counts(output_shape(x, padding, dilation)[1:], dilation)
+    return _transform_tiles(x, INPUT, counts, [lo for lo, _ in padding], dilation).reshape(36, -1, x.shape[-1])
+
+
+def correlate(tiles: jax.Array, weights: jax.Array, shape: tuple[int, int, int], dilation: int) -> jax.Array:
+    """The cross-correlation of what became `tiles` with a transformed kernel [36, I, O] -> [B, H', W', O].
+
+    `shape` is (B, H', W'), see `output_shape`.
+    """
+    outputs = weights.shape[-1]
+    counts = _tile_counts(shape[1:], dilation)
+    left, right = lax.optimization_barrier((tiles, weights))
+    products = lax.dot_general(left, right, (((2,), (1,)), ((0,), (0,))))
+    columns = _untransform(products.reshape(6, 6, shape[0], counts[0], dilation, counts[1], dilation, outputs), 5)
+    y = _untransform(lax.optimization_barrier(columns), 2)
+    y = y.reshape(shape[0], *(4 * dilation * count for count in counts), outputs)
+    return y[:, : shape[1], : shape[2]]
+
+
 def conv3x3(x: jax.Array, weights: jax.Array, padding: Padding, dilation: int) -> jax.Array:
     """Cross-correlation of x [B, H, W, I] with a transformed kernel [36, I, O], stride 1 -> [B, H', W', O]."""
-    inputs, outputs = weights.shape[1:]
-    size = [n + lo + hi - 2 * dilation for n, (lo, hi) in zip(x.shape[1:3], padding, strict=True)]
-    counts = _tile_counts(size, dilation)
-    tiles = _transform_tiles(x, INPUT, counts, [lo for lo, _ in padding], dilation)
-    left, right = lax.optimization_barrier((tiles.reshape(36, -1, inputs), weights))
-    products = lax.dot_general(left, right, (((2,), (1,)), ((0,), (0,))))
-    columns = _untransform(products.reshape(*tiles.shape[:-1], outputs), 5)
-    y = _untransform(lax.optimization_barrier(columns), 2)
-    y = y.reshape(x.shape[0], *(4 * dilation * count for count in counts), outputs)
-    return y[:, : size[0], : size[1]]
+    shape = output_shape(x, padding, dilation)
+    return correlate(transform_input(x, padding, dilation), weights, shape, dilation)
 
 
-def kernel_gradient(x: jax.Array, dy: jax.Array, padding: Padding, dilation: int) -> jax.Array:
-    """Gradient of `conv3x3`'s kernel: x [B, H, W, I], dy [B, H', W', O] -> [3, 3, I, O]."""
-    inputs, outputs = x.shape[-1], dy.shape[-1]
+def kernel_gradient(tiles: jax.Array, dy: jax.Array, dilation: int) -> jax.Array:
+    """Gradient of the kernel of `correlate`: tiles [36, N, I], dy [B, H', W', O] -> [3, 3, I, O]."""
+    inputs, outputs = tiles.shape[-1], dy.shape[-1]
     counts = _tile_counts(dy.shape[1:3], dilation)
-    left = _transform_tiles(x, INPUT, counts, [lo for lo, _ in padding], dilation).reshape(36, -1, inputs)
     right = _transform_tiles(dy, OUTPUT.T, counts, (0, 0), dilation).reshape(36, -1, outputs)
-    products = lax.dot_general(left, right, (((1,), (1,)), ((0,), (0,))))
-    return (BOTH_AXES.T.astype(x.dtype) @ products.reshape(36, -1)).reshape(3, 3, inputs, outputs)
+    products = lax.dot_general(tiles, right, (((1,), (1,)), ((0,), (0,))))
+    return (BOTH_AXES.T.astype(dy.dtype) @ products.reshape(36, -1)).reshape(3, 3, inputs, outputs)
+
+
+def output_shape(x: jax.Array, padding: Padding, dilation: int) -> tuple[int, int, int]:
+    """(B, H', W') of the correlation of x [B, H, W, I] with a 3x3 kernel."""
+    height, width = (n + lo + hi - 2 * dilation for n, (lo, hi) in zip(x.shape[1:3], padding, strict=True))
+    return x.shape[0], height, width
 
 
 def _tile_counts(size, dilation):

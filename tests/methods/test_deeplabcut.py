@@ -111,21 +111,21 @@ def test_prepared_variables_predict_the_same(monkeypatch, norm):
         jax.tree.map(np.testing.assert_array_equal, predict(blank, images), found)
 
 
-@pytest.mark.parametrize("norm", ["frozen", "group"])
+@pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
 def test_chains_of_a_batch_learn_as_the_whole(monkeypatch, norm):
-    method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm, width=32))
+    method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm, width=32, intermediate="block3_unit1"))
     batch = make_batch() | {"weight": jnp.array([1.0, 0.0, 1.0])}
     batch = jax.tree.map(lambda x: jnp.concatenate([x, x[::-1]]), batch)
     variables = method.init(jax.random.key(1), batch)
 
     def total(params):
-        terms, _ = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
-        return weighted_total(terms, method.loss_weights)
+        terms, stats = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+        return weighted_total(terms, method.loss_weights), stats
 
-    whole = jax.jit(jax.grad(total))(variables["params"])
+    whole = jax.jit(jax.grad(total, has_aux=True))(variables["params"])
     monkeypatch.setattr(chains, "PIXELS", 0)
-    cut = jax.jit(jax.grad(total))(variables["params"])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6 + 1e-5 * np.abs(a).max()), whole, cut)
+    cut = jax.jit(jax.grad(total, has_aux=True))(variables["params"])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6 + 1e-4 * np.abs(a).max()), whole, cut)
 
 
 def test_bfloat16_is_close_to_float32(variables):

@@ -30,3 +30,12 @@ def test_chains_change_nothing_but_the_order_of_work(n):
 def test_small_batches_stay_whole(monkeypatch):
     monkeypatch.setattr(chains, "PIXELS", 8 * 4 * 4 + 1)
     assert in_chains(len, jnp.zeros((8, 4, 4, 3))) == 8
+
+
+def test_parts_join_to_the_whole():
+    images = jnp.arange(8 * 2 * 2 * 1.0).reshape(8, 2, 2, 1)
+    parts = chains.cut(images)
+    assert [part.shape for part in parts] == [(2, 2, 2, 1)] * 4
+    found = chains.joined({"cut": parts, "whole": images})
+    np.testing.assert_array_equal(found["cut"], images)
+    np.testing.assert_array_equal(found["whole"], images)

@@ -40,6 +40,24 @@ def test_batch_norm_and_its_gradients_equal_the_formula(shape, relu):
         np.testing.assert_allclose(actual, wanted, atol=2e-5 * float(jnp.abs(wanted).max()) + 1e-6)
 
 
+@pytest.mark.parametrize("relu", [False, True])
+def test_parts_of_a_batch_are_normalised_together(relu):
+    x, scale, bias, dy = arrays((6, 4, 5))
+    x = x.at[:2].add(5)  # so that the parts' own moments are others
+
+    def in_parts(x, scale, bias):
+        y, *moments = batch_norm(tuple(jnp.split(x, 3)), scale, bias, EPS, relu=relu)
+        return jnp.concatenate(y), *moments
+
+    whole, pullback = jax.vjp(lambda *args: batch_norm(*args, EPS, relu=relu), x, scale, bias)
+    parts, pullback_of_parts = jax.vjp(in_parts, x, scale, bias)
+    cotangents = (dy, jnp.zeros_like(scale), jnp.zeros_like(scale))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), parts, whole)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), pullback_of_parts(cotangents), pullback(cotangents)
+    )
+
+
 def test_batch_norm_of_a_far_mean_loses_no_digits():
     x, scale, bias, _ = arrays((8, 9, 3))
     far = batch_norm(x + 4096, scale, bias, EPS)

@@ -1,0 +1,296 @@
+"""Times eager PyTorch and pawjax on the same networks, in turns, and prints a table with the ratios. See README.md.
+
+python third_party/torchvision/bench.py --pawjax-python=.venv/bin/python --json=FILE
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import resnet50, vgg16
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.resnet import Bottleneck
+from torchvision.ops import MultiScaleRoIAlign
+
+ALLOCATOR = "glibc.malloc.hugetlb=1:glibc.malloc.trim_threshold=100000000000:glibc.malloc.mmap_threshold=100000000000"
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = {
+    "pose": "configs/dlc_r50.py",
+    "c4": "configs/frcnn_r50.py",
+    "fpn": "configs/frcnn_r50.py",
+    "vgg16": "configs/frcnn_vgg16.py",
+}
+POSE_WORKS = (("train", 8, 448, 448), ("predict", 1, 480, 640), ("predict", 8, 480, 640))  # mode, batch, height, width
+DETECTOR_WORKS = (("predict", 1, 600, 800), ("predict", 4, 600, 800), ("train", 2, 600, 800))
+VARIANTS = {
+    "train": ("channels last", "contiguous"),
+    "predict": ("channels last, folded", "channels last", "contiguous"),
+}
+DETECTOR_FLAGS = {  # one class; and torchvision's regions are aligned, the paper's pooled
+    "c4": ["--bodyparts=1"],
+    "fpn": ["--bodyparts=1"],
+    "vgg16": ["--bodyparts=1", "--config.detector.pool=align"],
+}
+RANDOM_AUGMENTATION = ("rotation", "scale", "flip", "brightness", "contrast", "gamma", "blur", "noise", "occlusion")
+KEYPOINTS, STRIDE, RADIUS, LOCREF_STDEV, LOCREF_WEIGHT = 4, 8, 17.0, 7.2801, 0.05  # as pawjax's
+BOX = 100.0  # side of the labelled boxes, px
+
+
+class PoseNet(nn.Module):
+    """DeepLabCut's network on torchvision's body: uint8 [B, 3, H, W] -> maps [B, K, h, w] and [B, 2 K, h, w]."""
+
+    def __init__(self):
+        super().__init__()
+        body = resnet50(replace_stride_with_dilation=[False, False, True])
+        self.body = nn.Sequential(*list(body.children())[:-2])
+        geometry = dict(kernel_size=3, stride=2, padding=1, output_padding=1)
+        self.scores = nn.ConvTranspose2d(2048, KEYPOINTS, **geometry)
+        self.offsets = nn.ConvTranspose2d(2048, 2 * KEYPOINTS, **geometry)
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body((images / 255 - self.mean) / self.std)
+        return self.scores(features), self.offsets(features)
+
+
+def cell_centers(height: int, width: int) -> Tensor:
+    """(x, y) pixels of the cells, [2, height, width]."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack([x, y]) * STRIDE + STRIDE / 2
+
+
+def pose_loss(net: nn.Module, images: Tensor) -> Callable[[], Tensor]:
+    """Cross entropy of the discs and Huber loss of the offsets within them; the targets are made once, here."""
+    batch, _, height, width = images.shape
+    keypoints = (0.2 + 0.6 * torch.rand(batch, KEYPOINTS, 2)) * torch.tensor([width, height])
+    targets = keypoints[..., None, None] - cell_centers(height // STRIDE, width // STRIDE)  # [B, K, 2, h, w]
+    near = (targets.square().sum(2) <= RADIUS**2).float()
+    targets = targets / LOCREF_STDEV
+
+    def loss() -> Tensor:
+        scores, offsets = net(images)
+        errors = F.huber_loss(offsets.unflatten(1, (KEYPOINTS, 2)), targets, reduction="none")
+        locref = (errors * near[:, :, None]).sum() / (2 * near.sum())
+        return F.binary_cross_entropy_with_logits(scores, near) + LOCREF_WEIGHT * locref
+
+    return loss
+
+
+def pose_predict(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Keypoints [B, K, 2], (x, y) pixels: the best cell and its offset; and likelihoods [B, K]."""
+    scores, offsets = net(images)
+    height, width = scores.shape[2:]
+    best, cell = scores.flatten(2).max(2)
+    offsets = offsets.unflatten(1, (KEYPOINTS, 2)).flatten(3)
+    offsets = offsets.gather(3, cell[..., None, None].expand(-1, -1, 2, -1))[..., 0]
+    places = cell_centers(height, width).flatten(1).T[cell]
+    return places + LOCREF_STDEV * offsets, best.sigmoid()
+
+
+def make_detector(kind: str) -> nn.Module:
+    """torchvision's Faster R-CNN for one class: 'c4', 'fpn' (its own builder) or 'vgg16'; numbers as in our configs."""
+    settings = dict(min_size=600, max_size=800, _skip_resize=True)
+    settings |= dict(rpn_post_nms_top_n_train=2000, rpn_post_nms_top_n_test=300, box_batch_size_per_image=128)
+    if kind == "fpn":
+        return fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=2, **settings)
+    if kind == "c4":
+        whole = resnet50()
+        backbone, channels = IntermediateLayerGetter(whole, {"layer3": "0"}), 1024
+        head = nn.Sequential(whole.layer4, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        size, predictor = 14, FastRCNNPredictor(2048, 2)
+    else:
+        whole = vgg16()
+        backbone, channels = whole.features[:30], 512
+        head = nn.Sequential(nn.Flatten(), *whole.classifier[:6])
+        size, predictor = 7, FastRCNNPredictor(4096, 2)
+    backbone.out_channels = channels
+    return FasterRCNN(
+        backbone,
+        rpn_anchor_generator=AnchorGenerator(sizes=((128, 256, 512),), aspect_ratios=((0.5, 1.0, 2.0),)),
+        rpn_pre_nms_top_n_train=12_000,
+        rpn_pre_nms_top_n_test=6000,
+        box_roi_pool=MultiScaleRoIAlign(["0"], output_size=size, sampling_ratio=2),
+        box_head=head,
+        box_predictor=predictor,
+        **settings,
+    )
+
+
+def detector_loss(net: nn.Module, images: Tensor) -> Callable[[], Tensor]:
+    """The four losses of torchvision's detector, added up; one box in each image."""
+    batch, _, height, width = images.shape
+    corners = torch.rand(batch, 1, 2) * torch.tensor([width - BOX, height - BOX])
+    boxes = torch.cat([corners, corners + BOX], dim=2)
+    targets = [{"boxes": box, "labels": torch.ones(1, dtype=torch.int64)} for box in boxes]
+    return lambda: sum(net(list(images / 255), targets).values())
+
+
+def fold_batch_norm(module: nn.Module) -> None:
+    """Takes every batch norm that follows a convolution into its kernel, in place; for prediction alone."""
+    children = list(module.named_children())
+    for (name, first), (name_after, second) in zip(children, children[1:], strict=False):
+        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+            setattr(module, name, fuse_conv_bn_eval(first, second))
+            setattr(module, name_after, nn.Identity())
+    for _, child in children:
+        fold_batch_norm(child)
+
+
+def make_step(options: argparse.Namespace) -> Callable[[], object]:
+    """One training step or one prediction of PyTorch's, ready to be called."""
+    kind, layout = options.net, torch.channels_last if "last" in options.variant else torch.contiguous_format
+    net = PoseNet() if kind == "pose" else make_detector(kind)
+    for module in net.modules():
+        if isinstance(module, Bottleneck):
+            nn.init.zeros_(module.bn3.weight)  # as pawjax begins, and without it frozen statistics let the maps explode
+    if options.mode == "predict":
+        net.eval()
+        if "folded" in options.variant:
+            fold_batch_norm(net)
+    net = net.to(memory_format=layout)
+    images = torch.randint(0, 256, (options.batch, 3, options.height, options.width), dtype=torch.uint8)
+    images = images.contiguous(memory_format=layout)
+    if options.mode == "predict":
+        predict = torch.inference_mode()(pose_predict if kind == "pose" else lambda net, x: net(list(x / 255)))
+        return lambda: predict(net, images)
+
+    net.train()
+    for module in net.modules():
+        if options.norm == "frozen" and isinstance(module, nn.BatchNorm2d):
+            module.eval()  # running statistics, scale and bias still trained: pawjax's 'frozen'
+    loss = (pose_loss if kind == "pose" else detector_loss)(net, images)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    return step
+
+
+def time_torch(options: argparse.Namespace) -> dict:
+    """What `pawjax.benchmark` reports, of PyTorch: two calls to warm up, then calls that fill the seconds."""
+    torch.manual_seed(0)
+    torch.set_num_threads(os.cpu_count())
+    step, seconds = make_step(options), []
+    step(), step()
+    while len(seconds) < 3 or sum(seconds) < options.seconds:
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return {
+        "images_per_second": options.batch / statistics.median(seconds),
+        "n_steps": len(seconds),
+        "threads": torch.get_num_threads(),
+        "onednn": torch.backends.mkldnn.is_available(),
+        "versions": {"torch": torch.__version__, "torchvision": torchvision.__version__},
+    }
+
+
+def run(command: list[str], work: tuple, seconds: float) -> dict:
+    """The JSON result of a side's command, in a process of its own, and how many cores others kept busy meanwhile."""
+    mode, batch, height, width = work
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        command = [*command, f"--mode={mode}", f"--batch={batch}", f"--height={height}", f"--width={width}"]
+        command += [f"--seconds={seconds}", f"--json={file.name}"]
+        start = _busy_seconds()
+        subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
+        wall, machine, own = (after - before for after, before in zip(_busy_seconds(), start, strict=True))
+        result = json.load(open(file.name)) | {"cores_of_others": max(0.0, machine - own) / wall}
+    print(f"{' '.join(command)}: {result['images_per_second']:.2f} images/s", file=sys.stderr)
+    return result
+
+
+def _busy_seconds() -> tuple[float, float, float]:
+    """Clock, processor time of the whole machine, and that of this process's children that have ended."""
+    ticks = [int(n) for n in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    idle = ticks[3] + ticks[4]  # idle and waiting for disks; time stolen by other machines counts as busy
+    own = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.perf_counter(), (sum(ticks) - idle) / os.sysconf("SC_CLK_TCK"), own.ru_utime + own.ru_stime
+
+
+def parse() -> tuple[argparse.Namespace, list[str]]:
+    """The options, and what is not one of them: flags for pawjax."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--pawjax-python", default=sys.executable)
+    parser.add_argument("--detector", dest="net", default="pose", choices=list(CONFIGS)[1:])
+    parser.add_argument("--config", help="pawjax's; the net's own by default")
+    parser.add_argument("--norm", choices=("batch", "frozen"), help="of both; batch for poses, frozen for detectors")
+    parser.add_argument("--augment", action="store_true", help="leave pawjax's augmentation on")
+    parser.add_argument("--side", choices=("both", "torch"), default="both")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--json", type=Path)
+    for name in ("batch", "height", "width"):
+        parser.add_argument(f"--{name}", type=int, help="with --mode, of --side=torch: one measurement in this process")
+    parser.add_argument("--mode", choices=list(VARIANTS))
+    parser.add_argument("--variant", default="channels last")
+    options, flags = parser.parse_known_args()
+    options.norm = options.norm or ("batch" if options.net == "pose" else "frozen")
+    return options, flags
+
+
+def main() -> None:
+    options, flags = parse()
+    if os.environ.get("GLIBC_TUNABLES") != ALLOCATOR:  # the same allocator for both sides, set before they start
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "GLIBC_TUNABLES": ALLOCATOR})
+    if options.mode:
+        options.json.write_text(json.dumps(time_torch(options)))
+        return
+
+    theirs = [sys.executable, str(Path(__file__).resolve()), "--side=torch", f"--norm={options.norm}"]
+    theirs += [] if options.net == "pose" else [f"--detector={options.net}"]
+    ours = [options.pawjax_python, "-m", "pawjax.benchmark", f"--config={options.config or CONFIGS[options.net]}"]
+    ours += [f"--config.model.norm={options.norm}", *DETECTOR_FLAGS.get(options.net, [])]
+    ours += [] if options.augment else [f"--config.augment.{name}_p=0.0" for name in RANDOM_AUGMENTATION]
+    works = POSE_WORKS if options.net == "pose" else DETECTOR_WORKS
+    results = {work: {} for work in works}
+    for _ in range(options.rounds):
+        for work, sides in results.items():
+            variants = [name for name in VARIANTS[work[0]] if not (options.net == "vgg16" and "folded" in name)]
+            for name in variants:
+                sides.setdefault(name, []).append(run([*theirs, f"--variant={name}"], work, options.seconds))
+            if options.side == "both":
+                sides.setdefault("pawjax", []).append(run([*ours, *flags], work, options.seconds))
+    report(options, flags, results)
+
+
+def report(options: argparse.Namespace, flags: list[str], results: dict) -> None:
+    """Prints the table, against PyTorch's fastest variant, and writes every measurement to --json."""
+    print("| work, float32, CPU, images/s | PyTorch, its fastest variant | its others | pawjax | ratio |")
+    print("|---|---|---|---|---|")
+    busy, rows = [], {}
+    for (mode, batch, height, width), sides in results.items():
+        rates = {name: statistics.median(r["images_per_second"] for r in runs) for name, runs in sides.items()}
+        busy += [r["cores_of_others"] for runs in sides.values() for r in runs]
+        mine = rates.pop("pawjax", float("nan"))
+        best, *others = (f"{rates[name]:.2f} ({name})" for name in sorted(rates, key=rates.get, reverse=True))
+        label = f"{options.net} {mode}, {height}x{width}, batch {batch}"
+        print(f"| {label} | {best} | {', '.join(others)} | {mine:.2f} | {mine / max(rates.values()):.2f} |")
+        rows[label] = sides
+    print(f"cores (of {os.cpu_count()}) that others kept busy: {statistics.median(busy):.2f}, at worst {max(busy):.2f}")
+    if options.json:
+        settings = {name: getattr(options, name) for name in ("norm", "augment", "seconds")}
+        options.json.write_text(json.dumps({"settings": settings, "flags": flags, "runs": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -24,7 +24,7 @@ def default_config() -> ConfigDict:
     config.device_budget = 8.0  # GB of frames kept on the device; more stream from the host, the same batches
     config.deterministic = False  # on GPUs the same bits every time, at some cost; CPUs always give them
     config.tensorboard = False  # also write TensorBoard events (extra 'tensorboard')
-    config.method = "deeplabcut"
+    config.method = "deeplabcut"  # or 'faster_rcnn'
     config.scale = 1.0  # of the frames, before the network sees them
     config.pcutoff = 0.6  # likelihood from which a point counts as seen, in reports
 
@@ -54,7 +54,7 @@ def default_config() -> ConfigDict:
     config.model.intermediate = ""  # unit with heads of its own, 'block3_unit12' in DeeperCut; '' for none
     config.model.intermediate_locref = False
 
-    config.target = ConfigDict()  # see pawjax/methods/deeplabcut.py
+    config.target = ConfigDict()  # see pawjax/methods/deeplabcut.py; 'faster_rcnn' reads `unlabelled` alone
     config.target.target = "disc"
     config.target.radius = 17.0
     config.target.sigma = 11.33
@@ -63,6 +63,34 @@ def default_config() -> ConfigDict:
     config.target.locref_stdev = 7.2801
     config.target.intermediate_weight = 1.0
     config.target.unlabelled = "ignore"
+
+    config.detector = ConfigDict()  # of method 'faster_rcnn'; lengths in pixels of the network's input
+    config.detector.backbone = "resnet"  # config.model's; or 'vgg16', which takes its width alone
+    config.detector.map = "c4"  # of a ResNet: stride 16, block 4 is the head; or 'fine', stride 8
+    config.detector.pool = "align"  # or 'pool', the paper's, to whole cells
+    config.detector.class_agnostic = False  # one box a region instead of one for each bodypart
+    config.detector.dropout = 0.0  # in the head of VGG-16
+    config.detector.box = (100.0, 100.0)  # (width, height) of the box that stands for a keypoint
+    config.detector.box_shift = (0.0, 0.0)  # (x, y) from the keypoint to the centre of its box
+    config.detector.anchor_sizes = (128.0, 256.0, 512.0)
+    config.detector.anchor_ratios = (0.5, 1.0, 2.0)  # height / width
+    config.detector.anchors_inside = False  # train on those within the image alone, as py-faster-rcnn does
+    config.detector.rpn_low = 0.3  # IoU under which an anchor is background
+    config.detector.rpn_high = 0.7  # IoU from which on it is an object
+    config.detector.rpn_sampled = 256  # anchors of an image in the loss
+    config.detector.rpn_positive = 0.5  # of them at most this share are objects
+    config.detector.rpn_beta = 1 / 9  # error up to which smooth L1 is a square; 0 for L1
+    config.detector.proposals_before = (2000, 1000)  # non-maximum suppression, in (training, prediction)
+    config.detector.proposals_after = (1000, 300)
+    config.detector.proposals_iou = 0.7  # above which one suppresses another
+    config.detector.proposals_min_side = 1.0
+    config.detector.head_iou = 0.5  # from which on a region is an object
+    config.detector.head_sampled = 128  # regions of an image in the loss
+    config.detector.head_positive = 0.25
+    config.detector.head_weights = (10.0, 10.0, 5.0, 5.0)  # of its deltas x, y, width, height
+    config.detector.head_beta = 1.0
+    config.detector.agree_iou = 0.6  # with the likeliest box, from which on a box is averaged with it
+    config.detector.refinements = 0  # times that the head looks again at its own answer
 
     config.predict = ConfigDict()  # may also be chosen when a run is evaluated or loaded
     config.predict.refine = "locref"  # see pawjax/ops/decoding.py

@@ -28,6 +28,16 @@ def huber(errors: jax.Array, delta: float = 1.0) -> jax.Array:
     return jnp.where(size <= delta, 0.5 * errors**2, delta * (size - 0.5 * delta))
 
 
+def smooth_l1(errors: jax.Array, beta: float) -> jax.Array:
+    """e^2 / (2 beta) within beta of zero, |e| - beta / 2 beyond; |e| for beta 0 (Girshick 2015), elementwise."""
+    return huber(errors, beta) / beta if beta else jnp.abs(errors)
+
+
+def softmax_cross_entropy(logits: jax.Array, classes: jax.Array) -> jax.Array:
+    """-log softmax(logits)[class]: logits [..., C] and classes int [...] give [...]."""
+    return -jnp.take_along_axis(jax.nn.log_softmax(logits), classes[..., None], axis=-1)[..., 0]
+
+
 def weighted_total(terms: dict[str, Term], weights: dict[str, float]) -> jax.Array:
     """Sum over the terms of weight * sum / count; a term that counted nothing adds zero."""
     return sum(weights[name] * total / jnp.maximum(count, 1e-12) for name, (total, count) in terms.items())

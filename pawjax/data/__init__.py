@@ -9,7 +9,8 @@ A **batch** (made by `pawjax.data.batches`) is a dict of arrays over B frames wi
 - `keypoints` float32 [B, K, 2], (x, y) pixels of `image`, pixel centres at whole numbers; 0 where not labelled;
 - `labelled` bool [B, K];
 - `weight` float32 [B], 0 for a frame that only fills the batch up, else 1;
-- `to_original` float32 [B, 2, 3], the affine map from pixels (x, y, 1) of `image` to pixels of the original frame.
+- `to_original` float32 [B, 2, 3], the affine map from pixels (x, y, 1) of `image` to pixels of the original frame;
+- `key`, in training alone: PRNG keys [B], for what a method draws at random for each frame.
 """
 
 from pawjax.data.frames import LabelledFrames

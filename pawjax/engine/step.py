@@ -28,11 +28,13 @@ def batch_of_step(
 
     The store holds all frames, or, `streamed`, this device's share of the batch in its order.
     """
-    keys = jax.random.split(jax.random.fold_in(stream(key, "augment"), step), batch_size)
+    keys = part(jax.random.split(jax.random.fold_in(stream(key, "augment"), step), batch_size))
     if streamed:
-        return augment(settings, part(keys), as_batch(store))
-    indices = draw_indices(stream(key, "order"), step, batch_size, len(store))
-    return augment(settings, part(keys), gather(store, part(indices)))
+        frames = as_batch(store)
+    else:
+        frames = gather(store, part(draw_indices(stream(key, "order"), step, batch_size, len(store))))
+    # For what a method draws itself: a key for each sample, so that it is the same however the batch is cut.
+    return augment(settings, keys, frames) | {"key": jax.vmap(lambda key: stream(key, "loss"))(keys)}
 
 
 def train_step(

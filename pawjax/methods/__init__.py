@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from pawjax.errors import InputError
 from pawjax.losses import Term
-from pawjax.methods import deeplabcut
+from pawjax.methods import deeplabcut, detection_config
 
 Variables = Mapping[str, Any]
 
@@ -45,6 +45,7 @@ class Method(Protocol):
 
 METHODS: dict[str, Callable[[ConfigDict, int], Method]] = {
     "deeplabcut": deeplabcut.from_config,
+    "faster_rcnn": detection_config.from_config,
 }
 
 

@@ -1,0 +1,34 @@
+"""Faster R-CNN, ResNet-50: the sources' hybrid, the stages of configs/frcnn_vgg16.py on a deeper net.
+
+    python -m pawjax.train --config=configs/frcnn_r50.py --config.data.source=deeplabcut --config.data.path=PROJECT
+
+Proposals and regions come from the third block's map, stride 16, and the fourth block is the head (He et al. 2015).
+
+Meant for a GPU and for torchvision's weights of ResNet-50. Not yet run to its end.
+"""
+
+from ml_collections import ConfigDict
+
+from pawjax.config import default_config, smoke
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = default_config()
+    config.method = "faster_rcnn"
+    config.steps = 50_000
+    config.batch_size = 2
+    config.eval_every = 1000
+    config.checkpoint_every = 1000
+    config.model.norm = "frozen"
+    config.detector.proposals_before = (12_000, 6000)
+    config.detector.proposals_after = (2000, 300)
+    config.detector.proposals_min_side = 16.0
+    config.optimizer.schedule = "stepwise_scaled"
+    config.optimizer.rates = ((0.001, 50_000), (0.0001, 70_000))
+    config.optimizer.weight_decay = 0.0005
+    if arg == "smoke":
+        config.detector.box = (32.0, 32.0)
+        config.detector.anchor_sizes = (32.0,)
+        config.model.width = 16
+        return smoke(config)
+    return config

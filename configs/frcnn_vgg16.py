@@ -1,0 +1,38 @@
+"""Faster R-CNN, VGG-16: the sources' recipe, as far as it is known, with the settings of py-faster-rcnn.
+
+    python -m pawjax.train --config=configs/frcnn_vgg16.py --config.data.source=deeplabcut --config.data.path=PROJECT
+
+Boxes of 100 px centred on the foot, anchors of 128, 256 and 512 px in three shapes, RoI pooling, class-specific boxes,
+and the point is the centre of the best box. SGD with momentum; the sources' sweep of the rate includes 0.0005.
+
+Meant for a GPU and for torchvision's weights of VGG-16. Not yet run to its end.
+"""
+
+from ml_collections import ConfigDict
+
+from pawjax.config import default_config, smoke
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = default_config()
+    config.method = "faster_rcnn"
+    config.steps = 50_000
+    config.batch_size = 2
+    config.eval_every = 1000
+    config.checkpoint_every = 1000
+    config.detector.backbone = "vgg16"
+    config.detector.pool = "pool"
+    config.detector.dropout = 0.5
+    config.detector.anchors_inside = True
+    config.detector.proposals_before = (12_000, 6000)
+    config.detector.proposals_after = (2000, 300)
+    config.detector.proposals_min_side = 16.0
+    config.optimizer.schedule = "stepwise_scaled"
+    config.optimizer.rates = ((0.001, 50_000), (0.0001, 70_000))
+    config.optimizer.weight_decay = 0.0005
+    if arg == "smoke":
+        config.detector.box = (32.0, 32.0)
+        config.detector.anchor_sizes = (32.0,)
+        config.model.width = 16
+        return smoke(config)
+    return config

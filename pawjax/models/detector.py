@@ -1,0 +1,210 @@
+"""Faster R-CNN's network: a backbone, a region proposal network, and a head that looks at regions (Ren et al. 2015).
+
+Images in, raw scores and deltas out; which regions the head looks at is the method's affair. Boxes are xyxy float32 in
+pixels of the images, pixel centres at whole numbers.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from pawjax.models.layers import ConvNorm
+from pawjax.models.pose_net import standardize
+from pawjax.models.resnet import LINEAGES, UNITS, Bottleneck, ResNet
+from pawjax.models.vgg import VGG16, BoxHead
+from pawjax.ops.anchors import first_center
+from pawjax.ops.conv import conv2d
+from pawjax.ops.roi_align import roi_align
+from pawjax.ops.roi_pool import roi_pool
+
+BACKBONES = ("vgg16", "resnet")
+MAPS = ("c4", "fine")
+POOLS = ("align", "pool")
+PADDING = 16  # both sides of an image must be multiples of it
+
+
+class Detector(nn.Module):
+    """Feature map, proposals' scores and deltas, and regions' scores and deltas.
+
+    Attributes:
+      n_classes: K, the classes beside the background.
+      n_anchors: A, the anchors of a cell.
+      backbone_name: 'vgg16', or 'resnet' with the `map`
+        'c4': the third block's, stride 16; the fourth is the head, on 14 x 14 cells of each region (He et al. 2015); or
+        'fine': all four blocks, dilated, brought to stride 8 and joined with the block there as in FPN (Lin et al.
+        2017); the head is two layers on 7 x 7 cells.
+      depth, width, norm, axis_name, lineage, remat: of the backbone, see `ResNet`; a VGG has the width alone.
+      pool: 'align' (bilinear samples) or 'pool' (maxima of whole cells, as in the paper).
+      class_agnostic: one box for all classes of a region instead of one for each.
+      dropout: of the VGG's head.
+      dtype: of the arithmetic; parameters, statistics and outputs are float32.
+    """
+
+    n_classes: int
+    n_anchors: int
+    backbone_name: str = "resnet"
+    map: str = "c4"
+    depth: int = 50
+    width: int = 64
+    norm: str = "batch"
+    axis_name: str | None = None
+    lineage: str = "torchvision"
+    remat: bool = False
+    pool: str = "align"
+    class_agnostic: bool = False
+    dropout: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    @property
+    def fine(self) -> bool:
+        """Whether the map is the one of stride 8."""
+        return self.backbone_name == "resnet" and self.map == "fine"
+
+    @property
+    def stride(self) -> int:
+        """Pixels from cell to cell of the feature map."""
+        return 8 if self.fine else 16
+
+    @property
+    def center(self) -> float:
+        """The pixel, on both axes, that cell (0, 0) is centred on."""
+        same_pool = self.backbone_name == "resnet" and LINEAGES[self.lineage].same_pool
+        return first_center(self.backbone_name, self.stride) + (2.0 if same_pool else 0.0)
+
+    def setup(self) -> None:
+        common = dict(norm=self.norm, axis_name=self.axis_name)
+        if self.backbone_name == "vgg16":
+            self.backbone = VGG16(self.width)
+            self.box_head = BoxHead(64 * self.width, self.dropout)
+        else:
+            blocks = 4 if self.fine else 3
+            self.backbone = ResNet(self.depth, self.width, self.norm, self.axis_name, self.lineage, self.remat, blocks)
+            self.box_head = LinearHead(16 * self.width) if self.fine else BlockHead(self.depth, self.width, **common)
+        if self.fine:
+            self.lateral = ConvNorm(4 * self.width, **common)
+            self.top = ConvNorm(4 * self.width, **common)
+            self.smooth = ConvNorm(4 * self.width, 3, **common)
+        self.rpn = ProposalNetwork(self.n_anchors)
+        self.class_score = nn.Dense(self.n_classes + 1, kernel_init=nn.initializers.normal(0.01))
+        n_boxes = 1 if self.class_agnostic else self.n_classes + 1
+        self.class_box = nn.Dense(4 * n_boxes, kernel_init=nn.initializers.normal(0.001))
+
+    def __call__(self, images: jax.Array, rois: jax.Array, train: bool) -> tuple[jax.Array, ...]:
+        """All parts in turn: `proposals` of `features`, and `regions` at [B, R, 4] `rois`. Makes every parameter."""
+        features = self.features(images, train)
+        return *self.proposals(features), *self.regions(features, rois, train)
+
+    def features(self, images: jax.Array, train: bool) -> jax.Array:
+        """uint8 [B, H, W, 1 or 3], H and W multiples of 16 -> [B, H / stride, W / stride, C]."""
+        x = standardize(images, self.dtype, self.lineage)
+        if self.backbone_name == "vgg16":
+            return self.backbone(x)[0]
+        x, outputs = self.backbone(x, train)
+        if not self.fine:
+            return x
+        block = LINEAGES[self.lineage].strided[-1] - 1  # the last one at stride 8
+        fine = outputs[f"block{block}_unit{UNITS[self.depth][block - 1]}"]
+        top = _doubled(_doubled(self.top(x, train, relu=False), axis=1), axis=2)
+        return self.smooth(self.lateral(fine, train, relu=False) + top, train, relu=False)
+
+    def proposals(self, features: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """[B, h, w, C] -> logits [B, h w A] and deltas [B, h w A, 4] of the anchors, cell by cell, row by row."""
+        return self.rpn(features)
+
+    def regions(self, features: jax.Array, rois: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+        """What the head makes of regions.
+
+        Args:
+          features: [B, h, w, C].
+          rois: [B, R, 4] xyxy, pixels of the images. No gradient flows into them.
+          train: whether statistics are live and outputs dropped.
+
+        Returns:
+          logits [B, R, K + 1], background first, and deltas [B, R, K + 1, 4], or [B, R, 1, 4] if class-agnostic.
+        """
+        n_images, n_rois, _ = rois.shape
+        side = 14 if isinstance(self.box_head, BlockHead) else 7
+        cut = jax.vmap(lambda features, rois: self._cut(features, rois, (side, side)))(features, rois)
+        x = self.box_head(cut.reshape(n_images * n_rois, *cut.shape[2:]), train).astype(jnp.float32)
+        logits, deltas = self.class_score(x), self.class_box(x)
+        return logits.reshape(n_images, n_rois, -1), deltas.reshape(n_images, n_rois, -1, 4)
+
+    def _cut(self, features: jax.Array, rois: jax.Array, bins: tuple[int, int]) -> jax.Array:
+        if self.pool == "pool":
+            return roi_pool(features, rois, bins, scale=1 / self.stride)
+        # Seen from the centre of the first cell, cell i lies at pixel i * stride whatever the backbone.
+        return roi_align(features, rois - self.center, bins, scale=1 / self.stride, aligned=False)
+
+
+class ProposalNetwork(nn.Module):
+    """A 3x3 convolution, and from it one score and four deltas for each of the `n_anchors` anchors of a cell."""
+
+    n_anchors: int
+
+    @nn.compact
+    def __call__(self, features: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """[B, h, w, C] -> logits [B, h w A] and deltas [B, h w A, 4], float32; see `Detector.proposals`."""
+        x = nn.relu(_Convolution(features.shape[-1], 3, name="conv")(features))
+        logits = _Convolution(self.n_anchors, name="score")(x).astype(jnp.float32)
+        deltas = _Convolution(4 * self.n_anchors, name="box")(x).astype(jnp.float32)  # channel 4 a + coordinate
+        return logits.reshape(len(x), -1), deltas.reshape(len(x), -1, 4)
+
+
+class LinearHead(nn.Module):
+    """fc6 and fc7 as torchvision's detectors have them, 1024 wide there, each with a ReLU."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """[N, 7, 7, C] -> [N, features]."""
+        del train
+        x = x.reshape(len(x), -1)
+        for name in ("fc6", "fc7"):
+            x = nn.relu(nn.Dense(self.features, dtype=x.dtype, kernel_init=nn.initializers.he_normal(), name=name)(x))
+        return x
+
+
+class BlockHead(nn.Module):
+    """The fourth block of a ResNet on every region, its first unit of stride 2, and the mean over the cells."""
+
+    depth: int
+    width: int
+    norm: str
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """[N, 14, 14, 16 width] -> [N, 32 width]."""
+        for unit in range(1, UNITS[self.depth][3] + 1):
+            stride, name = (2 if unit == 1 else 1), f"block4_unit{unit}"
+            common = dict(project=unit == 1, norm=self.norm, axis_name=self.axis_name)
+            x = Bottleneck(8 * self.width, stride, name=name, **common)(x, train)
+        return x.mean(axis=(1, 2))
+
+
+def _doubled(x: jax.Array, axis: int) -> jax.Array:
+    """Twice as many cells along an axis, linearly: cell i becomes 2i, which has the same centre.
+
+    Repeated cells, as in FPN, would lie half a cell further.
+    """
+    after = jnp.concatenate([lax.slice_in_dim(x, 1, None, axis=axis), lax.slice_in_dim(x, -1, None, axis=axis)], axis)
+    pairs = jnp.stack([x, (x + after) / 2], axis + 1)
+    return pairs.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])
+
+
+class _Convolution(nn.Module):
+    """Convolution with bias, padded to keep the size."""
+
+    features: int
+    size: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(0.01), shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        margin = self.size // 2
+        padding = ((margin, margin), (margin, margin))
+        return conv2d(x, kernel.astype(x.dtype), padding=padding) + bias.astype(x.dtype)

@@ -1,0 +1,329 @@
+"""Faster R-CNN: what counts in its loss, what does not, what it answers, and that it learns."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from pawjax.config import default_config
+from pawjax.data.augment import Augment
+from pawjax.data.batches import FrameStore
+from pawjax.engine.step import batch_of_step
+from pawjax.errors import InputError
+from pawjax.losses import weighted_total
+from pawjax.methods import make_method
+from pawjax.methods.detection_decoding import class_boxes, many_boxes, single_box
+from pawjax.methods.detection_targets import Anchors, LabelBox, Proposals, propose
+from pawjax.ops.boxes import encode_boxes
+
+BODYPARTS = ("left", "right")
+SIDE = 24.0
+
+
+def config_of(**fields):
+    config = default_config()
+    config.method = "faster_rcnn"
+    config.model.depth, config.model.width = 26, 8
+    config.detector.map = "fine"
+    config.detector.box = (SIDE, SIDE)
+    config.detector.anchor_sizes, config.detector.anchor_ratios = (SIDE,), (1.0,)
+    config.detector.proposals_before, config.detector.proposals_after = (100, 100), (50, 20)
+    config.detector.head_sampled = 16
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+def method_of(**fields):
+    return make_method(config_of(**fields), BODYPARTS)
+
+
+METHOD = method_of(**{"detector.backbone": "vgg16"})  # which compiles soonest, and joins no images
+
+
+def make_batch(seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "image": jnp.asarray(rng.integers(0, 256, (4, 60, 90, 1), np.uint8)),
+        "keypoints": jnp.asarray(rng.uniform(5, 55, (4, 2, 2)), jnp.float32),
+        "labelled": jnp.array([[True, True], [True, False], [False, False], [True, True]]),
+        "weight": jnp.ones(4),
+        "key": jax.random.split(jax.random.key(3), 4),
+    }
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return jax.jit(METHOD.init)(jax.random.key(0), make_batch())
+
+
+def terms_of(method, variables, batch):
+    loss = jax.jit(method.loss, static_argnums=3)
+    return jax.device_get(loss(variables, batch, jax.random.key(0), True)[0])
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, term in expected.items():
+        np.testing.assert_allclose(found[name], term, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def take(batch, index):
+    return jax.tree.map(lambda x: x[index], batch)
+
+
+def silenced(variables):
+    """All outputs are zero: every score is undecided, and every box stays where it is."""
+    outer = {
+        name: jax.tree.map(jnp.zeros_like, variables["params"][name]) for name in ("rpn", "class_score", "class_box")
+    }
+    return variables | {"params": variables["params"] | outer}
+
+
+def test_terms_by_hand(variables):
+    """Where outputs are zero and all anchors are sampled, the loss follows from the overlaps alone."""
+    method = dataclasses.replace(METHOD, anchors=dataclasses.replace(METHOD.anchors, n_sampled=512))
+    batch = make_batch()
+    terms = terms_of(method, silenced(variables), batch)
+    anchors = np.asarray(method.anchors.grid((64, 96), 16, 7.5), np.float64)
+    count, total = 0, 0.0
+    for keypoints, labelled in zip(np.asarray(batch["keypoints"]), np.asarray(batch["labelled"]), strict=True):
+        if not labelled.any():
+            continue
+        boxes = np.array([[x - 12, y - 12, x + 12, y + 12] for x, y in keypoints[labelled]])
+        sides = np.minimum(anchors[:, None, 2:], boxes[:, 2:]) - np.maximum(anchors[:, None, :2], boxes[:, :2])
+        shared = np.maximum(sides, 0).prod(-1)
+        iou = shared / (2 * 24**2 - shared)
+        positive = (iou.max(1) >= 0.7) | np.isclose(iou, iou.max(0), atol=1e-6).any(1)
+        count += (positive | (iou.max(1) < 0.3)).sum()
+        shift = (boxes[iou.argmax(1), :2] - anchors[:, :2]) / 24
+        size = np.abs(shift)
+        total += (np.where(size < 1 / 9, 4.5 * size**2, size - 1 / 18).sum(1) * positive).sum()
+    assert terms["rpn_score"][1] == terms["rpn_box"][1] == count
+    np.testing.assert_allclose(terms["rpn_score"][0], count * np.log(2), rtol=1e-5)
+    np.testing.assert_allclose(terms["rpn_box"][0], total, rtol=1e-4)
+    assert terms["head_score"][1] == terms["head_box"][1] == 3 * 16
+    np.testing.assert_allclose(terms["head_score"][0], 3 * 16 * np.log(3), rtol=1e-5)
+    assert terms["head_box"][0] > 0
+
+
+def test_a_missing_label_changes_nothing(variables):
+    batch = make_batch()
+    expected = terms_of(METHOD, variables, batch)
+    moved = batch | {"keypoints": batch["keypoints"].at[1, 1].set(1e9).at[2].set(jnp.nan)}
+    assert_same(terms_of(METHOD, variables, moved), expected)
+    seen = batch | {"labelled": batch["labelled"].at[1, 1].set(True)}
+    assert terms_of(METHOD, variables, seen)["rpn_box"][0] != expected["rpn_box"][0]
+
+
+def test_padding_and_images_without_labels_count_nothing(variables):
+    batch = make_batch()
+    expected = terms_of(METHOD, variables, take(batch, jnp.array([0, 1])))
+    padded = batch | {"weight": jnp.array([1.0, 1.0, 1.0, 0.0])}
+    assert_same(terms_of(METHOD, variables, padded), expected)
+    negative = dataclasses.replace(METHOD, unlabelled="negative")
+    counts = terms_of(negative, variables, padded)
+    assert counts["head_score"][1] == expected["head_score"][1] + 16
+
+
+def test_parts_of_a_batch_add_up_to_it(variables):
+    batch = make_batch()
+    whole = terms_of(METHOD, variables, batch)
+    halves = [terms_of(METHOD, variables, take(batch, part)) for part in (slice(0, 2), slice(2, 4))]
+    assert_same({name: np.add(halves[0][name], halves[1][name]) for name in whole}, whole)
+    other = terms_of(METHOD, variables, batch | {"key": batch["key"][::-1]})
+    assert other["head_score"][0] != whole["head_score"][0], "samples follow from the keys"
+
+
+def test_every_frame_of_a_batch_has_its_own_key():
+    n = 6
+    to_original = jnp.tile(jnp.eye(2, 3), (n, 1, 1))
+    size = jnp.tile(jnp.array([16, 16]), (n, 1))
+    store = FrameStore(
+        jnp.zeros((n, 16, 16, 1), jnp.uint8), jnp.ones((n, 1, 2)), jnp.ones((n, 1), bool), size, to_original
+    )
+    still = Augment(contrast_p=0, brightness_p=0, gamma_p=0, blur_p=0, noise_p=0, occlusion_p=0)
+    make = partial(batch_of_step, jax.random.key(0), 5, store, still, 4)
+    keys = jax.random.key_data(make()["key"])
+    assert len(np.unique(keys, axis=0)) == 4
+    np.testing.assert_array_equal(jax.random.key_data(make(part=lambda x: x[2:])["key"]), keys[2:])
+
+
+def test_one_program_for_any_number_of_labels(variables):
+    loss, batch = jax.jit(METHOD.loss, static_argnums=3), make_batch()
+    for n in range(3):
+        loss(variables, batch | {"labelled": jnp.tile(jnp.arange(2) < n, (4, 1))}, jax.random.key(0), True)
+    assert loss._cache_size() == 1
+
+
+def test_gradients_are_finite_whatever_the_labels(variables):
+    @jax.jit
+    def gradient(params, batch):
+        def total(params):
+            terms, _ = METHOD.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+            return weighted_total(terms, METHOD.loss_weights)
+
+        return jax.grad(total)(params)
+
+    batch = make_batch()
+    for change in (
+        {"labelled": jnp.zeros((4, 2), bool)},
+        {"weight": jnp.zeros(4)},
+        {"keypoints": jnp.zeros((4, 2, 2))},  # both at one corner
+        {"keypoints": batch["keypoints"] + 1000},  # out of the picture
+    ):
+        leaves = jax.tree.leaves(gradient(variables["params"], batch | change))
+        assert all(np.isfinite(leaf).all() for leaf in leaves), change.keys()
+    assert np.abs(gradient(variables["params"], batch)["class_box"]["kernel"]).max() > 0
+
+
+def test_boxes_stand_for_keypoints_and_back():
+    box = LabelBox((30.0, 20.0), (4.0, -7.0))
+    keypoints = jnp.array([[1.5, 2.0], [50.0, 33.25]])
+    boxes = box.around(keypoints)
+    np.testing.assert_allclose(boxes[0], [1.5 + 4 - 15, 2 - 7 - 10, 1.5 + 4 + 15, 2 - 7 + 10])
+    np.testing.assert_allclose(box.keypoint_of(boxes), keypoints)
+
+
+def test_answers_are_the_likeliest_box_and_those_that_agree():
+    regions = jnp.array([[0.0, 0, 24, 24], [2, 0, 26, 24], [60, 60, 84, 84], [0, 0, 24, 24]])
+    truth = jnp.array([-6.0, -8.0, 18.0, 16.0])  # out of the picture, to the left and above
+    weights = (10.0, 10.0, 5.0, 5.0)
+    deltas = encode_boxes(jnp.tile(truth, (4, 1)), regions, weights)
+    deltas = jnp.stack([jnp.zeros((4, 4)), deltas, -deltas], axis=1).at[2].set(0)
+    logits = jnp.array([[0.0, 3, 0], [0.0, 2, 0], [0.0, 1, 5], [0.0, 9, 9]])
+    probabilities, boxes = class_boxes(logits, deltas, regions, weights)
+    valid = jnp.array([True, True, True, False])
+    box, likelihood = single_box(probabilities[:, 0], boxes[:, 0], valid, 0.6)
+    np.testing.assert_allclose(box, truth, atol=1e-5)
+    np.testing.assert_allclose(likelihood, np.exp(3) / (2 + np.exp(3)), rtol=1e-5)
+    box, _ = single_box(probabilities[:, 1], boxes[:, 1], valid, 0.6)
+    np.testing.assert_allclose(box, regions[2])
+    box, _ = single_box(jnp.array([0.6, 0.2]), jnp.array([[0.0, 0, 24, 24], [4, 0, 28, 24]]), valid[:2], 0.6)
+    np.testing.assert_allclose(box, [1, 0, 25, 24], atol=1e-5)  # the mean by probability
+    assert np.isfinite(single_box(probabilities[:, 0], boxes[:, 0], jnp.zeros(4, bool), 0.6)[0]).all()
+
+    found = many_boxes(probabilities, boxes, valid, (96, 96), max_detections=5, score_threshold=0.5, nms_threshold=0.5)
+    assert found["valid"].tolist() == [True, True, False, False, False]
+    assert found["classes"][:2].tolist() == [1, 0]
+    np.testing.assert_allclose(found["boxes"][1], [0, 0, 18, 16], atol=1e-5)
+
+
+def test_proposals_are_not_clipped_but_must_be_seen():
+    anchors = jnp.array([[-12.0, -12, 12, 12], [-40, 0, -16, 24], [30, 30, 54, 54], [31, 30, 55, 54]])
+    logits = jnp.array([1.0, 9, 2, 3])
+    rule = Proposals(before=(4, 3), after=(3, 2), iou=0.7)
+    boxes, found, scores = propose(logits, jnp.zeros((4, 4)), anchors, (64, 64), rule, train=True)
+    np.testing.assert_allclose(boxes[:2], anchors[jnp.array([3, 0])])
+    assert found.tolist() == [True, True, False] and scores[:2].tolist() == [3, 1]
+    assert propose(logits, jnp.zeros((4, 4)), anchors, (64, 64), rule, train=False)[1].tolist() == [True, False]
+
+
+@pytest.mark.filterwarnings("ignore:.*proposals_min_side")
+@pytest.mark.parametrize(
+    "fields", [{"detector.backbone": "vgg16", "detector.proposals_min_side": 1e6}, {"detector.map": "c4"}]
+)
+def test_there_is_always_an_answer(fields):
+    method, images = method_of(**fields, **{"detector.refinements": 1}), make_batch()["image"].at[0].set(0)
+    variables = jax.jit(method.init)(jax.random.key(0), make_batch())
+    predict = jax.jit(method.predict)
+    found = predict(variables, images)
+    assert found["keypoints"].shape == (4, 2, 2) and np.isfinite(found["keypoints"]).all()
+    assert ((found["likelihood"] > 0) & (found["likelihood"] <= 1)).all()
+    prepared = jax.jit(method.prepare)(variables)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3), predict(prepared, images), found)
+
+
+def test_it_learns_two_points_and_leaves_none_out():
+    """The whole system: two kinds of spots on four frames, one of them 2 px from the border, to a fraction of a px."""
+    method = method_of(**{"detector.class_agnostic": True, "detector.head_beta": 1 / 9, "detector.head_sampled": 32})
+    rng = np.random.default_rng(1)
+    keypoints = rng.uniform((28, 16), (86, 38), (4, 2, 2)).astype(np.float32)
+    keypoints[:, 1] = keypoints[:, 0] + np.array([[-26, 20], [-24, -8], [-25, 6], [-22, 16]])
+    keypoints[0, 0] = 88, 30
+    y, x = np.mgrid[:60, :90]
+    distance = np.hypot(x - keypoints[..., :1, None], y - keypoints[..., 1:, None])
+    spots = np.exp(-((distance / 4) ** 2)) * np.array([110, -110])[:, None, None]
+    image = 128 + spots.sum(1)[..., None] + rng.normal(0, 8, (4, 60, 90, 1))
+    labelled = np.ones((4, 2), bool)
+    labelled[3, 1] = False
+    batch = make_batch() | {"image": jnp.asarray(image.clip(0, 255), jnp.uint8), "keypoints": jnp.asarray(keypoints)}
+    batch["labelled"] = jnp.asarray(labelled)
+    del batch["key"]
+    optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, 100))
+
+    @jax.jit
+    def step(carry, key):
+        variables, state = carry
+
+        def total(params):
+            terms, stats = method.loss(variables | {"params": params}, batch, key, True)
+            return weighted_total(terms, method.loss_weights), stats
+
+        gradients, stats = jax.grad(total, has_aux=True)(variables["params"])
+        updates, state = optimizer.update(gradients, state)
+        return ({"params": optax.apply_updates(variables["params"], updates), "batch_stats": stats}, state), None
+
+    variables = jax.jit(method.init)(jax.random.key(0), batch)
+    carry = (variables, optimizer.init(variables["params"]))
+    (variables, _), _ = jax.jit(partial(jax.lax.scan, step))(carry, jax.random.split(jax.random.key(1), 100))
+    found = jax.jit(method.predict)(variables, batch["image"])
+    error = np.linalg.norm(found["keypoints"] - keypoints, axis=-1)
+    assert error[labelled].max() < 1.5, error
+    assert found["likelihood"][labelled].min() > 0.5
+
+    detected = jax.jit(partial(method.detect, max_detections=4, score_threshold=0.5))(variables, batch["image"])
+    assert (detected["valid"][:3].sum(1) == 2).all() and (detected["boxes"][0] <= jnp.array([90, 60, 90, 60])).all()
+    proposed = jax.jit(method.propose)(variables, batch["image"])
+    nearest = jnp.linalg.norm(
+        method.box.keypoint_of(proposed["boxes"][:, :4])[:, :, None] - keypoints[:, None], axis=-1
+    )
+    assert nearest.min(axis=1)[labelled].max() < 6
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("model.depth", 51),
+        ("model.norm", "layer"),
+        ("target.unlabelled", "x"),
+        ("detector.backbone", "vgg19"),
+        ("detector.map", "p2"),
+        ("detector.pool", "crop"),
+        ("detector.box", (0.0, 30.0)),
+        ("detector.box", (30.0, -1.0)),
+        ("detector.box", (30.0, float("nan"))),
+        ("detector.anchor_sizes", ()),
+        ("detector.anchor_ratios", (1.0, 0.0)),
+        ("detector.rpn_low", 0.8),
+        ("detector.head_positive", 1.5),
+        ("detector.head_weights", (10.0, 10.0)),
+        ("detector.proposals_after", (100, 0)),
+        ("detector.rpn_sampled", 0),
+        ("detector.dropout", 1.0),
+        ("detector.head_beta", -1.0),
+    ],
+)
+def test_a_wrong_value_is_named(field, value):
+    with pytest.raises(InputError, match=f"config.{field}"):
+        method_of(**{field: value})
+
+
+def test_a_box_that_the_anchors_do_not_reach_is_told():
+    with pytest.warns(UserWarning, match=r"box = \(5, 5\) has an IoU of only 0.0015 .*rpn_low = 0.3"):
+        method_of(**{"detector.box": (5.0, 5.0), "detector.anchor_sizes": (128.0,)})
+    with pytest.warns(UserWarning, match="proposals_min_side = 16"):
+        method_of(
+            **{"detector.box": (12.0, 12.0), "detector.anchor_sizes": (12.0,), "detector.proposals_min_side": 16.0}
+        )
+
+
+def test_anchors_inside_the_picture_alone(variables):
+    batch = make_batch() | {"keypoints": jnp.full((4, 2, 2), 30.0)}
+    inside = dataclasses.replace(METHOD, anchors=dataclasses.replace(METHOD.anchors, inside_only=True, n_sampled=512))
+    count = terms_of(inside, variables, batch)["rpn_score"][1]
+    assert 0 < count <= 3 * 2 * 4  # of 64 x 96 px, centres at 23.5, 39.5 and, along x, 55.5 and 71.5
+    assert Anchors(inside_only=True) != Anchors()

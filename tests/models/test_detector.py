@@ -1,0 +1,90 @@
+"""The detector's parts: the published parameter counts, shapes, types, names, and where its cells lie."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pawjax.methods.detection_targets import Anchors
+from pawjax.models.detector import Detector
+
+IMAGES = jnp.zeros((2, 32, 48, 1), jnp.uint8)
+ROIS = jnp.tile(jnp.array([[4.0, 4.0, 28.0, 28.0]]), (2, 3, 1))
+RESNET50 = 23_508_032  # torchvision's 25,557,032 without its classifier
+VGG16 = 14_714_688 + 25_088 * 4096 + 4096 * 4096 + 2 * 4096
+
+
+def shapes_of(**options):
+    net = Detector(2, 9, **options)
+    return jax.eval_shape(lambda: net.init_with_output(jax.random.key(0), IMAGES, ROIS, train=False))
+
+
+def count(tree) -> int:
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
+
+
+def outer_layers(features: int, head: int, anchors: int = 9, boxes: int = 3) -> int:
+    """Parameters of the proposal network and of the two last layers, for two classes."""
+    rpn = 9 * features**2 + features + 5 * anchors * (features + 1)
+    return rpn + (3 + 4 * boxes) * (head + 1)
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        ({"backbone_name": "vgg16"}, VGG16 + outer_layers(512, 4096)),
+        ({}, RESNET50 + outer_layers(1024, 2048)),
+        ({"class_agnostic": True}, RESNET50 + outer_layers(1024, 2048, boxes=1)),
+    ],
+)
+def test_parameter_counts(options, expected):
+    assert count(shapes_of(**options)[1]["params"]) == expected
+
+
+@pytest.mark.parametrize("options, stride", [({"backbone_name": "vgg16"}, 16), ({}, 16), ({"map": "fine"}, 8)])
+@pytest.mark.parametrize("lineage", ["torchvision", "slim"])
+def test_shapes_types_and_names(options, stride, lineage):
+    outputs, variables = shapes_of(depth=26, width=8, lineage=lineage, dtype=jnp.bfloat16, **options)
+    cells = 32 * 48 // stride**2
+    assert [x.shape for x in outputs] == [(2, 9 * cells), (2, 9 * cells, 4), (2, 3, 3), (2, 3, 3, 4)]
+    assert {leaf.dtype for leaf in jax.tree.leaves((outputs, variables))} == {jnp.dtype("float32")}
+    expected = {"backbone", "rpn", "box_head", "class_score", "class_box"}
+    assert variables["params"].keys() == expected | ({"lateral", "top", "smooth"} if stride == 8 else set())
+    assert variables["params"]["rpn"].keys() == {"conv", "score", "box"}
+
+
+@pytest.mark.parametrize("options", [{"backbone_name": "vgg16"}, {}, {"map": "fine"}, {"lineage": "slim"}])
+def test_regions_and_anchors_lie_where_the_cells_do(options):
+    net = Detector(1, 1, **options)
+    height, width = 12, 15
+    y, x = (net.center + net.stride * np.arange(size, dtype=np.float32) for size in (height, width))
+    ramps = jnp.stack(jnp.meshgrid(jnp.asarray(x), jnp.asarray(y)), axis=-1)  # each cell holds its own place
+    rois = jnp.array([[30.0, 40.0, 86.0, 75.0], [41.3, 20.2, 97.0, 84.6]])
+    cut = net.apply({}, ramps, rois, (7, 7), method="_cut")
+    np.testing.assert_allclose(cut.mean(axis=(1, 2)), (rois[:, :2] + rois[:, 2:]) / 2, rtol=1e-5)
+
+    size = (height * net.stride, width * net.stride)
+    anchors = Anchors(sizes=(20.0,), ratios=(1.0,)).grid(size, net.stride, net.center)
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    np.testing.assert_allclose(centres.reshape(height, width, 2), ramps, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"map": "fine"}, {"lineage": "slim"}])
+def test_the_first_cell_is_centred_where_it_says(options):
+    """A cell looks at the picture around its centre: the mean place of what moves it, over many random nets."""
+    net = Detector(1, 1, depth=26, width=4, norm="frozen", **options)
+    size = (1, 96, 96, 1)
+    images = np.random.default_rng(0).integers(0, 256, size).astype(np.float32)
+    cell = 48 // net.stride
+
+    def place(key):
+        variables = net.init(key, jnp.zeros(size), ROIS[:1], train=False)
+        # Scales of zero, with which residual units begin, would leave their convolutions out.
+        variables = jax.tree.map(lambda x: jnp.where((x == 0).all(), 0.5 if x.ndim == 1 else x, x), variables)
+        moved = jax.grad(lambda x: net.apply(variables, x, False, method="features")[0, cell, cell].sum())(images)
+        moved = jnp.abs(moved)[0, :, :, 0]
+        along = jnp.arange(96)
+        return jnp.stack([moved.sum(1) @ along, moved.sum(0) @ along]) / moved.sum()
+
+    places = jax.jit(lambda keys: jax.lax.map(place, keys))(jax.random.split(jax.random.key(0), 16))
+    np.testing.assert_allclose(places.mean(0), net.center + net.stride * cell, atol=1.5)

@@ -1,0 +1,14 @@
+"""Experiment 4 of the sources: Faster R-CNN on DeepLabCut's ResNet-50, between VGG-16, DeepLabCut and the best we know.
+
+python launch/sweep.py launch/experiment4.py --out=runs/experiment4 --seeds=3
+"""
+
+
+def get_sweep() -> dict[str, list[str]]:
+    """Name of each setting -> flags of pawjax.train."""
+    return {
+        "Faster R-CNN, VGG-16": ["--config=configs/frcnn_vgg16.py"],
+        "Faster R-CNN, ResNet-50": ["--config=configs/frcnn_r50.py"],
+        "Faster R-CNN, ResNet-50, finer map": ["--config=configs/frcnn_r50_fast.py"],
+        "DeepLabCut, ResNet-50": ["--config=configs/dlc_r50.py"],
+    }

@@ -8,8 +8,8 @@ The boxes are meant for frames of 800x600; BOX_SCALE=0.5 in the environment halv
 
 import os
 
-# (width, height) and (x, y) from the labelled point to the centre of its box. The sources tried five, of sizes that they
-# do not give: a point, and what a look at the failures suggested. Their labels lay at the edge of the foot.
+# (width, height) and (x, y) from the labelled point to the centre of its box. The sources tried five and do not give
+# their sizes: a point, and what a look at the failures suggested. Their labels lay at the edge of the foot.
 BOXES = {
     "a point": ((5, 5), (0, 0)),
     "larger, at the point": ((60, 60), (0, 0)),

@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--project", type=Path, required=True)
     parser.add_argument("--pawjax-python", default=sys.executable)
     parser.add_argument("--config", default="configs/dlc_r50.py")
-    parser.add_argument("--norm", default="batch", help="of pawjax's network: batch, frozen or group")
+    parser.add_argument("--norms", default="batch,frozen,group", help="of pawjax's networks")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--frames", type=int, default=48)
@@ -138,7 +138,7 @@ def main() -> None:
     if os.environ.get("GLIBC_TUNABLES") != ALLOCATOR:  # the same allocator for both sides, set before they start
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "GLIBC_TUNABLES": ALLOCATOR})
 
-    flags = [f"--config={options.config}", f"--config.model.norm={options.norm}"]
+    sides = {f"pawjax, {norm} norm": f"--config.model.norm={norm}" for norm in options.norms.split(",")}
     with tempfile.TemporaryDirectory() as folder:
         peer = DeepLabCut(options.project.resolve(), Path(folder), options.frames)
         works = {
@@ -146,17 +146,19 @@ def main() -> None:
             "video 640x480, batch 1": (lambda: peer.analyze(1), ("predict", 1, (HEIGHT, WIDTH))),
             "video 640x480, batch 8": (lambda: peer.analyze(8), ("predict", 8, (HEIGHT, WIDTH))),
         }
-        rates = {work: {"deeplabcut": [], "pawjax": []} for work in works}
+        rates = {work: {"DeepLabCut": [], **{side: [] for side in sides}} for work in works}
         for _ in range(options.rounds):
             for work, (theirs, ours) in works.items():
-                rates[work]["deeplabcut"].append(theirs())
-                rates[work]["pawjax"].append(pawjax(options.pawjax_python, flags, *ours, options.seconds))
-    print("| work, float32, CPU | DeepLabCut | pawjax | ratio |\n|---|---|---|---|")
-    for work, sides in rates.items():
-        theirs, ours = (statistics.median(sides[side]) for side in ("deeplabcut", "pawjax"))
-        print(f"| {work} | {theirs:.2f} images/s | {ours:.2f} images/s | {ours / theirs:.2f} |")
+                rates[work]["DeepLabCut"].append(theirs())
+                for side, flag in sides.items():
+                    flags = [f"--config={options.config}", flag]
+                    rates[work][side].append(pawjax(options.pawjax_python, flags, *ours, options.seconds))
+    print("| images/s, float32, CPU | DeepLabCut | " + " | ".join(sides) + " |" + "\n|---|---|" + "---|" * len(sides))
+    for work, measured in rates.items():
+        theirs, *ours = (statistics.median(values) for values in measured.values())
+        print(f"| {work} | {theirs:.2f} | " + " | ".join(f"{rate:.2f} ({rate / theirs:.2f})" for rate in ours) + " |")
     if options.json:
-        result = {"rates": rates, "versions": peer.versions, "threads": peer.threads, "flags": flags}
+        result = {"rates": rates, "versions": peer.versions, "threads": peer.threads, "config": options.config}
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 

@@ -1,0 +1,178 @@
+"""Training runs made comparable: checked to share their frames, evaluated where that is missing, measured."""
+
+import json
+import os.path
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from pawjax import data
+from pawjax.data.batches import scaled_size
+from pawjax.engine import runlog
+from pawjax.engine.evaluation import evaluate_run, evaluation_folder
+from pawjax.engine.views import make_predict
+from pawjax.errors import InputError
+from pawjax.methods import make_method
+from pawjax.report.comparison import SPLITS, ComparedRun, read_errors
+from pawjax.report.curves import read_metrics
+
+PAPERS = ("config.json", "run.json", "split.json", "metrics.jsonl")
+RESULTS = ("metrics.json", "predictions.csv", "worst_frames.png")  # what a comparison reads of an evaluation
+
+
+def collect_runs(workdirs: Sequence[Path], evaluate: bool = False) -> list[ComparedRun]:
+    """What a comparison tells of each run, in the order given.
+
+    An evaluation that is there is taken as it is; one that is missing (all of them with `evaluate`) is made from the
+    best checkpoint on dev and told on stderr. Beside `eval/` nothing is written.
+
+    Raises InputError, before anything is evaluated: for no run at all or one given twice; a folder that is no run or
+    whose training has not ended; data, bodyparts or splits that differ (training parts may hold more or fewer of the
+    same frames); data that is not where the run read it.
+    """
+    names = run_names(workdirs)
+    runs = [_read_papers(workdir) for workdir in workdirs]
+    splits = [json.loads((workdir / "split.json").read_text()) for workdir in workdirs]
+    _check_data(names, runs)
+    _check_splits(names, splits)
+    configs = [runlog.read_config(workdir) for workdir in workdirs]
+    sizes, channels = _test_frames(workdirs[0], configs[0], runs[0], splits[0]["test"])
+    measured = []
+    for config, run in zip(configs, runs, strict=True):
+        scaled = [scaled_size(tuple(size), config.scale) for size in np.unique(sizes, axis=0).tolist()]
+        shape = (1, *map(max, zip(*scaled, strict=True)), channels)  # as `make_store` lays frames of several sizes
+        measured.append(network_cost(config, tuple(run["data"]["bodyparts"]), shape))
+    return [
+        _collect(name, workdir, run, cost, evaluate)
+        for name, workdir, run, cost in zip(names, workdirs, runs, measured, strict=True)
+    ]
+
+
+def run_names(workdirs: Sequence[Path]) -> list[str]:
+    """The folders' names; where several are called the same, with as many folders above as tell them apart.
+
+    Raises InputError for no folder, or the same one twice.
+    """
+    if not workdirs:
+        raise InputError("there is no run to compare: python -m pawjax.compare RUN RUN ... --out=FOLDER")
+    seen: dict[Path, Path] = {}
+    for workdir in workdirs:
+        if (other := seen.setdefault(workdir.resolve(), workdir)) is not workdir:
+            raise InputError(f"{workdir} and {other} are the same run: give each one once")
+    parts = [Path(os.path.abspath(workdir)).parts for workdir in workdirs]  # a link keeps its name
+    taken = [1] * len(parts)
+    while True:
+        names = [str(Path(*part[-n:])) for part, n in zip(parts, taken, strict=True)]
+        clashing = [names.count(name) > 1 for name in names]
+        if not any(clashing):
+            return names
+        taken = [n + clash for n, clash in zip(taken, clashing, strict=True)]
+
+
+def network_cost(
+    config: ConfigDict, bodyparts: tuple[str, ...], shape: tuple[int, int, int, int]
+) -> tuple[int, float | None]:
+    """Parameters that are trained, and floating-point operations of predicting one batch of the given shape.
+
+    The parameters include heads that only training uses; batch statistics are none. The operations are XLA's own count
+    (`Lowered.cost_analysis`) of the program from uint8 images at the network's scale to keypoints, with all views of
+    `config.predict`, before XLA optimises it: a multiplication and an addition are two, products with padding none,
+    work that depends on the variables alone (`method.prepare`) is left out, and the body of a loop of unknown length
+    counts once. The count is that of the operations chosen for this machine: on a CPU `ops/conv.py` takes Winograd's
+    form for wide 3x3 convolutions, which for a ResNet-50 is a quarter less than a GPU does. None where the backend
+    cannot count.
+
+    Args:
+      config: of the run.
+      bodyparts: names of the K points.
+      shape: (B, H, W, C) of the images.
+    """
+    method = make_method(config, bodyparts)
+    batch = {"image": jax.ShapeDtypeStruct((1, 64, 64, 3), np.uint8)}
+    variables = jax.eval_shape(method.init, jax.random.key(0), batch)
+    prepared = jax.eval_shape(method.prepare, variables)
+    program = jax.jit(make_predict(method, config)).lower(prepared, jax.ShapeDtypeStruct(shape, np.uint8))
+    flops = (program.cost_analysis() or {}).get("flops")
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), flops
+
+
+def _read_papers(workdir: Path) -> dict[str, Any]:
+    """run.json of a finished run whose folder is complete."""
+    for name in PAPERS:
+        if not (workdir / name).exists():
+            raise InputError(f"{workdir} is not the folder of a finished training run: it has no {name}")
+    run = runlog.read_run(workdir)
+    if "steps" not in run:
+        raise InputError(f"the training of {workdir} has not ended (no 'steps' in run.json): run its command again")
+    return run
+
+
+def _check_data(names: Sequence[str], runs: Sequence[dict[str, Any]]) -> None:
+    for name, run in zip(names[1:], runs[1:], strict=True):
+        for field, words in (("fingerprint", "other frames or labels"), ("bodyparts", "other bodyparts")):
+            if run["data"][field] != runs[0]["data"][field]:
+                raise InputError(f"{name} was trained on {words} than {names[0]}: only runs on the same data compare")
+
+
+def _check_splits(names: Sequence[str], splits: Sequence[dict[str, list[str]]]) -> None:
+    """Dev and test have to be the same frames; a training part may be some of the largest one's (data.n_train)."""
+    largest = max(range(len(splits)), key=lambda i: len(splits[i]["train"]))
+    for name, split in zip(names, splits, strict=True):
+        other = {part: len(set(split[part]) ^ set(splits[0][part])) for part in ("dev", "test")}
+        whose = names[0]
+        if not any(other.values()):
+            other, whose = {"train": len(set(split["train"]) - set(splits[largest]["train"]))}, names[largest]
+        if any(other.values()):
+            counts = " and ".join(f"{n} {part} frames" for part, n in other.items() if n)
+            raise InputError(
+                f"{name} and {whose} have other splits, {counts} differ: train them on the same config.data.split"
+            )
+
+
+def _test_frames(workdir: Path, config: ConfigDict, run: dict[str, Any], ids: list[str]) -> tuple[np.ndarray, int]:
+    """(height, width) int [N, 2] in px of the original test frames, and their number of channels."""
+    frames = data.load(config.data)
+    if frames.fingerprint != run["data"]["fingerprint"]:
+        raise InputError(
+            f"the frames or labels of config.data.path = '{config.data.path}' are not those that {workdir} was "
+            "trained on: put them back"
+        )
+    row_of = {frame: row for row, frame in enumerate(frames.ids)}
+    return np.asarray(frames.sizes)[[row_of[frame] for frame in ids]], frames.images.shape[-1]
+
+
+def _collect(
+    name: str, workdir: Path, run: dict[str, Any], cost: tuple[int, float | None], evaluate: bool
+) -> ComparedRun:
+    folders = {split: evaluation_folder(workdir, split, {}) for split in SPLITS}
+    for split, folder in folders.items():
+        if evaluate or not all((folder / result).exists() for result in RESULTS):
+            print(f"{name}: evaluating {split}", file=sys.stderr, flush=True)
+            evaluate_run(workdir, split, "best")
+    metrics = {split: json.loads((folder / "metrics.json").read_text()) for split, folder in folders.items()}
+    n_devices = f"{run['n_devices']} x " if run["n_devices"] > 1 else ""
+    tested_on = metrics["test"]["device"]
+    return ComparedRun(
+        name=name,
+        metrics=metrics,
+        test_errors=read_errors(folders["test"] / "predictions.csv", metrics["test"]["n_points"]),
+        curves=read_metrics(workdir / "metrics.jsonl"),
+        worst_frames=folders["test"] / "worst_frames.png",
+        n_train=run["data"]["n_train"],
+        seconds=run["seconds"],
+        parameters=cost[0],
+        flops=cost[1],
+        device=n_devices + run["device"] + ("" if tested_on == run["device"] else f"; tested on {tested_on}"),
+        command=_as_typed(run["command"]),
+    )
+
+
+def _as_typed(command: Sequence[str]) -> tuple[str, ...]:
+    """The words of a run's command; the door's file as it is called."""
+    door = ("python", "-m", "pawjax.train") if command[0] == "train.py" else (command[0],)
+    return (*door, *command[1:])

@@ -1,0 +1,270 @@
+"""The final comparison of runs: one table as Markdown, CSV and on a page with the curves and the worst frames."""
+
+import csv
+import dataclasses
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pawjax.errors import InputError
+from pawjax.metrics import GROSS_MISS
+from pawjax.report import page, style
+from pawjax.report.comparison_pictures import cumulative_errors, learning_curves
+from pawjax.report.curves import Series
+from pawjax.report.files import replacing
+
+SPLITS = ("train", "dev", "test")
+FILES = ("index.html", "table.md", "table.csv", "learning_curves.png", "cumulative_errors.png")
+
+Row = Mapping[str, Any]  # the columns of table.csv; None where there is no number
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedRun:
+    """All that a comparison tells of one run.
+
+    Attributes:
+      name: short and unique.
+      metrics: {'train', 'dev', 'test': the content of metrics.json}.
+      test_errors: [n] px, the labelled test points' Euclidean distances.
+      curves: what `report.curves.read_metrics` read of the run's log.
+      worst_frames: PNG of the test frames with the largest errors.
+      n_train: training frames.
+      seconds: of training.
+      parameters: that are trained.
+      flops: floating-point operations of predicting one frame; None if not known.
+      device: that trained and tested it, in words.
+      command: that trained it, in words of the shell.
+    """
+
+    name: str
+    metrics: Mapping[str, Mapping[str, Any]]
+    test_errors: np.ndarray
+    curves: Mapping[str, Series]
+    worst_frames: Path
+    n_train: int
+    seconds: float
+    parameters: int
+    flops: float | None
+    device: str
+    command: tuple[str, ...]
+
+
+def _published(name: str, rmse: tuple[str, str, str], hours: float, device: str) -> Row:
+    return {
+        "run": f"the sources, other frames: {name}",
+        **{f"{split}_rmse_px": value for split, value in zip(SPLITS, rmse, strict=True)},
+        "n_train": 973,
+        "training_seconds": 3600 * hours,
+        "device": device,
+    }
+
+
+SOURCES = (  # their "Final Comparison Across Four Models", digit by digit
+    _published("DeepLabCut", ("1.0097", "4.6437", "3.3886"), 24, "GeForce GTX 2080"),
+    _published("DeepLabCut (ResNet101)", ("0.6251", "4.9553", "2.9650"), 30, "GeForce GTX 2080"),
+    _published("Faster R-CNN", ("77.3", "82.9", "81.3"), 0.8, "GeForce GTX 1050"),
+    _published("Faster R-CNN (ResNet50)", ("20.3", "22.9", "19.9"), 1.9, "GeForce GTX 1050"),
+)
+
+
+def check_out(folder: Path, workdirs: Sequence[Path]) -> None:
+    """Raises InputError if a comparison in `folder` would stand in a run or in place of files that are not its own."""
+    for workdir in workdirs:
+        if folder.resolve().is_relative_to(workdir.resolve()):
+            raise InputError(f"--out={folder} lies in the run {workdir}, which is left as it is: use another --out")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out={folder} is a file: name a folder")
+    present = [name for name in FILES if (folder / name).exists()]
+    if present and not page.is_ours(folder / "index.html"):
+        raise InputError(f"--out={folder} holds a {present[0]} that is no comparison's: use another --out")
+
+
+def read_errors(predictions_csv: Path, n_points: int) -> np.ndarray:
+    """The errors in `predictions.csv`: [n_points] px, frame by frame, labelled points only.
+
+    Raises InputError if there are not `n_points` of them.
+    """
+    with predictions_csv.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    columns = [i for i, name in enumerate(header) if name.endswith("_error_px")]
+    errors = np.array([float(row[i]) for row in rows for i in columns if row[i]])
+    if len(errors) != n_points:
+        raise InputError(
+            f"{predictions_csv} has {len(errors)} errors and metrics.json beside it counts {n_points} points: "
+            "evaluate again with --evaluate"
+        )
+    return errors
+
+
+def write_comparison(folder: str | Path, runs: Sequence[ComparedRun], sources: bool = False) -> str:
+    """Writes `index.html`, `table.md`, `table.csv`, `learning_curves.png` and `cumulative_errors.png`.
+
+    Each file is replaced as a whole, the page last; it holds its pictures itself.
+
+    Args:
+      folder: where to; made if absent.
+      runs: at least one, in the order of the rows.
+      sources: whether the four rows published by the sources follow.
+
+    Returns:
+      The table as Markdown.
+    """
+    folder = Path(folder)
+    rows = [_row(run) for run in runs] + (list(SOURCES) if sources else [])
+    columns = [column for column in COLUMNS if column.key != "n_train" or len({run.n_train for run in runs}) > 1]
+    markdown = _markdown(columns, rows)
+    with replacing(folder / "table.md") as temporary:
+        temporary.write_text(markdown, encoding="utf-8")
+    with replacing(folder / "table.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(_row(runs[0])), restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    learning_curves({run.name: run.curves for run in runs}, folder / "learning_curves.png")
+    cumulative_errors({run.name: run.test_errors for run in runs}, folder / "cumulative_errors.png")
+    with replacing(folder / "index.html") as temporary:
+        temporary.write_text(_page(folder, columns, rows, runs, sources), encoding="utf-8")
+    return markdown
+
+
+def _row(run: ComparedRun) -> Row:
+    test = run.metrics["test"]
+    per_frame = 1000 * test["seconds"] / test["n_images"]
+    return {
+        "run": run.name,
+        **{f"{s}_{key}": run.metrics[s][key] for key in ("rmse_px", "mean_error_px") for s in SPLITS},
+        **{f"test_{key}": test[key] for key in ("median_px", "p95_px", "n_over_50px", "n_points")},
+        "n_train": run.n_train,
+        "training_seconds": run.seconds,
+        "test_ms_per_frame": per_frame,
+        "parameters": run.parameters,
+        "flops_per_frame": run.flops,
+        "device": run.device,
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column as people read it: `title` under `group`, made of the row's `key`; `best` marks its lowest number."""
+
+    group: str
+    title: str
+    key: str
+    text: Callable[[Any], str]
+    best: bool = False
+
+    def cell(self, row: Row) -> str:
+        """What stands in the row's cell; '-' if there is no number."""
+        if row.get(self.key) is None:
+            return "-"
+        value = row[self.key]
+        text = value if isinstance(value, str) else self.text(value)
+        return f"{text} of {row['test_n_points']}" if self.key == "test_n_over_50px" else text
+
+
+def duration(seconds: float) -> str:
+    """Seconds with a unit that keeps the number short."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    number, unit = (seconds / 60, "min") if seconds < 5400 else (seconds / 3600, "h")
+    return f"{round(number, 1):g} {unit}"
+
+
+def count(n: float) -> str:
+    """A large count with three digits: 23.7 M, 47.9 G."""
+    exponent = int(f"{n:.2e}".partition("e")[2])  # once rounded, as 999.6 k is 1 M
+    power = max(0, min(exponent // 3, 4))
+    return f"{n / 1000**power:.3g} {' kMGT'[power]}".rstrip()
+
+
+COLUMNS = (
+    Column("", "run", "run", str),
+    *(Column("RMSE, px", s, f"{s}_rmse_px", style.pixels, best=s == "test") for s in SPLITS),
+    *(Column("mean error, px", s, f"{s}_mean_error_px", style.pixels, best=s == "test") for s in SPLITS),
+    Column("test, px", "median", "test_median_px", style.pixels, best=True),
+    Column("test, px", "p95", "test_p95_px", style.pixels, best=True),
+    Column("test, px", f"over {GROSS_MISS}", "test_n_over_50px", str),
+    Column("time", "training", "training_seconds", duration),
+    Column("time", "test, ms per frame", "test_ms_per_frame", "{:.1f}".format),
+    Column("network", "training frames", "n_train", str),
+    Column("network", "parameters", "parameters", count),
+    Column("network", "FLOPs per frame", "flops_per_frame", count),
+    Column("", "hardware", "device", str),
+)
+
+
+def _markdown(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    separate = ("time", "network", "")  # groups that say nothing a title does not
+    titles = [c.title if c.group in separate else f"{c.title} {c.group}" for c in columns]
+    body = [line([column.cell(row) for column in columns]) for row in rows]
+    return "\n".join([line(titles), "|" + "---|" * len(columns), *body]) + "\n"
+
+
+def reading(run: ComparedRun) -> str:
+    """Bias and variance of a run in words, from the mean errors: one gross miss moves a root mean square too far."""
+    train, dev, test = (run.metrics[split]["mean_error_px"] for split in SPLITS)
+    if train is None or dev is None or test is None:
+        return "Bias and variance cannot be told: one part has no labelled point."
+    if dev > train:
+        variance = f"variance {style.pixels(dev - train)} px (dev is {dev / train:.2f} times train)"
+    else:
+        variance = f"no variance to be seen (dev is {style.pixels(dev)} px)"
+    words = f"Mean errors: bias {style.pixels(train)} px (train), {variance}, test {style.pixels(test)} px."
+    gross = [f"{n} on {split}" for split in SPLITS if (n := run.metrics[split]["n_over_50px"])]
+    return words + (f" Points over {GROSS_MISS} px, which dominate the RMSE: {', '.join(gross)}." if gross else "")
+
+
+def _page(
+    folder: Path, columns: Sequence[Column], rows: Sequence[Row], runs: Sequence[ComparedRun], sources: bool
+) -> str:
+    cells = [[column.cell(row) for column in columns] for row in rows]
+    best = {(column, row) for column in range(len(columns)) for row in _lowest(columns[column], rows[: len(runs)])}
+    test = runs[0].metrics["test"]
+    notes = [
+        f"Errors are pixels of the original frames, Euclidean; {test['n_images']} test frames with {test['n_points']} "
+        "labelled points. RMSE is the root mean square, the mean error is what DeepLabCut calls RMSE. The lowest test "
+        "errors are bold.",
+        "Time is as it was measured, with whatever else the machine did; the test time is that of whole batches. FLOPs "
+        "are XLA's count for predicting one frame at the network's scale, before optimisation, of the operations that "
+        "the machine which wrote this page would run.",
+    ]
+    if sources:
+        notes.append(
+            "The sources' rows are their final comparison: 325 test frames of 800x600, one point, other frames than "
+            "these. They give 3, 3, 6 and 20 min for testing and do not say for how many frames."
+        )
+    return page.render(
+        f"Comparison of {len(runs)} runs" if len(runs) > 1 else f"The run {runs[0].name}",
+        [
+            page.table([(column.group, column.title) for column in columns], cells, best, len(runs)),
+            *map(page.note, notes),
+            page.heading("Learning curves"),
+            page.picture(folder / "learning_curves.png", "train and dev error by step, for each run"),
+            page.heading("Errors on test"),
+            page.picture(folder / "cumulative_errors.png", "share of test points within a distance, for each run"),
+            page.heading("Worst test frames"),
+            *(part for run in runs for part in _section(run)),
+        ],
+    )
+
+
+def _lowest(column: Column, rows: Sequence[Row]) -> list[int]:
+    """The rows whose number is the column's lowest; none if the column marks none, or there is nothing to compare."""
+    values = [row[column.key] if column.best else None for row in rows]
+    known = [value for value in values if value is not None]
+    return [i for i, value in enumerate(values) if value == min(known)] if len(known) > 1 else []
+
+
+def _section(run: ComparedRun) -> list[str]:
+    return [
+        page.heading(run.name, level=3),
+        page.paragraph(reading(run)),
+        page.code(shlex.join(run.command)),
+        page.picture(run.worst_frames, f"worst test frames of {run.name}"),
+    ]

@@ -1,0 +1,107 @@
+"""The pictures of a comparison: every run's learning curve, and all runs' errors over one axis."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from pawjax.metrics import SATISFICING_PX
+from pawjax.report import style
+from pawjax.report.curves import Series, bias_and_variance
+
+DASHES = ((0, (4, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))  # after the colours are used up
+LINES = [
+    ("train", "rmse_px", "train RMSE", style.TRAIN, "-"),
+    ("dev", "rmse_px", "dev RMSE", style.DEV, "-"),
+    ("train", "mean_error_px", "train mean error", style.TRAIN, (0, (4, 2))),
+    ("dev", "mean_error_px", "dev mean error", style.DEV, (0, (4, 2))),
+]
+
+
+def learning_curves(runs: Mapping[str, Mapping[str, Series]], out_path: str | Path) -> None:
+    """Draws train against dev error by step, one panel a run, all over the same px.
+
+    Args:
+      runs: {name: what `read_metrics` read of its log}.
+      out_path: the PNG.
+    """
+    columns = min(len(runs), 2 if len(runs) in (2, 4) else 3)
+    n_rows = math.ceil(len(runs) / columns)
+    width = max(4.1 * columns, 6.4)
+    with style.picture(out_path, width, 3.3 * n_rows + 0.4) as figure:
+        grid = figure.subplots(n_rows, columns, squeeze=False, sharey=True)
+        for axes in grid.ravel()[len(runs) :]:
+            axes.set_axis_off()
+        for axes, (name, series) in zip(grid.ravel(), runs.items(), strict=False):
+            _draw_run(axes, name, series)
+        for axes in grid[:, 0]:
+            axes.set_ylabel("error (px)")
+        first = grid[0, 0]
+        first.set_yscale("log")  # of all, as they are shared
+        first.autoscale_view()
+        style.plain_log_axis(first.yaxis)
+        handles = {
+            label: line for axes in grid.ravel() for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=4, handlelength=2.2)
+
+
+def _draw_run(axes: Axes, name: str, series: Mapping[str, Series]) -> None:
+    best = bias_and_variance(dict(series))
+    words = ""
+    if best is not None:
+        step, train, variance = best
+        words = f"best step {step}: train {style.pixels(train)}, dev {style.pixels(train + variance)} px"
+        axes.axvline(step, color=style.INK, lw=0.9, ls=(0, (4, 3)), zorder=1)
+    style.title(axes, style.shorten(name, 38), words)
+    for split, key, label, colour, dash in LINES:
+        if f"{split}/{key}" in series:
+            steps, errors = series[f"{split}/{key}"]
+            solid = dash == "-"
+            marker = "o" if solid and len(steps) <= 40 else None
+            values = style.log_errors(errors)
+            axes.plot(
+                steps, values, color=colour, ls=dash, lw=1.8 if solid else 1.0, marker=marker, ms=3.2, label=label
+            )
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def cumulative_errors(runs: Mapping[str, np.ndarray], out_path: str | Path) -> None:
+    """Draws the share of test points within a distance, one line a run.
+
+    Args:
+      runs: {name: errors [n] px, Euclidean distances of the labelled test points; may be empty}.
+      out_path: the PNG.
+    """
+    with style.picture(out_path, 10.5, 5.4) as figure:
+        axes = figure.subplots()
+        drawn = {name: np.sort(style.log_errors(errors)) for name, errors in runs.items() if len(errors)}
+        if not drawn:
+            style.notice(axes, "no labelled points")
+            return
+        low = min(float(np.quantile(errors, 0.01)) for errors in drawn.values()) / 1.3
+        high = max(30.0, max(float(errors[-1]) for errors in drawn.values()) * 1.3)
+        for i, (name, colour) in enumerate(zip(drawn, style.bodypart_colors(len(drawn)), strict=True)):
+            errors = drawn[name]
+            shares = np.arange(1, len(errors) + 1) / len(errors)
+            median, p95 = np.percentile(errors, (50, 95))
+            label = f"{style.shorten(name, 30)}\nmedian {style.pixels(median)}, p95 {style.pixels(p95)} px"
+            dash = "-" if i < len(style.PALETTE) else DASHES[(i // len(style.PALETTE) - 1) % len(DASHES)]
+            x, y = np.r_[min(low, errors[0]), errors, high], np.r_[0, shares, 1]
+            axes.step(x, y, where="post", color=colour, ls=dash, label=label)
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+        axes.set_ylim(0, 1.02)
+        style.plain_log_axis(axes.xaxis)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        axes.axvline(SATISFICING_PX, color=style.GREY, lw=1, ls=(0, (1, 2)), zorder=1)
+        at = {"xycoords": axes.get_xaxis_transform(), "xytext": (4, 6), "textcoords": "offset points"}
+        axes.annotate("satisficing 10 px", (SATISFICING_PX, 0), color=style.GREY, fontsize=8, **at)
+        axes.set_xlabel("error (px)")
+        axes.set_ylabel("share of test points within")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, labelspacing=0.9)
+        style.title(axes, "Cumulative errors on test")

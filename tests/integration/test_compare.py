@@ -1,0 +1,221 @@
+"""Runs compared from end to end, what is refused, and the network's cost against a count by hand."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from pawjax.config import default_config
+from pawjax.engine import comparison, parallel, runlog
+from pawjax.engine.comparison import collect_runs, network_cost, run_names
+from pawjax.engine.loop import train_and_evaluate
+from pawjax.engine.state import create_state
+from pawjax.errors import InputError
+from pawjax.methods import make_method
+from pawjax.models.layers import ConvNorm, Deconvolution
+from pawjax.report.comparison import write_comparison
+from tests.integration.test_doors import door
+from tests.tiny import tiny_config
+
+
+def read(path: Path):
+    return json.loads(path.read_text())
+
+
+def contents(workdir: Path) -> dict[str, bytes]:
+    """Every file of a run outside eval/."""
+    files = [path for path in sorted(workdir.rglob("*")) if path.is_file() and "eval" not in path.parts]
+    return {str(path.relative_to(workdir)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> list[Path]:
+    """Two runs called seed0; the second is the first one's copy. Their steps learn nothing, which needs no compiler."""
+    folder = tmp_path_factory.mktemp("compare")
+    config = tiny_config()
+    config.steps, config.scale = 3, 0.75
+
+    def step(state, _):
+        return state.replace(step=state.step + 1, window=state.window | {"n": state.window["n"] + 1})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "compile_training", lambda *_, **__: step)
+        patch.setattr(parallel, "make_state", jax.jit(create_state, static_argnums=(0, 1, 2, 4)))  # on one device
+        train_and_evaluate(config, folder / "one" / "seed0")
+    shutil.copytree(folder / "one", folder / "two")
+    return [folder / "one" / "seed0", folder / "two" / "seed0"]
+
+
+@pytest.fixture()
+def copies(runs, tmp_path) -> list[Path]:
+    """Private copies of the papers of both runs, to be spoilt."""
+    for name in ("a", "b"):
+        shutil.copytree(runs[0], tmp_path / name, ignore=shutil.ignore_patterns("checkpoints", "eval"))
+    return [tmp_path / "a", tmp_path / "b"]
+
+
+def change(path: Path, **values) -> None:
+    path.write_text(json.dumps(read(path) | values))
+
+
+def test_two_runs_compared(runs, tmp_path, capsys, monkeypatch):
+    before = [contents(run) for run in runs]
+    shutil.rmtree(runs[1] / "eval", ignore_errors=True)
+    first = collect_runs(runs[:1])
+    told = capsys.readouterr().err
+    assert [f"seed0: evaluating {split}" in told for split in ("train", "dev", "test")] == [True] * 3
+    shutil.copytree(runs[0] / "eval", runs[1] / "eval")
+    monkeypatch.setattr(comparison, "evaluate_run", lambda *_: pytest.fail("an evaluation that is there was redone"))
+    rows = collect_runs(runs)
+    assert [row.name for row in rows] == ["one/seed0", "two/seed0"]
+    assert rows[0].metrics == first[0].metrics and rows[0].parameters == first[0].parameters
+    write_comparison(tmp_path / "out", rows)
+    with (tmp_path / "out" / "table.csv").open() as file:
+        table = list(csv.DictReader(file))
+    for run, row in zip(runs, table, strict=True):
+        for split in ("train", "dev", "test"):
+            metrics = read(run / "eval" / split / "metrics.json")
+            assert metrics["split"] == split and float(row[f"{split}_rmse_px"]) == metrics["rmse_px"]
+            assert float(row[f"{split}_mean_error_px"]) == metrics["mean_error_px"]
+        for key in ("median_px", "p95_px", "n_over_50px", "n_points"):
+            assert float(row[f"test_{key}"]) == metrics[key]
+        assert float(row["test_ms_per_frame"]) == pytest.approx(1000 * metrics["seconds"] / 4)
+        assert float(row["training_seconds"]) == read(run / "run.json")["seconds"]
+        assert float(row["flops_per_frame"]) == network_cost(runlog.read_config(run), ("paw",), (1, 48, 72, 1))[1]
+    assert [contents(run) for run in runs] == before
+    errors = rows[0].test_errors
+    assert np.sqrt((errors**2).mean()) == pytest.approx(rows[0].metrics["test"]["rmse_px"], rel=1e-4)
+
+
+def test_evaluate_makes_all_anew(runs, monkeypatch):
+    collect_runs(runs[:1])
+    asked = []
+    monkeypatch.setattr(comparison, "evaluate_run", lambda _, split, checkpoint: asked.append((split, checkpoint)))
+    collect_runs(runs[:1], evaluate=True)
+    assert asked == [("train", "best"), ("dev", "best"), ("test", "best")]
+
+
+def test_an_evaluation_cut_short_is_made_again(runs, monkeypatch):
+    collect_runs(runs[:1])
+    (runs[0] / "eval" / "dev" / "metrics.json").rename(runs[0] / "eval" / "dev" / "kept")
+    asked = []
+
+    def evaluated(workdir, split, checkpoint):
+        asked.append(split)
+        (workdir / "eval" / split / "kept").rename(workdir / "eval" / split / "metrics.json")
+
+    monkeypatch.setattr(comparison, "evaluate_run", evaluated)
+    collect_runs(runs[:1])
+    assert asked == ["dev"]
+
+
+def test_the_door(copies, tmp_path):
+    assert "run to compare" in refused("--out=x")
+    assert "nowhere is not the folder" in refused("/nowhere", "--out=x")
+    sentence = refused(*map(str, copies), f"--out={copies[1] / 'comparison'}")
+    assert "lies in the run" in sentence and not (copies[1] / "comparison").exists()
+
+
+def refused(*arguments: str) -> str:
+    """The one sentence with which the door refuses."""
+    result = door("compare", *arguments)
+    assert result.returncode == 2 and "Traceback" not in result.stderr, result.stderr
+    (sentence,) = [line for line in result.stderr.splitlines() if line.startswith("pawjax: ")]
+    return sentence
+
+
+def test_an_unfinished_run(copies):
+    run = read(copies[1] / "run.json")
+    del run["steps"]
+    (copies[1] / "run.json").write_text(json.dumps(run))
+    with pytest.raises(InputError, match=r"the training of .*b has not ended"):
+        collect_runs(copies)
+
+
+def test_a_folder_that_is_no_run(copies):
+    (copies[1] / "split.json").unlink()
+    with pytest.raises(InputError, match=r"b is not the folder of a finished training run: it has no split.json"):
+        collect_runs(copies)
+
+
+@pytest.mark.parametrize("field, value", [("fingerprint", "0"), ("bodyparts", ["tail"])])
+def test_other_data(copies, field, value):
+    change(copies[1] / "run.json", data=read(copies[1] / "run.json")["data"] | {field: value})
+    with pytest.raises(InputError, match=r"^b was trained on other .* than a: only runs on the same data"):
+        collect_runs(copies)
+
+
+def test_other_held_out_frames(copies):
+    split = read(copies[1] / "split.json")
+    change(copies[1] / "split.json", dev=split["dev"][:-1], test=[*split["test"][2:], split["dev"][-1]])
+    with pytest.raises(InputError, match="^b and a have other splits, 1 dev frames and 3 test frames differ"):
+        collect_runs(copies)
+
+
+def test_fewer_training_frames_are_fine_and_others_are_not(copies):
+    split = read(copies[0] / "split.json")
+    check = comparison._check_splits
+    fewer = split | {"train": split["train"][:3]}
+    for order in ([split, fewer], [fewer, split], [fewer, split, split | {"train": split["train"][5:]}]):
+        check("abc"[: len(order)], order)
+    with pytest.raises(InputError, match="^a and b have other splits, 1 train frames differ"):
+        check("ab", [split | {"train": [*split["train"][:3], "new"]}, split])
+
+
+def test_data_that_changed(copies, monkeypatch):
+    monkeypatch.setattr(comparison, "evaluate_run", lambda *_: pytest.fail("evaluated before it was refused"))
+    for copy in copies:  # both alike, so that only the frames themselves can tell
+        change(copy / "run.json", data=read(copy / "run.json")["data"] | {"fingerprint": "0"})
+    with pytest.raises(InputError, match="are not those that .*a was trained on"):
+        collect_runs(copies)
+
+
+def test_names_are_as_long_as_they_must(tmp_path):
+    paths = [Path("x/r50/seed0"), Path("y/r50/seed0"), Path("y/r101/seed0"), Path("quickstart")]
+    assert run_names(paths) == ["x/r50/seed0", "y/r50/seed0", "r101/seed0", "quickstart"]
+    with pytest.raises(InputError, match="are the same run"):
+        run_names([tmp_path / "run", tmp_path / "other" / ".." / "run"])
+    with pytest.raises(InputError, match="no run to compare"):
+        run_names([])
+
+
+def test_parameters_of_a_known_net():
+    config = default_config()
+    parameters, flops = network_cost(config, ("paw",), (1, 32, 48, 1))
+    backbone = 25_557_032 - 2048 * 1000 - 1000  # torchvision's ResNet-50 without its classifier
+    assert parameters == backbone + (9 * 2048 + 1) + (9 * 2048 * 2 + 2)
+    _, of_two = network_cost(config, ("paw",), (2, 32, 48, 1))
+    assert flops > 0 and of_two == pytest.approx(2 * flops, rel=1e-3), "what depends on the weights alone is left out"
+
+
+def test_flops_are_twice_the_products_of_the_convolutions():
+    config, shape = tiny_config(), (1, 64, 96, 1)
+    method = make_method(config, ("paw", "nose"))
+    products = []
+
+    def counting(next_call, args, kwargs, context):
+        out = next_call(*args, **kwargs)
+        layer, x = context.module, args[0]
+        if context.method_name != "__call__":
+            return out
+        if isinstance(layer, ConvNorm):
+            products.append(out.size * layer.size**2 * x.shape[-1])
+        elif isinstance(layer, Deconvolution):
+            products.append(x.size * 9 * layer.features)
+        return out
+
+    image = {"image": jax.ShapeDtypeStruct(shape, np.uint8)}
+    variables = jax.eval_shape(method.init, jax.random.key(0), image)
+    with nn.intercept_methods(counting):
+        jax.eval_shape(method.predict, variables, image["image"])
+    by_hand = 2 * sum(products)
+    assert len(products) > 20
+    flops = network_cost(config, ("paw", "nose"), shape)[1]
+    assert 0.85 * by_hand < flops < 1.25 * by_hand, flops / by_hand
+    config.predict.flip = True
+    assert network_cost(config, ("paw", "nose"), shape)[1] == pytest.approx(2 * flops, rel=0.05)

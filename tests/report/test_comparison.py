@@ -1,0 +1,151 @@
+"""The comparison's files against numbers by hand, and what they may not hold."""
+
+import base64
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pawjax.errors import InputError
+from pawjax.report import page
+from pawjax.report.comparison import (
+    FILES,
+    ComparedRun,
+    check_out,
+    count,
+    duration,
+    read_errors,
+    reading,
+    write_comparison,
+)
+from pawjax.report.tables import write_predictions_csv
+
+
+def part(rmse: float, gross: int = 0) -> dict:
+    numbers = {"rmse_px": rmse, "mean_error_px": rmse / 2, "median_px": rmse / 4, "p95_px": 3 * rmse}
+    return {**numbers, "n_over_50px": gross, "n_points": 40, "n_images": 20, "seconds": 0.5, "device": "chip"}
+
+
+def make_run(folder: Path, name: str, test: float, **fields) -> ComparedRun:
+    Image.fromarray(np.random.default_rng(len(name)).integers(0, 256, (30, 40), np.uint8)).save(folder / "worst.png")
+    steps = np.array([100, 200, 300])
+    curves = {f"{split}/rmse_px": (steps, np.array([90.0, 9.0, test])) for split in ("train", "dev")}
+    values = {
+        "name": name,
+        "metrics": {"train": part(1.0), "dev": part(2.0), "test": part(test, gross=1)},
+        "test_errors": np.random.default_rng(0).gamma(2, test, 40),
+        "curves": curves,
+        "worst_frames": folder / "worst.png",
+        "n_train": 60,
+        "seconds": 90.0,
+        "parameters": 23_561_205,
+        "flops": 47.88e9,
+        "device": "chip",
+        "command": ("python", "-m", "pawjax.train", "--config=configs/x.py"),
+    }
+    return ComparedRun(**(values | fields))
+
+
+def test_the_table_says_what_the_metrics_say(tmp_path):
+    runs = [make_run(tmp_path, "r50", 4.0), make_run(tmp_path, "r101 | deep", 3.0, flops=None)]
+    table = write_comparison(tmp_path / "out", runs)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
+    assert (tmp_path / "out" / "table.md").read_text() == table
+    rows = table.splitlines()
+    assert rows[2] == (
+        "| r50 | 1.00 | 2.00 | 4.00 | 0.50 | 1.00 | 2.00 | 1.00 | 12.0 | 1 of 40 | 1.5 min | 25.0 | 23.6 M | 47.9 G "
+        "| chip |"
+    )
+    assert rows[3].startswith("| r101 \\| deep | 1.00 | 2.00 | 3.00 |") and "| - | chip |" in rows[3]
+    with (tmp_path / "out" / "table.csv").open() as file:
+        first, second = csv.DictReader(file)
+    numbers = {key: float(value) for key, value in first.items() if key not in ("run", "device")}
+    assert numbers == {
+        **{"train_rmse_px": 1, "dev_rmse_px": 2, "test_rmse_px": 4},
+        **{"train_mean_error_px": 0.5, "dev_mean_error_px": 1, "test_mean_error_px": 2},
+        **{"test_median_px": 1, "test_p95_px": 12, "test_n_over_50px": 1, "test_n_points": 40, "n_train": 60},
+        **{"training_seconds": 90, "test_ms_per_frame": 25, "parameters": 23_561_205, "flops_per_frame": 47.88e9},
+    }
+    assert second["run"] == "r101 | deep" and second["flops_per_frame"] == ""
+
+
+def test_training_frames_are_told_where_they_differ(tmp_path):
+    same = write_comparison(tmp_path / "a", [make_run(tmp_path, "x", 4.0), make_run(tmp_path, "y", 3.0)])
+    other = write_comparison(tmp_path / "a", [make_run(tmp_path, "x", 4.0), make_run(tmp_path, "y", 3.0, n_train=5)])
+    assert "training frames" not in same
+    assert "training frames" in other and "| 60 |" in other.splitlines()[2] and "| 5 |" in other.splitlines()[3]
+
+
+def test_the_page_needs_nothing_else(tmp_path):
+    runs = [make_run(tmp_path, f"<b>{i}</b>", 4.0 - i / 2) for i in range(4)]
+    write_comparison(tmp_path / "out", runs, sources=True)
+    html = (tmp_path / "out" / "index.html").read_text()
+    assert not re.search(r"https?:|//\w|@import|url\(|<link|<script|srcset", re.sub(r'base64,[^"]*', "", html))
+    sources = re.findall(r'\b(?:src|href)\s*=\s*"([^"]*)"', html)
+    assert len(sources) == 6 and all(source.startswith("data:image/png;base64,") for source in sources)
+    pictures = [base64.b64decode(source.partition(",")[2]) for source in sources]
+    assert pictures[0] == (tmp_path / "out" / "learning_curves.png").read_bytes()
+    assert pictures[1] == (tmp_path / "out" / "cumulative_errors.png").read_bytes()
+    assert pictures[2] == runs[0].worst_frames.read_bytes()
+    assert "<b>" not in html and "&lt;b&gt;0&lt;/b&gt;" in html
+    assert re.findall(r'<td class="best">([^<]*)</td>', html) == ["2.50", "1.25", "0.62", "7.50"]  # the last run's
+
+
+def test_the_sources_rows_are_marked_as_theirs(tmp_path):
+    runs = [make_run(tmp_path, "x", 4.0)]
+    assert "sources" not in write_comparison(tmp_path / "out", runs)
+    rows = write_comparison(tmp_path / "out", runs, sources=True).splitlines()[3:]
+    published = ("1.0097 | 4.6437 | 3.3886", "0.6251 | 4.9553 | 2.9650", "77.3 | 82.9 | 81.3", "20.3 | 22.9 | 19.9")
+    for row, numbers in zip(rows, published, strict=True):
+        assert row.startswith("| the sources, other frames: ") and f"| {numbers} |" in row
+
+
+def test_bias_and_variance_in_words(tmp_path):
+    words = reading(make_run(tmp_path, "x", 4.0))
+    assert words == (
+        "Mean errors: bias 0.50 px (train), variance 0.50 px (dev is 2.00 times train), test 2.00 px. "
+        "Points over 50 px, which dominate the RMSE: 1 on test."
+    )
+    metrics = {"train": part(3.0), "dev": part(2.0), "test": part(2.0)}
+    assert "no variance to be seen" in reading(make_run(tmp_path, "x", 4.0, metrics=metrics))
+
+
+def test_errors_come_back_from_the_predictions(tmp_path):
+    path, truth = tmp_path / "predictions.csv", np.zeros((2, 2, 2))
+    predicted = np.array([[[3.0, 4.0], [0.0, 1.0]], [[5.0, 12.0], [8.0, 15.0]]])
+    labelled = np.array([[True, True], [False, True]])
+    write_predictions_csv(path, ["a", "b"], ["paw_error_px", "nose"], truth, labelled, predicted, np.ones((2, 2)))
+    np.testing.assert_allclose(read_errors(path, 3), [5, 1, 17])
+    with pytest.raises(InputError, match="3 errors and metrics.json beside it counts 4"):
+        read_errors(path, 4)
+
+
+def test_only_a_comparison_is_replaced(tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    run.mkdir()
+    with pytest.raises(InputError, match="lies in the run"):
+        check_out(run / "eval" / "comparison", [run])
+    check_out(out, [run])
+    write_comparison(out, [make_run(tmp_path, "x", 4.0)])
+    check_out(out, [run])
+    (out / "index.html").write_text("my thesis")
+    with pytest.raises(InputError, match="index.html that is no comparison's"):
+        check_out(out, [run])
+    with pytest.raises(InputError, match="is a file"):
+        check_out(tmp_path / "worst.png", [run])
+
+
+def test_numbers_kept_short():
+    assert [duration(s) for s in (12.2, 90, 24 * 3600, 1.9 * 3600)] == ["12 s", "1.5 min", "24 h", "1.9 h"]
+    assert [count(n) for n in (7, 1234, 23_561_205, 47.88e9)] == ["7", "1.23 k", "23.6 M", "47.9 G"]
+    assert count(999.6e6) == "1 G"
+
+
+def test_only_own_pages_are_known(tmp_path):
+    (tmp_path / "a.html").write_text(page.render("A", []))
+    (tmp_path / "b.html").write_text("<html></html>")
+    assert page.is_ours(tmp_path / "a.html")
+    assert not page.is_ours(tmp_path / "b.html") and not page.is_ours(tmp_path / "c.html")

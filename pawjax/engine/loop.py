@@ -95,7 +95,8 @@ class _Run:
         state = parallel.make_state(self._method, optimizer, config.seed, {"image": image}, average)
         record = runlog.describe_run(config, frames, split)
         if config.init_from and not has_checkpoints(workdir):
-            state, merged = initialise(state, config.init_from, config.model.lineage)
+            anchors = len(config.detector.anchor_sizes), len(config.detector.anchor_ratios)
+            state, merged = initialise(state, config.init_from, config.model.lineage, anchors)
             if is_main():
                 print(f"{config.init_from}: {merged}", file=sys.stderr)
             record["init_from"] = {"used": len(merged.used), "missing": merged.missing, "skipped": merged.skipped}

@@ -17,7 +17,9 @@ from pawjax.methods import make_method
 from pawjax.weights import Merge, lineage_of, merge, read_tensors, to_pawjax
 
 
-def initialise(state: TrainState, source: str, lineage: str) -> tuple[TrainState, Merge]:
+def initialise(
+    state: TrainState, source: str, lineage: str, anchors: tuple[int, int] = (1, 1)
+) -> tuple[TrainState, Merge]:
     """The state with the weights of `source` in place, and what was taken.
 
     Args:
@@ -25,6 +27,7 @@ def initialise(state: TrainState, source: str, lineage: str) -> tuple[TrainState
       source: `config.init_from`: a weight file (`pawjax.weights.read_tensors`), its address with its sha256
         (`pawjax.engine.download`), or a run folder (its best checkpoint).
       lineage: `config.model.lineage`, the geometry that the network has.
+      anchors: of a detector, how many sizes and ratios `config.detector` gives those of a cell.
 
     Raises InputError if there is nothing there, or if it belongs to another network.
     """
@@ -33,7 +36,7 @@ def initialise(state: TrainState, source: str, lineage: str) -> tuple[TrainState
         theirs, leaves, unknown = read_config(path).model.lineage, _leaves_of_run(path), []
     elif path.is_file():
         tensors = read_tensors(path)
-        theirs, (leaves, unknown) = lineage_of(tensors), to_pawjax(tensors)
+        theirs, (leaves, unknown) = lineage_of(tensors), to_pawjax(tensors, anchors)
     else:
         raise InputError(f"config.init_from = '{source}' is neither a weight file nor a run folder")
     if theirs and theirs != lineage:

@@ -95,6 +95,11 @@ def _check(config: ConfigDict) -> None:
             value = config[section][name]
             raise InputError(f"config.{field} = {value!r} is not one of {', '.join(map(str, choices))}")
     detector = config.detector
+    if detector.backbone == "vgg16" and config.model.lineage != "torchvision":
+        raise InputError(
+            f"config.model.lineage = '{config.model.lineage}' is of ResNets alone: config.detector.backbone = 'vgg16' "
+            "wants 'torchvision'"
+        )
     for name in PAIRS:
         if len(detector[name]) != 2 or not all(map(math.isfinite, detector[name])):
             raise InputError(f"config.detector.{name} = {detector[name]} must be two numbers")

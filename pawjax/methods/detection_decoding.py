@@ -6,8 +6,10 @@ Functions are of one image (use `jax.vmap`). Boxes are xyxy float32 in pixels of
 import jax
 import jax.numpy as jnp
 
-from pawjax.ops.boxes import box_iou, clip_boxes, decode_boxes
+from pawjax.ops.boxes import box_iou, clip_boxes, decode_boxes, large_enough
 from pawjax.ops.nms import nms
+
+SMALLEST = 0.01  # px, of a side of a detection, as in torchvision
 
 
 def class_boxes(
@@ -79,7 +81,8 @@ def many_boxes(
     scores = probabilities.reshape(-1)
     boxes = clip_boxes(boxes, *size).reshape(-1, 4)
     classes = jnp.tile(jnp.arange(n_classes), n_regions)
-    usable = jnp.repeat(valid, n_classes) & (scores > score_threshold)
+    # Of what lies beyond the border clipping leaves a line, which is no box.
+    usable = jnp.repeat(valid, n_classes) & (scores > score_threshold) & large_enough(boxes, SMALLEST)
     options = dict(iou_threshold=nms_threshold, k=max_detections, valid=usable, classes=classes)
     index, found = nms(boxes, scores, **options)
     return {"boxes": boxes[index], "scores": scores[index], "classes": classes[index], "valid": found}

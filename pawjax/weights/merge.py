@@ -7,8 +7,12 @@ import jax
 import numpy as np
 
 from pawjax.errors import InputError
+from pawjax.weights.detection import with_block4_in_place
 
-HEADS = ("scoremap", "locref", "intermediate_scoremap", "intermediate_locref", "box_head")
+HEADS = (
+    *("scoremap", "locref", "intermediate_scoremap", "intermediate_locref"),
+    *("rpn", "box_head", "class_score", "class_box", "lateral", "top", "smooth"),
+)
 NAMED = 8  # names in a message
 
 
@@ -40,7 +44,7 @@ def merge(variables: Any, leaves: dict[str, np.ndarray], *, source: str, unknown
     """Puts `leaves` in the places of the same names.
 
     The backbone has to be whole: each of its leaves in the file, in the same shape. Heads of another number of
-    bodyparts, or of another system, keep their fresh values.
+    bodyparts, or of another system, keep their fresh values. A ResNet's block 4 goes where the network has it.
 
     Args:
       variables: {'params': ..., 'batch_stats': ...}.
@@ -52,6 +56,7 @@ def merge(variables: Any, leaves: dict[str, np.ndarray], *, source: str, unknown
     """
     flat, tree = jax.tree_util.tree_flatten_with_path(variables)
     names = ["/".join(entry.key for entry in path) for path, _ in flat]
+    leaves = with_block4_in_place(leaves, names)
     wrong, values, used, missing = [], [], [], []
     for name, (_, value) in zip(names, flat, strict=True):
         found = leaves.get(name)

@@ -1,13 +1,14 @@
 """Foreign tensor names and layouts to pawjax's: residual networks of torchvision and timm, DeepLabCut 3's snapshots.
 
-pawjax names a leaf by its path, 'params/backbone/block1_unit1/conv1/kernel'; see `pawjax.models`. The names of TF-slim
-and of VGG-16 have files of their own.
+pawjax names a leaf by its path, 'params/backbone/block1_unit1/conv1/kernel'; see `pawjax.models`. The names of TF-slim,
+of VGG-16 and of torchvision's detectors have files of their own.
 """
 
 import re
 
 import numpy as np
 
+from pawjax.weights.detection import is_of_detector_head, is_of_pyramid, leaf_of_detector, plain_name
 from pawjax.weights.slim import leaf_of_slim
 from pawjax.weights.vgg import leaf_of_vgg
 
@@ -23,16 +24,28 @@ DEEPLABCUT_HEADS = {
 }
 
 
-def to_pawjax(tensors: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+def to_pawjax(
+    tensors: dict[str, np.ndarray], anchors: tuple[int, int] = (1, 1)
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """Renames and transposes what is known: {pawjax's path: float32 array}, and the names that are not known.
 
     Convolutions [out, in, kh, kw] become [kh, kw, in, out]; transposed convolutions [in, out, kh, kw] become
     [kh, kw, out, in], the layout of `pawjax.models.layers.Deconvolution`.
+
+    Args:
+      tensors: by their names.
+      anchors: of a detector, see `pawjax.weights.detection.leaf_of_detector`.
     """
     known, unknown = {}, []
+    pyramid = is_of_pyramid(map(_bare, tensors))
     for name, value in tensors.items():
-        plain = name.removeprefix("module.")
+        bare = _bare(name)
+        if pyramid and is_of_detector_head(bare):
+            unknown.append(name)
+            continue
+        plain = plain_name(bare)
         found = _leaf(plain, value) or leaf_of_slim(plain, value) or leaf_of_vgg(plain, value)
+        found = found or leaf_of_detector(plain, value, anchors)
         if found:
             known[found[0]] = np.ascontiguousarray(found[1], np.float32)
         else:
@@ -46,9 +59,13 @@ def lineage_of(tensors: dict[str, np.ndarray]) -> str:
     Their shapes do not tell; see `pawjax.models.resnet.LINEAGES`.
     """
     for lineage, leaf_of in (("torchvision", _leaf), ("slim", leaf_of_slim)):
-        if any(leaf_of(name.removeprefix("module."), value) for name, value in tensors.items()):
+        if any(leaf_of(plain_name(_bare(name)), value) for name, value in tensors.items()):
             return lineage
     return ""
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix("module.")
 
 
 def _leaf(name: str, value: np.ndarray) -> tuple[str, np.ndarray] | None:

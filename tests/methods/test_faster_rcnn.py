@@ -312,6 +312,11 @@ def test_a_wrong_value_is_named(field, value):
         method_of(**{field: value})
 
 
+def test_a_vgg_has_no_lineage_of_resnets():
+    with pytest.raises(InputError, match="config.model.lineage"):
+        method_of(**{"detector.backbone": "vgg16", "model.lineage": "slim"})
+
+
 def test_a_box_that_the_anchors_do_not_reach_is_told():
     with pytest.warns(UserWarning, match=r"box = \(5, 5\) has an IoU of only 0.0015 .*rpn_low = 0.3"):
         method_of(**{"detector.box": (5.0, 5.0), "detector.anchor_sizes": (128.0,)})

@@ -1,11 +1,16 @@
 """python -m pawjax.evaluate --workdir=RUN [--split=dev] [--checkpoint=best|last|STEP]
-                          [--refine=votes --flip --scales=1,1.2]
+                          [--refine=votes --flip --scales=1,1.2] [--boxes]
 
 Writes RUN/eval/SPLIT/: metrics.json, predictions.csv and pictures. The test frames are looked at only with
 --split=test.
+
+--boxes, for Faster R-CNN, adds boxes.json (COCO's average precision of the detections, how well anchors and proposals
+reach the labelled boxes) and proposals.png. Average precision is a function of the pixel error and of the box size that
+config.detector.box chose: compare it between runs with one size of box alone, and errors in pixels otherwise.
 """
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -28,12 +33,30 @@ def main(arguments: list[str]) -> None:
             prediction["scales"] = tuple(map(float, values.scales))
         except ValueError as error:
             raise InputError(f"--scales={','.join(values.scales)} must be numbers, as 0.8,1,1.25") from error
-    summary = evaluate_run(workdir, values.split, values.checkpoint, **prediction)
+    folder = evaluation_folder(workdir, values.split, prediction)
+    summary = evaluate_run(workdir, values.split, values.checkpoint, values.boxes, **prediction)
     print(
         f"{values.split}: {summary['n_images']} frames, RMSE {summary['rmse_px']:.2f} px, "
         f"mean error {summary['mean_error_px']:.2f} px, median {summary['median_px']:.2f} px, "
         f"{summary['n_over_50px']} over 50 px, {summary['images_per_second']:.1f} images/s "
-        f"-> {evaluation_folder(workdir, values.split, prediction)}"
+        f"-> {folder}"
+    )
+    if values.boxes:
+        print(boxes_line(summary["boxes"], folder / "boxes.json"))
+
+
+def boxes_line(numbers: dict[str, Any], path: Path) -> str:
+    """What boxes.json says, in a line."""
+    anchors, proposals = numbers["anchors"], numbers["proposals"]
+
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    return (
+        f"{numbers['split']}: {numbers['n_boxes']} boxes, AP {shown(numbers['AP'])}, AP50 {shown(numbers['AP50'])}, "
+        f"AP75 {shown(numbers['AP75'])}, {proposals['n']} proposals recall {shown(proposals['recall'])} "
+        f"at IoU {proposals['iou']:g}, best anchor IoU {shown(anchors['mean_iou'])} "
+        f"(least {shown(anchors['min_iou'])}) -> {path}"
     )
 
 
@@ -44,5 +67,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("refine", None, "locref, votes, soft_argmax or taylor, instead of the run's own.")
     flags.DEFINE_bool("flip", None, "Look at the mirrored frames too.")
     flags.DEFINE_float("temperature", None, "Divide the logits of likelihoods by this.")
+    flags.DEFINE_bool("boxes", False, "Evaluate the boxes of Faster R-CNN too.")
     flags.DEFINE_list("scales", None, "Look at the frames at each of these sizes, as 0.8,1,1.25.")
     cli.run(main)

@@ -12,6 +12,7 @@ import numpy as np
 from pawjax import data
 from pawjax.data.batches import FrameStore, evaluation_batches, make_store
 from pawjax.engine import runlog
+from pawjax.engine.boxes import check_boxes, write_boxes
 from pawjax.engine.tracker import load_variables
 from pawjax.engine.views import Predict, make_predict
 from pawjax.errors import InputError
@@ -51,17 +52,20 @@ def evaluation_folder(workdir: Path, split: str, prediction: dict[str, Any]) -> 
     return workdir / "eval" / "-".join([split, *words])
 
 
-def evaluate_run(workdir: Path, split: str, checkpoint: str, **prediction: Any) -> dict[str, Any]:
+def evaluate_run(workdir: Path, split: str, checkpoint: str, boxes: bool = False, **prediction: Any) -> dict[str, Any]:
     """Evaluates a run on one part of its own split and writes `eval/<split>/`.
 
     `prediction` names fields of `config.predict` to use instead of the run's own; the folder is then
-    `eval/<split>-<field>=<value>`.
+    `eval/<split>-<field>=<value>`. With `boxes` the detections of a detector are evaluated too, see `write_boxes`.
 
-    Needs the run folder and the data alone. Raises InputError if either is missing, or if the data changed.
+    Needs the run folder and the data alone. Raises InputError if either is missing, or if the data changed, or if
+    `boxes` cannot be had.
 
-    Returns the content of metrics.json.
+    Returns the content of metrics.json, and with `boxes` that of boxes.json under this name.
     """
     config, run = runlog.read_config(workdir), runlog.read_run(workdir)
+    if boxes:
+        check_boxes(config)
     config.predict.update(prediction)
     config.data.split = str(workdir / "split.json")
     frames = data.load(config.data)
@@ -76,17 +80,23 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str, **prediction: Any) 
     variables = jax.jit(method.prepare)(variables)
     store = make_store(frames, indices, config.scale)
     found = predict_store(jax.jit(make_predict(method, config)), variables, store, config.batch_size)
-    return write_evaluation(
-        evaluation_folder(workdir, split, prediction),
+    folder = evaluation_folder(workdir, split, prediction)
+    seen = {
+        "images": frames.images[indices],
+        "sizes": frames.sizes[indices],
+        "truth": frames.keypoints[indices],
+        "labelled": frames.labelled[indices],
+        "predicted": found.keypoints,
+        "likelihood": found.likelihood,
+        "ids": [frames.ids[i] for i in indices],
+        "bodyparts": frames.bodyparts,
+    }
+    numbers = {"split": split, "step": step, "scale": config.scale}
+    more = {"boxes": write_boxes(folder, method, variables, store, config.batch_size, seen, numbers)} if boxes else {}
+    return more | write_evaluation(
+        folder,
         split=split,
-        images=frames.images[indices],
-        sizes=frames.sizes[indices],
-        truth=frames.keypoints[indices],
-        labelled=frames.labelled[indices],
-        predicted=found.keypoints,
-        likelihood=found.likelihood,
-        ids=[frames.ids[i] for i in indices],
-        bodyparts=frames.bodyparts,
+        **seen,
         pcutoff=config.pcutoff,
         seconds=found.seconds,
         device=runlog.device_name(),

@@ -10,15 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import Normal, Stroke
 
 from pawjax.report import style
+from pawjax.report.boxes import TITLE, FrameBoxes, PointBoxes
 
 TILE = 2.35  # inches: the height of a frame in the gallery
 INNER, OUTER = 0.05, 0.22  # between a frame and its magnified view; between frames
-CAPTION, HEAD = 0.4, 0.34
+CAPTION, HEAD, LINE = 0.4, 0.34, 0.2  # above a frame; above all; a further line there
 OBLONG = (TILE - INNER) / 2 / TILE  # height over width of the two views of a gross miss
-HALO = [Stroke(linewidth=3.2, foreground="black", alpha=0.55), Normal()]
 
 
 class Window(NamedTuple):
@@ -41,12 +40,13 @@ def worst_frames(
     out_path: str | Path,
     n: int = 12,
     sizes: np.ndarray | None = None,
+    boxes: FrameBoxes | None = None,
 ) -> None:
     """Draws the n frames with the largest error of one point, the worst first.
 
     Each frame stands beside a magnified view of its worst point: a ring for the label, a cross for the
     prediction, a line between them, coloured by bodypart. Of a gross miss there are two views, the label
-    above and the prediction below.
+    above and the prediction below. Boxes, if given, are those of the worst point.
 
     Args:
       images: uint8 [N,H,W,C], C 1 or 3.
@@ -59,6 +59,7 @@ def worst_frames(
       out_path: the PNG.
       n: how many frames at most.
       sizes: int [N,2] (height, width) of each image within its padding; None: all are H x W.
+      boxes: what a detector saw of the N frames, to be drawn with the points.
     """
     errors = np.where(labelled, np.hypot(*np.moveaxis(np.asarray(predicted) - truth, -1, 0)), -1.0)
     worst = errors.max(1, initial=-1.0)
@@ -75,7 +76,8 @@ def worst_frames(
     rows = math.ceil(len(order) / columns)
     colours = style.bodypart_colors(len(bodyparts))
     legend = _Legend(bodyparts, colours, columns * (across + OUTER))
-    width, height = columns * (across + OUTER) + OUTER, HEAD + rows * (CAPTION + TILE + OUTER) + legend.height
+    head = HEAD + (LINE if boxes else 0)
+    width, height = columns * (across + OUTER) + OUTER, head + rows * (CAPTION + TILE + OUTER) + legend.height
     with style.picture(out_path, width, height) as figure:
         figure.set_layout_engine("none")  # everything is placed in inches
         figure.text(
@@ -86,11 +88,13 @@ def worst_frames(
             fontsize=12,
             fontweight="bold",
         )
+        if boxes:
+            figure.text(OUTER / width, 1 - (0.08 + LINE) / height, TITLE, va="top", fontsize=9.5)
         for place, i in enumerate(order):
             k = int(errors[i].argmax())
             corner = (
                 OUTER + place % columns * (across + OUTER),
-                HEAD + place // columns * (CAPTION + TILE + OUTER),
+                head + place // columns * (CAPTION + TILE + OUTER),
             )
             _write_caption(
                 figure,
@@ -105,7 +109,8 @@ def worst_frames(
                 np.asarray(predicted[i], float),
                 np.asarray(labelled[i], bool),
             )
-            _draw_tile(figure, (corner[0], corner[1] + CAPTION), image, points, k, colours)
+            around = boxes and boxes.of(i, k)
+            _draw_tile(figure, (corner[0], corner[1] + CAPTION), image, points, k, colours, around)
         legend.draw(figure)
 
 
@@ -156,6 +161,7 @@ def _draw_tile(
     points: tuple[np.ndarray, np.ndarray, np.ndarray],
     worst: int,
     colours: list,
+    boxes: PointBoxes | None,
 ) -> None:
     """One frame and its magnified worst point, `points` being truth [K,2], predicted [K,2], labelled [K]."""
     truth, predicted, labelled = points
@@ -163,28 +169,32 @@ def _draw_tile(
     across = TILE * float(np.clip(width / height, 0.4, 2.4))
     whole = _axes_at(figure, *corner, across, TILE)
     _show(whole, image, Window(-0.5, width - 0.5, -0.5, height - 0.5))
+    if boxes:
+        boxes.draw(whole, colours[worst])
     for k in np.flatnonzero(labelled):
         _draw_pair(whole, truth[k], predicted[k], colours[k], 1.0 if k == worst else 0.55)
-    windows = magnified(truth[worst], predicted[worst], height, width)
+    windows = magnified(truth[worst], predicted[worst], height, width, 1.15 * boxes.span() if boxes else 0.0)
     down = (TILE - INNER * (len(windows) - 1)) / len(windows)
     for row, window in enumerate(windows):
         left, right, top, bottom = window
-        frame = {"fill": False, "ec": "white", "lw": 0.9, "path_effects": HALO}
+        frame = {"fill": False, "ec": "white", "lw": 0.9, "path_effects": style.HALO}
         whole.add_patch(Rectangle((left, top), right - left, bottom - top, **frame))
         view = _axes_at(figure, corner[0] + across + INNER, corner[1] + row * (down + INNER), TILE, down)
         _show(view, image, window)
+        if boxes:
+            boxes.draw(view, colours[worst])
         _draw_pair(view, truth[worst], predicted[worst], colours[worst], 2.0)
 
 
-def magnified(truth: np.ndarray, predicted: np.ndarray, height: int, width: int) -> list[Window]:
+def magnified(truth: np.ndarray, predicted: np.ndarray, height: int, width: int, at_least: float = 0.0) -> list[Window]:
     """The part of a frame to magnify so that label [2] and prediction [2], (x, y) px, can be told apart.
 
-    One square around both, two to three times as wide as they are apart; where that would be more than half
-    the frame, two oblongs of half the frame's shorter side, around the label and around the prediction.
+    One square around both, two to three times as wide as they are apart and `at_least` px; where the former would be
+    more than half the frame, two oblongs of half the frame's shorter side, around the label and around the prediction.
     """
     short = min(height, width)
     apart = float(np.abs(predicted - truth).max())
-    side = min(max(2.2 * apart, short / 10, 24.0), short)
+    side = min(max(2.2 * apart, short / 10, 24.0, at_least), short)
     if 2.2 * apart <= short / 2:
         return [_window((truth + predicted) / 2, side, side, height, width)]
     side = short / 2
@@ -219,10 +229,10 @@ def _show(axes: Axes, image: np.ndarray, window: Window) -> None:
 
 def _draw_pair(axes: Axes, truth: np.ndarray, predicted: np.ndarray, colour: tuple, size: float) -> None:
     """Label (ring) and prediction (cross) with the line between them."""
-    axes.plot(*np.stack([truth, predicted], 1), color=colour, lw=0.9 * size**0.5, path_effects=HALO)
-    ring = {"mfc": "none", "mec": colour, "mew": 1.1 * size**0.5, "path_effects": HALO}
+    axes.plot(*np.stack([truth, predicted], 1), color=colour, lw=0.9 * size**0.5, path_effects=style.HALO)
+    ring = {"mfc": "none", "mec": colour, "mew": 1.1 * size**0.5, "path_effects": style.HALO}
     axes.plot(*truth, "o", ms=6.5 * size, **ring)
-    axes.plot(*predicted, "x", ms=5.5 * size, mec=colour, mew=1.3 * size**0.5, path_effects=HALO)
+    axes.plot(*predicted, "x", ms=5.5 * size, mec=colour, mew=1.3 * size**0.5, path_effects=style.HALO)
 
 
 def points_grid(
@@ -261,6 +271,6 @@ def points_grid(
             image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
             _show(grid[i], image, Window(-0.5, image.shape[1] - 0.5, -0.5, image.shape[0] - 0.5))
             for k in np.flatnonzero(labelled[i]):
-                grid[i].plot(*keypoints[i][k], "+", ms=9, mec=colours[k], mew=1.5, path_effects=HALO)
+                grid[i].plot(*keypoints[i][k], "+", ms=9, mec=colours[k], mew=1.5, path_effects=style.HALO)
             if titles:
                 grid[i].set_title(style.shorten(titles[i], 44), fontsize=8, fontweight="normal", pad=3)

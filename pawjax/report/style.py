@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
@@ -24,6 +25,7 @@ SKY, PURPLE, YELLOW = "#56B4E9", "#CC79A7", "#F0E442"
 INK, GREY, FAINT = "#222222", "#767676", "#D9D9D9"
 TRAIN, DEV = BLUE, VERMILION
 PALETTE = (SKY, ORANGE, GREEN, VERMILION, PURPLE, YELLOW, BLUE)
+HALO = [Stroke(linewidth=3.2, foreground="black", alpha=0.55), Normal()]  # makes a line stand out from a frame
 
 _RC = {
     **{key: value for key, value in matplotlib.rcParamsDefault.items() if key.startswith(("text.", "font."))},

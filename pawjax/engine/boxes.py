@@ -1,0 +1,246 @@
+"""Evaluation of a detector's boxes: COCO's average precision, and what its anchors and proposals reach.
+
+The box of a keypoint has a size that we chose, so its IoU with a detection is a function of the pixel error and of that
+size alone: 5 px to the side are an IoU of 0.9 with a box of 100 px, and of 0.6 with one of 20. Average precision
+therefore compares runs with one size of box, in pixels of the original frame; never compare it across sizes, where only
+the errors in pixels say something.
+
+Boxes are xyxy float32. IoUs are the same in pixels of the network's input and of the original frames.
+"""
+
+import contextlib
+import importlib.util
+import io
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from pawjax.data.batches import FrameStore, evaluation_batches
+from pawjax.errors import InputError
+from pawjax.methods.faster_rcnn import FasterRCNN
+from pawjax.models.detector import PADDING
+from pawjax.ops.anchors import inside_image
+from pawjax.ops.boxes import box_iou, box_xyxy_to_xywh
+from pawjax.ops.matching import best_iou_per_box
+from pawjax.ops.warp import apply_affine
+from pawjax.report.boxes import FrameBoxes
+from pawjax.report.gallery import worst_frames
+from pawjax.report.tables import write_json
+
+DETECTIONS = {"score_threshold": 0.0, "max_detections": 100, "nms_threshold": 0.5}  # of a frame, as COCO takes them
+COVERED = 0.5  # IoU from which on a proposal covers a box
+DRAWN = 20  # proposals in a picture
+
+
+def check_boxes(config: ConfigDict) -> None:
+    """Raises InputError where `write_boxes` cannot work: another method's run, or pycocotools is missing."""
+    if config.method != "faster_rcnn":
+        raise InputError(
+            f"--boxes evaluates the boxes of a run with config.method = 'faster_rcnn'; this one's is "
+            f"'{config.method}', which has none: leave --boxes out"
+        )
+    if importlib.util.find_spec("pycocotools") is None:
+        raise InputError("--boxes needs pycocotools: pip install 'pawjax[coco]', or leave --boxes out")
+
+
+def write_boxes(
+    folder: Path,
+    method: FasterRCNN,
+    variables: Any,
+    store: FrameStore,
+    batch_size: int,
+    seen: dict[str, Any],
+    about: dict[str, Any],
+) -> dict[str, Any]:
+    """Writes `boxes.json` and `proposals.png` of an evaluation.
+
+    Detections and proposals are those of the frames as they are, whatever views the keypoints came from.
+
+    Args:
+      folder: of the evaluation.
+      method, variables: the trained detector.
+      store: its N frames.
+      batch_size: images at a time.
+      seen: the arguments of `worst_frames`: the original frames with what was predicted of them.
+      about: further entries of boxes.json.
+
+    Returns:
+      The content of boxes.json: those entries; `n_boxes`, `box_px` (width, height) in the original frames of the first
+      one's size; `AP`, `AP50`, `AP75`, `per_bodypart` and `detections`, see `average_precision`; `anchors`, see
+      `anchor_fit_of_labels`; `proposals`, see `proposal_recall`.
+    """
+    labelled = np.asarray(store.labelled)
+    truth = np.asarray(method.box.around(jnp.asarray(store.keypoints)))
+    found = jax.tree.map(np.asarray, find_boxes(method, variables, store, batch_size))
+    detected, proposed = found["detected"], found["proposed"]
+
+    limits = np.tile(np.asarray(store.size)[:, None, ::-1], 2).astype(np.float32)  # width, height, width, height
+    back = np.asarray(store.to_original)
+    true_px = boxes_to_original(back, np.clip(truth, 0, limits))
+    found_px = boxes_to_original(back, np.clip(detected["boxes"], 0, limits))
+    numbers = {
+        **about,
+        "n_images": len(store),
+        "n_boxes": int(labelled.sum()),
+        "box_px": [side * scale for side, scale in zip(method.box.size, (back[0, 0, 0], back[0, 1, 1]), strict=True)],
+        **average_precision(true_px, labelled, detected | {"boxes": found_px}, seen["bodyparts"]),
+        "detections": DETECTIONS,
+        "anchors": anchor_fit_of_labels(method, truth[labelled], store.image.shape[1:3]),
+        "proposals": proposal_recall(truth, labelled, proposed),
+    }
+    best = np.where(proposed["valid"][..., None], proposed["boxes"], np.nan)[:, :DRAWN]
+    boxes = FrameBoxes(
+        boxes_to_original(back, best),
+        proposed["scores"][:, :DRAWN],
+        chosen_boxes(detected | {"boxes": found_px}, labelled.shape[1]),
+        boxes_to_original(back, truth),
+    )
+    worst_frames(**seen, out_path=folder / "proposals.png", boxes=boxes)
+    write_json(folder / "boxes.json", numbers)
+    return numbers
+
+
+def find_boxes(method: FasterRCNN, variables: Any, store: FrameStore, batch_size: int) -> dict[str, dict]:
+    """'detected' (`FasterRCNN.detect`) and 'proposed' (`FasterRCNN.propose`) of all frames of a store, on the host."""
+
+    @jax.jit
+    def look(variables: Any, images: jax.Array) -> dict[str, dict]:  # one program, which makes the features once
+        return {
+            "detected": method.detect(variables, images, **DETECTIONS),
+            "proposed": method.propose(variables, images),
+        }
+
+    outputs = []
+    for indices, n in evaluation_batches(len(store), batch_size):
+        output = jax.device_get(look(variables, store.image[indices]))
+        outputs.append(jax.tree.map(lambda values, n=n: values[:n], output))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
+
+
+def boxes_to_original(to_original: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Boxes [N, P, 4] of the network's input, as those of the original frames, by maps [N, 2, 3] without rotation."""
+    corners = apply_affine(jnp.asarray(to_original), jnp.asarray(boxes).reshape(len(boxes), -1, 2))
+    return np.asarray(corners).reshape(boxes.shape)
+
+
+def chosen_boxes(detected: dict[str, np.ndarray], n_bodyparts: int) -> np.ndarray:
+    """[N, K, 4]: of each bodypart the best detection, NaN where there is none; `detected` is by falling score."""
+    shape = (len(detected["boxes"]), n_bodyparts, 4)
+    chosen = np.full(shape, np.nan, np.float32)
+    for k in range(n_bodyparts):
+        mine = detected["valid"] & (detected["classes"] == k)
+        rows = np.flatnonzero(mine.any(axis=1))
+        chosen[rows, k] = detected["boxes"][rows, mine[rows].argmax(axis=1)]
+    return chosen
+
+
+def anchor_fit_of_labels(method: FasterRCNN, truth: np.ndarray, size: tuple[int, int]) -> dict[str, float | None]:
+    """How well the anchors reach the labelled boxes [G, 4] in images (height, width): what the RPN can learn from.
+
+    Returns `mean_iou` and `min_iou` of each box with the anchor that fits it best, and the shares of boxes whose best
+    is at least `high` (config.detector.rpn_high: anchors that are objects) or under `low` (rpn_low: anchors that are
+    background, but for the one that comes closest, which has to learn the box all alone). None without boxes.
+    """
+    height, width = (-(-side // PADDING) * PADDING for side in size)
+    rule = method.anchors
+    anchors = rule.grid((height, width), method.net.stride, method.net.center)
+    if rule.inside_only:
+        anchors = anchors[np.asarray(inside_image(anchors, height, width))]
+    iou = np.asarray(best_iou_per_box(jnp.asarray(truth), anchors)) if len(truth) and len(anchors) else np.zeros(0)
+    shares = {"mean_iou": iou, "share_from_high": iou >= rule.high, "share_under_low": iou < rule.low}
+    return {
+        **{name: float(values.mean()) if len(iou) else None for name, values in shares.items()},
+        "min_iou": float(iou.min()) if len(iou) else None,
+        "high": rule.high,
+        "low": rule.low,
+    }
+
+
+def proposal_recall(truth: np.ndarray, labelled: np.ndarray, proposed: dict[str, np.ndarray]) -> dict[str, Any]:
+    """How many of the boxes [N, K, 4] that are labelled [N, K] the RPN proposes.
+
+    Returns `n`, the number of proposals for a frame (config.detector.proposals_after); `recall`, the share of boxes
+    that one of them covers at an IoU of at least `iou`, and `mean_best_iou` of a box with its best. None without boxes.
+    """
+    iou = np.asarray(jax.jit(jax.vmap(box_iou))(truth, proposed["boxes"]))
+    best = np.where(proposed["valid"][:, None], iou, 0).max(axis=-1)[labelled]
+    return {
+        "n": proposed["boxes"].shape[1],
+        "iou": COVERED,
+        "recall": float((best >= COVERED).mean()) if len(best) else None,
+        "mean_best_iou": float(best.mean()) if len(best) else None,
+    }
+
+
+def average_precision(
+    truth: np.ndarray, labelled: np.ndarray, detected: dict[str, np.ndarray], bodyparts: tuple[str, ...]
+) -> dict[str, Any]:
+    """Average precision of detections, by pycocotools (Lin et al. 2014).
+
+    Of a bodypart without a label in a frame nothing is known, so its detections there count neither way.
+
+    Args:
+      truth: [N, K, 4] boxes within the frames.
+      labelled: bool [N, K].
+      detected: 'boxes' [N, D, 4], 'scores', 'classes' (0..K-1) and 'valid' [N, D].
+      bodyparts: K names.
+
+    Returns:
+      'AP', the mean over IoUs of 0.5, 0.55, ... 0.95 and over the bodyparts, 'AP50' and 'AP75' at these IoUs, and
+      'per_bodypart' {name: the three}; 0..1, None where nothing is labelled.
+    """
+    from pycocotools.cocoeval import COCOeval  # an extra
+
+    frame, bodypart = np.nonzero(labelled)
+    labels = _coco(frame, bodypart, truth[labelled], labelled.shape)
+    known = detected["valid"] & np.take_along_axis(labelled, detected["classes"], axis=1)
+    frame, _ = np.nonzero(known)
+    answers = _coco(
+        frame, detected["classes"][known], detected["boxes"][known], labelled.shape, detected["scores"][known]
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(labels, answers, "bbox")
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.params.maxDets = [DETECTIONS["max_detections"]]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"][..., 0, 0]  # [IoUs, recalls, K]
+    each = {name: _three(precision[..., [k]]) for k, name in enumerate(bodyparts)}
+    return {**_three(precision), "per_bodypart": each}
+
+
+def _three(precision: np.ndarray) -> dict[str, float | None]:
+    """AP, AP50 and AP75 of COCO's precisions [10 IoUs, recalls, bodyparts]; -1 marks bodyparts without labels."""
+    parts = {"AP": precision, "AP50": precision[:1], "AP75": precision[5:6]}
+    return {name: float(part[part > -1].mean()) if (part > -1).any() else None for name, part in parts.items()}
+
+
+def _coco(
+    frame: np.ndarray,
+    bodypart: np.ndarray,
+    boxes: np.ndarray,
+    shape: tuple[int, int],
+    scores: np.ndarray | None = None,
+) -> Any:
+    """COCO's index of boxes [G, 4] of a frame [G] and a bodypart [G] out of `shape` (frames, bodyparts)."""
+    from pycocotools.coco import COCO
+
+    ltwh = np.asarray(box_xyxy_to_xywh(jnp.asarray(boxes, jnp.float32)), np.float64).reshape(-1, 4)
+    scores = np.ones(len(ltwh)) if scores is None else scores
+    rows = zip(frame.tolist(), bodypart.tolist(), ltwh.tolist(), scores.tolist(), strict=True)
+    index = COCO()
+    index.dataset = {
+        "images": [{"id": i} for i in range(shape[0])],
+        "categories": [{"id": k} for k in range(shape[1])],
+        "annotations": [  # ids from 1: to COCO's evaluation 0 means that nothing matches
+            {"id": i, "image_id": n, "category_id": k, "bbox": box, "area": box[2] * box[3], "iscrowd": 0, "score": s}
+            for i, (n, k, box, s) in enumerate(rows, 1)
+        ],
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        index.createIndex()
+    return index

@@ -1,0 +1,237 @@
+"""Boxes of a detector: average precision by hand, what anchors and proposals reach, and the door from end to end."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs.frcnn_r50_fast import get_config
+from pawjax import data
+from pawjax.config import default_config
+from pawjax.data.batches import FrameStore
+from pawjax.engine import boxes
+from pawjax.engine.checkpoints import Checkpoints
+from pawjax.engine.evaluation import evaluate_run
+from pawjax.engine.optim import make_optimizer
+from pawjax.engine.runlog import describe_run, write_config
+from pawjax.engine.state import create_state
+from pawjax.errors import InputError
+from pawjax.methods import make_method
+from pawjax.methods.detection_targets import Anchors, LabelBox
+from pawjax.report.gallery import worst_frames
+from pawjax.report.tables import write_json
+
+ROOT = Path(__file__).resolve().parents[2]
+SIDE = 20.0
+RIGHT = np.array([1.0, 0, 1, 0])
+
+
+def square(x, y, side=SIDE):
+    return [x - side / 2, y - side / 2, x + side / 2, y + side / 2]
+
+
+def detections(found, scores, classes=None, valid=None):
+    found, scores = np.asarray(found, np.float32), np.asarray(scores, np.float32)
+    classes = np.zeros(scores.shape, np.int32) if classes is None else np.asarray(classes)
+    valid = np.ones(scores.shape, bool) if valid is None else np.asarray(valid)
+    return {"boxes": found, "scores": scores, "classes": classes, "valid": valid}
+
+
+TRUTH = np.array([[square(30, 30)], [square(50, 40)], [square(20, 60)], [square(70, 20)]], np.float32)
+ALL = np.ones((4, 1), bool)
+
+
+def precision_of(found, scores, labelled=ALL, **fields):
+    return boxes.average_precision(TRUTH, labelled, detections(found, scores, **fields), ("paw",))
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2, 4, 6, 10])
+def test_average_precision_follows_from_the_shift(shift):
+    iou = (SIDE - shift) / (SIDE + shift)
+    thresholds = np.linspace(0.5, 0.95, 10)
+    found = precision_of(TRUTH + shift * RIGHT, np.full((4, 1), 0.9))
+    assert found["AP"] == pytest.approx((iou >= thresholds).mean())
+    assert (found["AP50"], found["AP75"]) == (iou >= 0.5, iou >= 0.75)
+    assert found["per_bodypart"] == {"paw": {name: found[name] for name in ("AP", "AP50", "AP75")}}
+
+
+def test_a_wrong_box_ranked_first_halves_the_precision():
+    labelled = np.array([[True], [True], [False], [False]])
+    found = TRUTH + np.array([500.0, 0, 0, 0])[:, None, None] * RIGHT  # the first one misses, of the highest score
+    numbers = precision_of(found, [[0.9], [0.8], [0.7], [0.7]], labelled)
+    assert numbers["AP50"] == pytest.approx(0.5 * 51 / 101)  # up to a recall of a half: 51 of COCO's 101 points
+    numbers = precision_of(found, [[0.1], [0.8], [0.7], [0.7]], labelled)
+    assert numbers["AP50"] == pytest.approx(51 / 101)
+
+
+def test_where_nothing_is_labelled_nothing_is_known():
+    labelled = np.array([[True], [False], [True], [True]])
+    found = TRUTH + np.array([0.0, 500, 0, 0])[:, None, None] * RIGHT
+    scores = [[0.8], [0.9], [0.8], [0.8]]
+    assert precision_of(found, scores, labelled)["AP"] == pytest.approx(1)
+    assert precision_of(found, scores)["AP"] < 0.8, "and where it is labelled the same box is wrong"
+    nothing = precision_of(found, scores, np.zeros((4, 1), bool))
+    assert nothing["AP"] is None and nothing["per_bodypart"]["paw"]["AP50"] is None
+    assert precision_of(found, scores, valid=np.zeros((4, 1), bool))["AP"] == 0
+
+
+def test_bodyparts_are_classes():
+    truth = np.concatenate([TRUTH, TRUTH + 3 * RIGHT], axis=1)
+    labelled = np.ones((4, 2), bool)
+    found = detections(truth, np.full((4, 2), 0.9), classes=np.tile([0, 1], (4, 1)))
+    names = ("left", "right")
+    assert boxes.average_precision(truth, labelled, found, names)["AP"] == pytest.approx(1)
+    exchanged = found | {"classes": found["classes"][:, ::-1]}
+    numbers = boxes.average_precision(truth, labelled, exchanged, names)
+    assert numbers["per_bodypart"]["left"]["AP"] == pytest.approx(0.5)  # IoU 17 / 23: five of ten thresholds
+    labelled[:, 1] = False
+    numbers = boxes.average_precision(truth, labelled, found, names)
+    assert numbers["AP"] == pytest.approx(1) and numbers["per_bodypart"]["right"]["AP"] is None
+
+
+def method_with(**fields):
+    """What of a detector the numbers ask for; a stride of 16, the first cell at pixel 0."""
+    net = SimpleNamespace(stride=16, center=0.0)
+    return SimpleNamespace(box=LabelBox((SIDE, SIDE)), anchors=Anchors(sizes=(SIDE,), ratios=(1.0,)), net=net, **fields)
+
+
+def test_best_anchors_by_hand():
+    method = method_with()
+    truth = np.array([square(16, 16), square(18, 16), square(40, 40)], np.float32)
+    worst = 12**2 / (2 * 20**2 - 12**2)  # 8 px off on both axes
+    fit = boxes.anchor_fit_of_labels(method, truth, (60, 90))
+    assert fit["mean_iou"] == pytest.approx((1 + 18 / 22 + worst) / 3)
+    assert fit["min_iou"] == pytest.approx(worst)
+    assert fit["share_from_high"] == pytest.approx(2 / 3) and fit["share_under_low"] == pytest.approx(1 / 3)
+    tiny = boxes.anchor_fit_of_labels(method, np.array([square(18, 18, 5)], np.float32), (60, 90))
+    assert tiny["mean_iou"] == pytest.approx(25 / 400) and tiny["share_under_low"] == 1
+    assert boxes.anchor_fit_of_labels(method, truth[:0], (60, 90))["mean_iou"] is None
+
+
+def test_anchors_that_do_not_train_do_not_count():
+    method = method_with()
+    method.anchors = Anchors(sizes=(SIDE,), ratios=(1.0,), inside_only=True)
+    corner = np.array([square(0, 16)], np.float32)
+    assert boxes.anchor_fit_of_labels(method, corner, (60, 90))["min_iou"] == pytest.approx(4 / 36)
+
+
+def test_proposals_that_cover_a_box():
+    proposals = np.stack([TRUTH[:, 0] + 5 * RIGHT, TRUTH[:, 0] + 8 * RIGHT], axis=1)  # IoU 0.6 and 12 / 28
+    valid = np.array([[True, True], [False, True], [True, True], [False, False]])
+    found = boxes.proposal_recall(TRUTH, ALL, {"boxes": proposals, "valid": valid})
+    assert (found["n"], found["iou"], found["recall"]) == (2, 0.5, 0.5)
+    assert found["mean_best_iou"] == pytest.approx((0.6 + 12 / 28 + 0.6 + 0) / 4)
+    labelled = np.array([[True], [False], [False], [False]])
+    assert boxes.proposal_recall(TRUTH, labelled, {"boxes": proposals, "valid": valid})["recall"] == 1
+
+
+def test_the_best_detection_of_a_bodypart_is_chosen():
+    found = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
+    detected = detections(found, [[0.9, 0.8, 0.7]], classes=[[2, 0, 2]], valid=[[False, True, True]])
+    chosen = boxes.chosen_boxes(detected, 3)
+    np.testing.assert_array_equal(chosen[0, [0, 2]], found[0, [1, 2]])
+    assert np.isnan(chosen[0, 1]).all()
+
+
+def test_pixels_are_those_of_the_original_frames(tmp_path, monkeypatch):
+    """Frames of two sizes seen at half of it, some labels at the border, by a detector that knows the answer."""
+    original = np.array([[60, 3], [90, 40], [30, 30]], np.float32)[:, None]
+    size = np.array([[32, 64], [32, 64], [32, 32]], np.int32)
+    half = np.tile(np.array([[2, 0, 0.5], [0, 2, 0.5]], np.float32), (3, 1, 1))
+    keypoints = (original - 0.5) / 2
+    image = np.zeros((3, 32, 64, 1), np.uint8)
+    image[:, 0, 0, 0] = range(3)
+    truth = jnp.asarray(LabelBox((SIDE, SIDE)).around(jnp.asarray(keypoints)))
+
+    def answer(found):
+        ones = jnp.ones(found.shape[:2])
+        return {"boxes": found, "scores": ones, "classes": ones.astype(jnp.int32) - 1, "valid": ones > 0}
+
+    def detect(variables, images, **_):
+        return answer(jnp.clip(truth[images[:, 0, 0, 0]], 0, jnp.array([64.0, 32, 64, 32])))
+
+    def propose(variables, images):
+        return answer(truth[images[:, 0, 0, 0]] + 2 * jnp.asarray(RIGHT))
+
+    drawn = {}
+    monkeypatch.setattr(boxes, "worst_frames", lambda **arguments: (drawn.update(arguments), worst_frames(**arguments)))
+    store = FrameStore(image, keypoints, np.ones((3, 1), bool), size, half)
+    seen = {
+        "images": np.zeros((3, 64, 128, 1), np.uint8),
+        "sizes": 2 * size,
+        "truth": original,
+        "labelled": np.ones((3, 1), bool),
+        "predicted": original + 4,
+        "likelihood": np.ones((3, 1)),
+        "ids": ["a", "b", "c"],
+        "bodyparts": ("paw",),
+    }
+    method = method_with(detect=detect, propose=propose)
+    numbers = boxes.write_boxes(tmp_path, method, {}, store, 2, seen, {"split": "dev"})
+    assert numbers["AP"] == pytest.approx(1), "at the border too, where detections are clipped"
+    assert numbers["box_px"] == [2 * SIDE, 2 * SIDE] and numbers["n_boxes"] == numbers["n_images"] == 3
+    assert numbers["proposals"]["mean_best_iou"] == pytest.approx(18 / 22)
+    assert json.loads((tmp_path / "boxes.json").read_text()) == numbers
+    expected = np.array([square(*point, 2 * SIDE) for point in original[:, 0]])
+    np.testing.assert_allclose(drawn["boxes"].truth[:, 0], expected, atol=1e-4)
+    np.testing.assert_allclose(drawn["boxes"].proposals[:, 0], expected + 4 * RIGHT, atol=1e-4)
+    np.testing.assert_allclose(drawn["boxes"].chosen[1, 0], expected[1].clip(-0.5, 127.5), atol=1e-4)
+    with Image.open(tmp_path / "proposals.png") as picture:
+        assert min(picture.size) > 200
+
+
+def evaluate(*arguments):
+    command = [sys.executable, "-m", "pawjax.evaluate", *arguments, "--boxes"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def begin_run(workdir):
+    """The run folder that training begins with, and a checkpoint of random weights."""
+    config = get_config("smoke")
+    config.model.depth, config.model.width = 26, 8
+    config.data.height, config.data.width = 64, 96
+    write_config(workdir, config)
+    frames = data.load(config.data)
+    split = data.split(config.data, frames)
+    data.write_split(workdir / "split.json", frames, split)
+    write_json(workdir / "run.json", describe_run(config, frames, split))
+    (workdir / "metrics.jsonl").touch()
+    method, optimizer = make_method(config, frames.bodyparts), make_optimizer(config.optimizer, config.steps)
+    image = np.zeros((1, 64, 96, 1), np.uint8)
+    checkpoints = Checkpoints(workdir)
+    checkpoints.save(jax.jit(lambda: create_state(method, optimizer, 0, {"image": image}, False))())
+    checkpoints.close()
+
+
+def test_the_door(tmp_path):
+    begin_run(tmp_path)
+    result = evaluate(f"--workdir={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "eval" / "dev"
+    numbers = json.loads((folder / "boxes.json").read_text())
+    first, second = result.stdout.splitlines()
+    assert first.startswith("dev: 4 frames") and second.startswith(f"dev: {numbers['n_boxes']} boxes, AP 0.")
+    assert str(folder / "boxes.json") in second and (folder / "proposals.png").stat().st_size > 10_000
+    assert (numbers["step"], numbers["proposals"]["n"]) == (0, 50) and 0 <= numbers["AP"] <= 1
+    assert 0.7 < numbers["anchors"]["min_iou"] <= numbers["anchors"]["mean_iou"] <= 1  # of 64 px, stride 8
+    assert (folder / "metrics.json").is_file() and (folder / "worst_frames.png").is_file()
+
+
+def test_a_run_without_boxes_or_a_missing_package_is_told(tmp_path, monkeypatch):
+    config = default_config()
+    write_config(tmp_path, config)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(InputError, match="this one's is 'deeplabcut'"):
+        evaluate_run(tmp_path, "dev", "best", boxes=True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    config.method = "faster_rcnn"
+    with pytest.raises(InputError, match=r"pip install 'pawjax\[coco\]'"):
+        boxes.check_boxes(config)
+    assert not (tmp_path / "eval").exists()

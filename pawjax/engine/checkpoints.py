@@ -91,7 +91,9 @@ class Checkpoints:
         else:
             have = ", ".join(map(str, steps))
             raise InputError(f"--checkpoint={which} is neither best, last nor one of the steps kept ({have})")
-        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        # On one device, whatever there is, for the run may have had more of them than there are here.
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), like)
         restored = self._manager.restore(step, args=ocp.args.Composite(model=ocp.args.StandardRestore(target)))
         return step, restored.model
 

@@ -148,6 +148,14 @@ def test_evaluation_and_tracker_agree(whole_run):
     assert tracker.bodyparts == frames.bodyparts and likelihood.shape == (4, 1)
 
 
+def test_a_run_on_four_devices_is_evaluated_on_one(whole_run):
+    assert read(whole_run)["n_devices"] == 4
+    command = [sys.executable, "-m", "pawjax.evaluate", f"--workdir={whole_run}", "--split=train"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # has one CPU device
+    assert result.returncode == 0, result.stderr
+    assert read(whole_run / "eval" / "train", "metrics.json")["n_images"] == read(whole_run)["data"]["n_train"]
+
+
 def test_a_folder_of_another_config_is_refused_field_by_field(whole_run):
     config = tiny_config()
     config.optimizer.learning_rate = 0.5

@@ -4,7 +4,7 @@
 
 Proposals and regions come from the third block's map, stride 16, and the fourth block is the head (He et al. 2015).
 
-Meant for a GPU and for torchvision's weights of ResNet-50. Not yet run to its end.
+Meant for a GPU and for torchvision's weights of ResNet-50; run in a narrow version only, see the README.
 """
 
 from ml_collections import ConfigDict

@@ -6,7 +6,7 @@
 A map of stride 8, one anchor of the box's own size, one box for all classes, RoI align, a loss of the head that stays
 steep down to small errors, crops around the animal, AdamW with a cosine, and an average of the weights.
 
-Not yet run to its end.
+Run in a narrow version only, see the README.
 """
 
 from ml_collections import ConfigDict

@@ -32,8 +32,8 @@ class Detector(nn.Module):
       n_anchors: A, the anchors of a cell.
       backbone_name: 'vgg16', or 'resnet' with the `map`
         'c4': the third block's, stride 16; the fourth is the head, on 14 x 14 cells of each region (He et al. 2015); or
-        'fine': all four blocks, dilated, brought to stride 8 and joined with the block there as in FPN (Lin et al.
-        2017); the head is two layers on 7 x 7 cells.
+        'fine': the maps of strides 32, 16 and 8 joined at stride 8 as in FPN (Lin et al. 2017); the head is two layers
+        on 7 x 7 cells.
       depth, width, norm, axis_name, lineage, remat: of the backbone, see `ResNet`; a VGG has the width alone.
       pool: 'align' (bilinear samples) or 'pool' (maxima of whole cells, as in the paper).
       class_agnostic: one box for all classes of a region instead of one for each.
@@ -78,12 +78,12 @@ class Detector(nn.Module):
             self.backbone = VGG16(self.width)
             self.box_head = BoxHead(64 * self.width, self.dropout)
         else:
-            blocks = 4 if self.fine else 3
-            self.backbone = ResNet(self.depth, self.width, self.norm, self.axis_name, self.lineage, self.remat, blocks)
+            size = dict(blocks=4, output_stride=32) if self.fine else dict(blocks=3)
+            options = dict(lineage=self.lineage, remat=self.remat, **common, **size)
+            self.backbone = ResNet(self.depth, self.width, **options)
             self.box_head = LinearHead(16 * self.width) if self.fine else BlockHead(self.depth, self.width, **common)
         if self.fine:
-            self.lateral = ConvNorm(4 * self.width, **common)
-            self.top = ConvNorm(4 * self.width, **common)
+            self.lateral8, self.lateral16, self.lateral32 = (ConvNorm(4 * self.width, **common) for _ in range(3))
             self.smooth = ConvNorm(4 * self.width, 3, **common)
         self.rpn = ProposalNetwork(self.n_anchors)
         self.class_score = nn.Dense(self.n_classes + 1, kernel_init=nn.initializers.normal(0.01))
@@ -103,10 +103,12 @@ class Detector(nn.Module):
         x, outputs = self.backbone(x, train)
         if not self.fine:
             return x
-        block = LINEAGES[self.lineage].strided[-1] - 1  # the last one at stride 8
-        fine = outputs[f"block{block}_unit{UNITS[self.depth][block - 1]}"]
-        top = _doubled(_doubled(self.top(x, train, relu=False), axis=1), axis=2)
-        return self.smooth(self.lateral(fine, train, relu=False) + top, train, relu=False)
+        total = self.lateral32(x, train, relu=False)
+        levels = zip((self.lateral16, self.lateral8), LINEAGES[self.lineage].strided[:0:-1], strict=True)
+        for lateral, strided in levels:  # the block before a strided one ends the level
+            level = lateral(outputs[f"block{strided - 1}_unit{UNITS[self.depth][strided - 2]}"], train, relu=False)
+            total = level + _doubled(_doubled(total, level.shape[1], axis=1), level.shape[2], axis=2)
+        return self.smooth(total, train, relu=False)
 
     def proposals(self, features: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[B, h, w, C] -> logits [B, h w A] and deltas [B, h w A, 4] of the anchors, cell by cell, row by row."""
@@ -184,14 +186,14 @@ class BlockHead(nn.Module):
         return x.mean(axis=(1, 2))
 
 
-def _doubled(x: jax.Array, axis: int) -> jax.Array:
-    """Twice as many cells along an axis, linearly: cell i becomes 2i, which has the same centre.
+def _doubled(x: jax.Array, size: int, axis: int) -> jax.Array:
+    """`size` cells along an axis instead of half as many, linearly: cell i becomes 2i, which has the same centre.
 
     Repeated cells, as in FPN, would lie half a cell further.
     """
     after = jnp.concatenate([lax.slice_in_dim(x, 1, None, axis=axis), lax.slice_in_dim(x, -1, None, axis=axis)], axis)
     pairs = jnp.stack([x, (x + after) / 2], axis + 1)
-    return pairs.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])
+    return lax.slice_in_dim(pairs.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :]), 0, size, axis=axis)
 
 
 class _Convolution(nn.Module):

@@ -21,14 +21,14 @@ class Lineage:
     """What differs between published ResNets of one shape.
 
     Attributes:
-      strided: blocks with a unit of stride 2, on its 3x3 convolution.
+      strided: blocks with a unit of stride 2, on its 3x3 convolution, at output stride 32; at 16 the last is without.
       strided_last: whether that is the block's last unit, its identity subsampled, or the first.
-      dilated_from: unit of block 4 from which on the 3x3 convolutions are dilated by 2, counted from 1.
+      dilated_from: unit of block 4 from which on the 3x3 convolutions are dilated by 2 at output stride 16, from 1.
       same_pool: whether the stem pools with TensorFlow's SAME padding.
       mean, std: of RGB in 0..1; the input is (RGB - mean) / std.
     """
 
-    strided: tuple[int, int]
+    strided: tuple[int, int, int]
     strided_last: bool
     dilated_from: int
     same_pool: bool
@@ -39,7 +39,7 @@ class Lineage:
 LINEAGES = {
     # v1.5: torchvision with `replace_stride_with_dilation=[False, False, True]`, timm with `output_stride=16`.
     "torchvision": Lineage(
-        strided=(2, 3),
+        strided=(2, 3, 4),
         strided_last=False,
         dilated_from=2,
         same_pool=False,
@@ -48,7 +48,7 @@ LINEAGES = {
     ),
     # TF-slim's `resnet_v1` with `output_stride=16`, of DeepLabCut's TensorFlow engine: 0..255 minus the mean.
     "slim": Lineage(
-        strided=(1, 2),
+        strided=(1, 2, 3),
         strided_last=True,
         dilated_from=1,
         same_pool=True,
@@ -89,7 +89,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """ResNet-26 (timm's), -50, -101 or -152 without its classifier, output stride 16.
+    """ResNet-26 (timm's), -50, -101 or -152 without its classifier.
 
     Attributes:
       depth: a key of `UNITS`.
@@ -99,6 +99,7 @@ class ResNet(nn.Module):
       lineage: a key of `LINEAGES`.
       remat: keep the inputs of the units alone for the backward pass, and work out what is within them again.
       blocks: how many of the four there are; 3 ends at the literature's conv4 (C4).
+      output_stride: of block 4: 16, where it is dilated instead, or 32.
     """
 
     depth: int = 50
@@ -108,16 +109,19 @@ class ResNet(nn.Module):
     lineage: str = "torchvision"
     remat: bool = False
     blocks: int = 4
+    output_stride: int = 16
 
     @nn.compact
     def __call__(self, x: Parts, train: bool) -> tuple[Parts, dict[str, Parts]]:
-        """Normalised RGB [B, H, W, 3] -> features [B, H/16, W/16, 32 width] (rounded up) and every unit's output.
+        """Normalised RGB [B, H, W, 3] -> the last block's features and every unit's output, sizes rounded up.
 
         The dictionary's keys are 'stem' (after pooling, stride 4) and 'block{b}_unit{u}', both counted from 1;
-        blocks 1 to 4 are the literature's conv2 to conv5. They end at strides 4, 8, 16 and 16, in the lineage 'slim'
-        at 8, 16, 16 and 16.
+        blocks 1 to 4 are the literature's conv2 to conv5. They end at strides 4, 8, 16 and `output_stride`, in the
+        lineage 'slim' at 8, 16 and twice `output_stride`.
         """
         common, lineage = dict(norm=self.norm, axis_name=self.axis_name), LINEAGES[self.lineage]
+        dense = self.output_stride == 16
+        strided_blocks = lineage.strided[:2] if dense else lineage.strided
         x = ConvNorm(self.width, 7, 2, name="stem", **common)(x, train)
         x = jax.tree.map(lambda x: max_pool_3x3_stride2(x, same=lineage.same_pool), x)
         outputs = {"stem": x}
@@ -128,8 +132,8 @@ class ResNet(nn.Module):
                 name = f"block{block}_unit{unit}"
                 x = unit_type(
                     self.width * 2 ** (block - 1),
-                    stride=2 if block in lineage.strided and unit == strided else 1,
-                    dilation=2 if block == 4 and unit >= lineage.dilated_from else 1,
+                    stride=2 if block in strided_blocks and unit == strided else 1,
+                    dilation=2 if dense and block == 4 and unit >= lineage.dilated_from else 1,
                     project=unit == 1,
                     name=name,
                     **common,

@@ -48,6 +48,22 @@ def test_features_are_torchvisions(depth):
         assert error < 1e-4, f"{name}: relative error {error:.1e}"
 
 
+def test_features_at_output_stride_32_are_torchvisions():
+    golden = np.load(GOLDEN)
+    images, network = jnp.asarray(golden["images"]), ResNet(50, norm="frozen", output_stride=32)
+    features, _ = network.apply(variables_by_recipe(network, images), images, train=False)
+    expected = golden["resnet50/block4_stride32"]
+    np.testing.assert_allclose(features[..., ::16], expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("lineage", ["torchvision", "slim"])
+def test_output_stride_32_halves_the_last_map(lineage):
+    network = ResNet(26, width=8, lineage=lineage, output_stride=32)
+    images = jnp.zeros((1, 80, 96, 3))
+    features, _ = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), images, train=False))[0]
+    assert features.shape == (1, 3, 3, 256)
+
+
 def test_parameter_counts():
     assert PARAMETERS.keys() == UNITS.keys(), "a depth without its published count"
     golden = np.load(GOLDEN)

@@ -86,6 +86,9 @@ def write_resnets() -> None:
         arrays[f"resnet{depth}/names"] = np.array(list(network.state_dict()))
         shapes = [json.dumps(list(tensor.shape)) for tensor in network.state_dict().values()]
         arrays[f"resnet{depth}/shapes"] = np.array(shapes)
+    plain = models.resnet50(weights=None).eval()
+    fill(plain, 50)
+    arrays["resnet50/block4_stride32"] = features(plain, images)["block4"]
     count = sum(p.numel() for name, p in models.resnet152().named_parameters() if not name.startswith("fc."))
     arrays["resnet152/n_parameters"] = np.array(count)
     np.savez_compressed(GOLDEN / "torchvision_resnet.npz", **arrays)

@@ -15,6 +15,7 @@ from pawjax import data
 from pawjax.data.batches import scaled_size
 from pawjax.engine import runlog
 from pawjax.engine.evaluation import evaluate_run, evaluation_folder
+from pawjax.engine.flops import count_flops
 from pawjax.engine.views import make_predict
 from pawjax.errors import InputError
 from pawjax.methods import make_method
@@ -74,18 +75,12 @@ def run_names(workdirs: Sequence[Path]) -> list[str]:
         taken = [n + clash for n, clash in zip(taken, clashing, strict=True)]
 
 
-def network_cost(
-    config: ConfigDict, bodyparts: tuple[str, ...], shape: tuple[int, int, int, int]
-) -> tuple[int, float | None]:
-    """Parameters that are trained, and floating-point operations of predicting one batch of the given shape.
+def network_cost(config: ConfigDict, bodyparts: tuple[str, ...], shape: tuple[int, int, int, int]) -> tuple[int, int]:
+    """Parameters that are trained, and `count_flops` of predicting one batch of the given shape.
 
-    The parameters include heads that only training uses; batch statistics are none. The operations are XLA's own count
-    (`Lowered.cost_analysis`) of the program from uint8 images at the network's scale to keypoints, with all views of
-    `config.predict`, before XLA optimises it: a multiplication and an addition are two, products with padding none,
-    work that depends on the variables alone (`method.prepare`) is left out, and the body of a loop of unknown length
-    counts once. The count is that of the operations chosen for this machine: on a CPU `ops/conv.py` takes Winograd's
-    form for wide 3x3 convolutions, which for a ResNet-50 is a quarter less than a GPU does. None where the backend
-    cannot count.
+    The parameters include heads that only training uses; batch statistics are none. The program goes from uint8 images
+    at the network's scale to keypoints, with all views of `config.predict`; what depends on the variables alone
+    (`method.prepare`) is left out.
 
     Args:
       config: of the run.
@@ -95,9 +90,8 @@ def network_cost(
     method = make_method(config, bodyparts)
     batch = {"image": jax.ShapeDtypeStruct((1, 64, 64, 3), np.uint8)}
     variables = jax.eval_shape(method.init, jax.random.key(0), batch)
-    prepared = jax.eval_shape(method.prepare, variables)
-    program = jax.jit(make_predict(method, config)).lower(prepared, jax.ShapeDtypeStruct(shape, np.uint8))
-    flops = (program.cost_analysis() or {}).get("flops")
+    images = jax.ShapeDtypeStruct(shape, np.uint8)
+    flops = count_flops(make_predict(method, config), variables, images)
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), flops
 
 
@@ -146,15 +140,17 @@ def _test_frames(workdir: Path, config: ConfigDict, run: dict[str, Any], ids: li
     return np.asarray(frames.sizes)[[row_of[frame] for frame in ids]], frames.images.shape[-1]
 
 
-def _collect(
-    name: str, workdir: Path, run: dict[str, Any], cost: tuple[int, float | None], evaluate: bool
-) -> ComparedRun:
+def _collect(name: str, workdir: Path, run: dict[str, Any], cost: tuple[int, int], evaluate: bool) -> ComparedRun:
     folders = {split: evaluation_folder(workdir, split, {}) for split in SPLITS}
     for split, folder in folders.items():
         if evaluate or not all((folder / result).exists() for result in RESULTS):
             print(f"{name}: evaluating {split}", file=sys.stderr, flush=True)
             evaluate_run(workdir, split, "best")
     metrics = {split: json.loads((folder / "metrics.json").read_text()) for split, folder in folders.items()}
+    steps = {split: numbers.get("step", "unknown") for split, numbers in metrics.items()}
+    if len(set(steps.values())) > 1:
+        told = ", ".join(f"{split} at step {step}" for split, step in steps.items())
+        raise InputError(f"{name} was evaluated with different checkpoints, {told}: compare with --evaluate")
     n_devices = f"{run['n_devices']} x " if run["n_devices"] > 1 else ""
     tested_on = metrics["test"]["device"]
     return ComparedRun(

@@ -99,6 +99,6 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str, boxes: bool = False
         **seen,
         pcutoff=config.pcutoff,
         seconds=found.seconds,
-        device=runlog.device_name(),
+        about={"device": runlog.device_name(), "step": step, "predict": config.predict.to_dict()},
         metrics_jsonl=workdir / "metrics.jsonl",
     )

@@ -203,7 +203,19 @@ class FasterRCNN:
 
     def _look(self, variables: Variables, features: jax.Array, regions: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Probabilities [B, R, K] and boxes [B, R, K, 4] that the head gives regions [B, R, 4]."""
-        logits, deltas = self.net.apply(variables, features, regions, False, method="regions")
+
+        def look(regions):
+            return self.net.apply(variables, features, regions, False, method="regions")
+
+        n_images, n_regions, _ = regions.shape
+        n_parts = min(-(-n_images * n_regions // self.net.regions_at_once), n_regions)
+        if n_parts == 1:
+            logits, deltas = look(regions)
+        else:
+            parts = jnp.pad(regions, ((0, 0), (0, -n_regions % n_parts), (0, 0))).reshape(n_images, n_parts, -1, 4)
+            answers = jax.lax.map(look, parts.swapaxes(0, 1))  # each [parts, images, regions of a part, ...]
+            answers = (jnp.moveaxis(x, 0, 1).reshape(n_images, -1, *x.shape[3:]) for x in answers)
+            logits, deltas = (x[:, :n_regions] for x in answers)
         return jax.vmap(partial(class_boxes, weights=self.regions.weights))(logits, deltas, regions)
 
     def _anchors(self, images: jax.Array) -> jax.Array:

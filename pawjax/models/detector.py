@@ -14,7 +14,7 @@ from pawjax.models.pose_net import standardize
 from pawjax.models.resnet import LINEAGES, UNITS, Bottleneck, ResNet
 from pawjax.models.vgg import VGG16, BoxHead
 from pawjax.ops.anchors import first_center
-from pawjax.ops.conv import conv2d
+from pawjax.ops.conv import conv2d, on_cpu
 from pawjax.ops.roi_align import roi_align
 from pawjax.ops.roi_pool import roi_pool
 
@@ -71,6 +71,13 @@ class Detector(nn.Module):
         """The pixel, on both axes, that cell (0, 0) is centred on."""
         same_pool = self.backbone_name == "resnet" and LINEAGES[self.lineage].same_pool
         return first_center(self.backbone_name, self.stride) + (2.0 if same_pool else 0.0)
+
+    @property
+    def regions_at_once(self) -> int:
+        """How many regions prediction had better show the head together: a ResNet's block makes 2 MB of each."""
+        if self.backbone_name == "vgg16" or self.fine:
+            return 2**16
+        return 64 if on_cpu() else 4096
 
     def setup(self) -> None:
         common = dict(norm=self.norm, axis_name=self.axis_name)

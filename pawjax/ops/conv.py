@@ -6,7 +6,10 @@ there the products are written out, and wide 3x3 convolutions take Winograd's fo
 there only reverse-mode differentiation works.
 """
 
+import contextlib
+import contextvars
 import math
+from collections.abc import Iterator
 from functools import partial
 
 import jax
@@ -21,6 +24,8 @@ WINOGRAD_GRADIENT_CHANNELS = 32  # the same for kernel gradients, whose plain fo
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
+_plain = contextvars.ContextVar("plain", default=False)
+
 
 def on_cpu() -> bool:
     """Whether the program being traced is meant for a CPU: the one switch between the two sets of forms.
@@ -28,7 +33,17 @@ def on_cpu() -> bool:
     Read at trace time, not with `lax.platform_dependent`, so that other chips see plain XLA operations that are
     differentiated by JAX's own rules, in both modes.
     """
-    return jax.default_backend() == "cpu"
+    return jax.default_backend() == "cpu" and not _plain.get()
+
+
+@contextlib.contextmanager
+def plain_forms() -> Iterator[None]:
+    """Within it programs are traced as for other chips, also on a CPU: to count what they do, not to run them."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
 
 
 def conv2d(

@@ -35,7 +35,7 @@ class ComparedRun:
       n_train: training frames.
       seconds: of training.
       parameters: that are trained.
-      flops: floating-point operations of predicting one frame; None if not known.
+      flops: of predicting one frame, see `pawjax.engine.flops`.
       device: that trained and tested it, in words.
       command: that trained it, in words of the shell.
     """
@@ -48,7 +48,7 @@ class ComparedRun:
     n_train: int
     seconds: float
     parameters: int
-    flops: float | None
+    flops: int
     device: str
     command: tuple[str, ...]
 
@@ -231,8 +231,8 @@ def _page(
         "labelled points. RMSE is the root mean square, the mean error is what DeepLabCut calls RMSE. The lowest test "
         "errors are bold.",
         "Time is as it was measured, with whatever else the machine did; the test time is that of whole batches. FLOPs "
-        "are XLA's count for predicting one frame at the network's scale, before optimisation, of the operations that "
-        "the machine which wrote this page would run.",
+        "are the multiplications and additions of the convolutions and matrix products that predict one frame at the "
+        "network's scale, in their plain form, whatever the machine.",
     ]
     if sources:
         notes.append(

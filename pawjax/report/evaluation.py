@@ -1,7 +1,8 @@
 """Everything an evaluation leaves in `eval/<split>/`: numbers, predictions and pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def write_evaluation(
     bodyparts: Sequence[str],
     pcutoff: float,
     seconds: float,
-    device: str,
+    about: Mapping[str, Any],
     metrics_jsonl: str | Path | None = None,
     sizes: np.ndarray | None = None,
 ) -> dict:
@@ -44,7 +45,7 @@ def write_evaluation(
       bodyparts: K names.
       pcutoff: the likelihood from which a prediction is trusted.
       seconds: what predicting the N images took.
-      device: on what, in words.
+      about: further fields of `metrics.json`: the device, the checkpoint's step and the like.
       metrics_jsonl: the run's `metrics.jsonl`, for the learning curve.
       sizes: int [N,2] (height, width) of each image within its padding; None: all are H x W.
 
@@ -61,7 +62,7 @@ def write_evaluation(
         **numbers,
         "seconds": float(seconds),
         "images_per_second": len(labelled) / seconds if seconds > 0 else None,
-        "device": device,
+        **about,
     }
     distances = metrics.distances(truth, labelled, predicted)
     tables.write_predictions_csv(folder / "predictions.csv", ids, bodyparts, truth, labelled, predicted, likelihood)

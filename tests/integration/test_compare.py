@@ -5,7 +5,6 @@ import json
 import shutil
 from pathlib import Path
 
-import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -16,8 +15,6 @@ from pawjax.engine.comparison import collect_runs, network_cost, run_names
 from pawjax.engine.loop import train_and_evaluate
 from pawjax.engine.state import create_state
 from pawjax.errors import InputError
-from pawjax.methods import make_method
-from pawjax.models.layers import ConvNorm, Deconvolution
 from pawjax.report.comparison import write_comparison
 from tests.integration.test_doors import door
 from tests.tiny import tiny_config
@@ -185,37 +182,22 @@ def test_names_are_as_long_as_they_must(tmp_path):
 
 
 def test_parameters_of_a_known_net():
-    config = default_config()
-    parameters, flops = network_cost(config, ("paw",), (1, 32, 48, 1))
+    parameters, flops = network_cost(default_config(), ("paw",), (1, 32, 48, 1))
     backbone = 25_557_032 - 2048 * 1000 - 1000  # torchvision's ResNet-50 without its classifier
     assert parameters == backbone + (9 * 2048 + 1) + (9 * 2048 * 2 + 2)
-    _, of_two = network_cost(config, ("paw",), (2, 32, 48, 1))
-    assert flops > 0 and of_two == pytest.approx(2 * flops, rel=1e-3), "what depends on the weights alone is left out"
+    assert network_cost(default_config(), ("paw",), (2, 32, 48, 1))[1] == 2 * flops > 0
 
 
-def test_flops_are_twice_the_products_of_the_convolutions():
-    config, shape = tiny_config(), (1, 64, 96, 1)
-    method = make_method(config, ("paw", "nose"))
-    products = []
-
-    def counting(next_call, args, kwargs, context):
-        out = next_call(*args, **kwargs)
-        layer, x = context.module, args[0]
-        if context.method_name != "__call__":
-            return out
-        if isinstance(layer, ConvNorm):
-            products.append(out.size * layer.size**2 * x.shape[-1])
-        elif isinstance(layer, Deconvolution):
-            products.append(x.size * 9 * layer.features)
-        return out
-
-    image = {"image": jax.ShapeDtypeStruct(shape, np.uint8)}
-    variables = jax.eval_shape(method.init, jax.random.key(0), image)
-    with nn.intercept_methods(counting):
-        jax.eval_shape(method.predict, variables, image["image"])
-    by_hand = 2 * sum(products)
-    assert len(products) > 20
-    flops = network_cost(config, ("paw", "nose"), shape)[1]
-    assert 0.85 * by_hand < flops < 1.25 * by_hand, flops / by_hand
+def test_every_view_of_a_frame_counts():
+    config = tiny_config()
+    flops = network_cost(config, ("paw",), (1, 64, 96, 1))[1]
     config.predict.flip = True
-    assert network_cost(config, ("paw", "nose"), shape)[1] == pytest.approx(2 * flops, rel=0.05)
+    assert network_cost(config, ("paw",), (1, 64, 96, 1))[1] == 2 * flops
+
+
+def test_evaluations_of_different_checkpoints_do_not_mix(copies):
+    metrics = copies[0] / "eval" / "dev" / "metrics.json"
+    collect_runs(copies[:1])
+    change(metrics, step=read(metrics)["step"] + 1)
+    with pytest.raises(InputError, match="different checkpoints, train at step .* compare with --evaluate"):
+        collect_runs(copies[:1])

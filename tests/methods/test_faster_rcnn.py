@@ -18,6 +18,7 @@ from pawjax.losses import weighted_total
 from pawjax.methods import make_method
 from pawjax.methods.detection_decoding import class_boxes, many_boxes, single_box
 from pawjax.methods.detection_targets import Anchors, LabelBox, Proposals, propose
+from pawjax.models.detector import Detector
 from pawjax.ops.boxes import encode_boxes
 
 BODYPARTS = ("left", "right")
@@ -235,6 +236,20 @@ def test_there_is_always_an_answer(fields):
     assert ((found["likelihood"] > 0) & (found["likelihood"] <= 1)).all()
     prepared = jax.jit(method.prepare)(variables)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3), predict(prepared, images), found)
+
+
+@pytest.mark.parametrize("n_regions", [5, 6])
+def test_a_head_that_looks_at_a_few_regions_at_a_time_says_the_same(n_regions, monkeypatch):
+    method, batch = method_of(**{"detector.map": "c4"}), make_batch()
+    variables = jax.jit(method.init)(jax.random.key(0), batch)
+    features = jnp.asarray(np.random.default_rng(1).normal(size=(2, 4, 6, 128)), jnp.float32)
+    corners = np.random.default_rng(2).uniform(0, 30, (2, n_regions, 2))
+    regions = jnp.asarray(np.concatenate([corners, corners + 20], axis=-1), jnp.float32)
+    whole = method._look(variables, features, regions)
+    monkeypatch.setattr(Detector, "regions_at_once", 4)
+    for found, expected in zip(method._look(variables, features, regions), whole, strict=True):
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_it_learns_two_points_and_leaves_none_out():

@@ -49,7 +49,9 @@ def test_shapes_types_and_names(options, stride, lineage):
     assert [x.shape for x in outputs] == [(2, 9 * cells), (2, 9 * cells, 4), (2, 3, 3), (2, 3, 3, 4)]
     assert {leaf.dtype for leaf in jax.tree.leaves((outputs, variables))} == {jnp.dtype("float32")}
     expected = {"backbone", "rpn", "box_head", "class_score", "class_box"}
-    assert variables["params"].keys() == expected | ({"lateral8", "lateral16", "lateral32", "smooth"} if stride == 8 else set())
+    assert variables["params"].keys() == expected | (
+        {"lateral8", "lateral16", "lateral32", "smooth"} if stride == 8 else set()
+    )
     assert variables["params"]["rpn"].keys() == {"conv", "score", "box"}
 
 

@@ -37,7 +37,9 @@ def make_case(n, k, height=60, width=80, error=3.0, seed=0):
 
 
 def write(folder, case, log=None):
-    return write_evaluation(folder, split="dev", pcutoff=0.6, seconds=2.0, device="cpu", metrics_jsonl=log, **case)
+    return write_evaluation(
+        folder, split="dev", pcutoff=0.6, seconds=2.0, about={"device": "cpu"}, metrics_jsonl=log, **case
+    )
 
 
 @pytest.fixture

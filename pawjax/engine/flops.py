@@ -1,0 +1,52 @@
+"""How much arithmetic a program takes: its convolutions and matrix products, as the literature counts them."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr
+
+from pawjax.ops.conv import plain_forms
+
+
+def count_flops(program: Callable, *arguments: Any) -> int:
+    """Multiplications and additions of all convolutions and matrix products in one run of a program.
+
+    They are counted in their plain form, whatever the chip: taps on padding as well, and 3x3 convolutions as nine
+    products where a CPU would take Winograd's. A loop with a known number of rounds counts them all, any other one
+    round, and of branches the dearest. Additions, activations, pooling and resampling are left out.
+
+    Args:
+      program: as for `jax.jit`, not yet compiled.
+      arguments: arrays or `jax.ShapeDtypeStruct`s.
+    """
+    with plain_forms():
+        return _count(jax.make_jaxpr(program)(*arguments).jaxpr)
+
+
+def _count(jaxpr: Jaxpr) -> int:
+    return sum(_count_equation(equation) for equation in jaxpr.eqns)
+
+
+def _count_equation(equation: Any) -> int:
+    name, parameters = equation.primitive.name, equation.params
+    if name == "dot_general":
+        (contracted, _), _ = parameters["dimension_numbers"]
+        terms = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+        return 2 * equation.outvars[0].aval.size * terms
+    if name == "conv_general_dilated":
+        kernel, layout = equation.invars[1].aval.shape, parameters["dimension_numbers"].rhs_spec
+        return 2 * equation.outvars[0].aval.size * math.prod(kernel) // kernel[layout[0]]
+    inner = [_count(sub) for value in parameters.values() for sub in _jaxprs(value)]
+    if name == "cond":
+        return max(inner)
+    return sum(inner) * (parameters["length"] if name == "scan" else 1)
+
+
+def _jaxprs(value: Any) -> list[Jaxpr]:
+    if isinstance(value, ClosedJaxpr):
+        return [value.jaxpr]
+    if isinstance(value, Jaxpr):
+        return [value]
+    return [sub for part in value for sub in _jaxprs(part)] if isinstance(value, (tuple, list)) else []

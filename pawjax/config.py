@@ -1,10 +1,13 @@
 """Every field of a config, with its default and meaning. The files in configs/ start here and set what differs."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from pawjax.data.augment import Augment
+from pawjax.errors import InputError
 
 
 def default_config() -> ConfigDict:
@@ -112,6 +115,15 @@ def default_config() -> ConfigDict:
     config.optimizer.ema_decay = 0.0
     config.optimizer.groups = ()  # (pattern of names, factor of the rate, first step) to freeze and unfreeze
     return config
+
+
+def check_choices(config: ConfigDict, choices: Mapping[str, Sequence[Any]]) -> None:
+    """Raises InputError for a field, named as 'model.depth', whose value is not one of its choices."""
+    for field, allowed in choices.items():
+        section, name = field.split(".")
+        if config[section][name] not in allowed:
+            told = ", ".join(map(str, allowed))
+            raise InputError(f"config.{field} = {config[section][name]!r} is not one of {told}")
 
 
 def smoke(config: ConfigDict) -> ConfigDict:

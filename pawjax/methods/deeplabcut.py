@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from pawjax import losses
+from pawjax.config import check_choices
 from pawjax.errors import InputError
 from pawjax.models.layers import NORMS
 from pawjax.models.pose_net import PoseNet
@@ -23,9 +24,13 @@ from pawjax.ops.decoding import REFINEMENTS, decode
 STRIDE = 8  # of the maps
 NET_STRIDE = 16  # of the backbone: images are padded to a multiple of it
 CHOICES = {
-    "target": ("disc", "gaussian"),
-    "score_loss": ("cross_entropy", "squared_error"),
-    "unlabelled": ("ignore", "negative"),
+    "model.depth": tuple(UNITS),
+    "model.norm": NORMS,
+    "model.lineage": tuple(LINEAGES),
+    "target.target": ("disc", "gaussian"),
+    "target.score_loss": ("cross_entropy", "squared_error"),
+    "target.unlabelled": ("ignore", "negative"),
+    "predict.refine": tuple(REFINEMENTS),
 }
 
 
@@ -137,23 +142,13 @@ def _pad_to_stride(images: jax.Array) -> jax.Array:
 def from_config(config: ConfigDict, n_keypoints: int) -> DeepLabCut:
     """The method that `config.model` and `config.target` describe. Raises InputError for a value out of range."""
     model, target = config.model, dict(config.target)
-    if model.depth not in UNITS:
-        raise InputError(f"config.model.depth = {model.depth} is not one of {', '.join(map(str, UNITS))}")
-    if model.norm not in NORMS:
-        raise InputError(f"config.model.norm = '{model.norm}' is not one of {', '.join(NORMS)}")
-    if model.lineage not in LINEAGES:
-        raise InputError(f"config.model.lineage = '{model.lineage}' is not one of {', '.join(LINEAGES)}")
+    check_choices(config, CHOICES)
     if model.intermediate and model.intermediate not in unit_names(model.depth):
         counts = ", ".join(map(str, UNITS[model.depth]))
         raise InputError(
             f"config.model.intermediate = '{model.intermediate}' is no unit of ResNet-{model.depth}: write "
             f"'block3_unit12'; its blocks 1 to 4 have {counts} units"
         )
-    for field, choices in CHOICES.items():
-        if target[field] not in choices:
-            raise InputError(f"config.target.{field} = '{target[field]}' is not one of {', '.join(choices)}")
-    if config.predict.refine not in REFINEMENTS:
-        raise InputError(f"config.predict.refine = '{config.predict.refine}' is not one of {', '.join(REFINEMENTS)}")
     net = PoseNet(
         n_keypoints,
         depth=model.depth,

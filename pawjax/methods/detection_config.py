@@ -6,6 +6,7 @@ import warnings
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from pawjax.config import check_choices
 from pawjax.errors import InputError
 from pawjax.methods.detection_targets import Anchors, LabelBox, Proposals, Regions, anchor_fit
 from pawjax.methods.faster_rcnn import FasterRCNN
@@ -89,11 +90,7 @@ def from_config(config: ConfigDict, n_keypoints: int) -> FasterRCNN:
 
 
 def _check(config: ConfigDict) -> None:
-    for field, choices in CHOICES.items():
-        section, name = field.split(".")
-        if config[section][name] not in choices:
-            value = config[section][name]
-            raise InputError(f"config.{field} = {value!r} is not one of {', '.join(map(str, choices))}")
+    check_choices(config, CHOICES)
     detector = config.detector
     if detector.backbone == "vgg16" and config.model.lineage != "torchvision":
         raise InputError(

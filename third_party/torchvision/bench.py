@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {
     "pose": "configs/dlc_r50.py",
     "c4": "configs/frcnn_r50.py",
-    "fpn": "configs/frcnn_r50.py",
+    "fpn": "configs/frcnn_r50_fast.py",
     "vgg16": "configs/frcnn_vgg16.py",
 }
 POSE_WORKS = (("train", 8, 448, 448), ("predict", 1, 480, 640), ("predict", 8, 480, 640))  # mode, batch, height, width

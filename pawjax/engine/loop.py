@@ -15,24 +15,21 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from pawjax import data, metrics
+from pawjax import data
 from pawjax.data.augment import Augment, output_size
 from pawjax.data.batches import FrameStore, draw_indices, make_store
 from pawjax.engine import parallel, runlog
 from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints, has_checkpoints
-from pawjax.engine.evaluation import predict_store
 from pawjax.engine.feed import stream_batches
+from pawjax.engine.monitor import Monitor
 from pawjax.engine.optim import make_optimizer, make_schedule
 from pawjax.engine.processes import any_process, here, is_main, main_first, main_only
 from pawjax.engine.state import TrainState, stream
 from pawjax.engine.transfer import initialise
-from pawjax.engine.views import Predict, make_predict
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.report.progress import TrainingProgress
 from pawjax.report.tables import write_json
-
-CURVE_KEYS = ("rmse_px", "mean_error_px", "median_px")
 
 
 def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
@@ -60,39 +57,30 @@ class _Run:
         self._config, self._workdir = config, workdir
         frames = main_first(lambda: data.load(config.data))
         split = data.split(config.data, frames)
-        self._method = make_method(config, frames.bodyparts)
-        self._settings = Augment(**config.augment)
+        method = make_method(config, frames.bodyparts)
+        settings = Augment(**config.augment)
         optimizer = make_optimizer(config.optimizer, config.steps)
         self._schedule = make_schedule(config.optimizer, config.steps)
         self._ids = [frames.ids[i] for i in split["train"]]
-        self._bodyparts = frames.bodyparts
-        train, dev = (make_store(frames, split[part], config.scale) for part in ("train", "dev"))
-        self._streamed = train.n_bytes + dev.n_bytes > config.device_budget * 1e9
+        stores = {part: make_store(frames, split[part], config.scale) for part in ("train", "dev")}
+        self._store = stores["train"]
+        self._streamed = sum(store.n_bytes for store in stores.values()) > config.device_budget * 1e9
+        self._monitor = Monitor(method, config, frames, split, stores, on_device=not self._streamed)
         self._program = parallel.compile_training(
             config.parallel,
-            method=self._method,
+            method=method,
             optimizer=optimizer,
-            settings=self._settings,
+            settings=settings,
             batch_size=config.batch_size,
             ema_decay=config.optimizer.ema_decay,
             accumulate=config.accumulate,
             steps=config.steps_per_dispatch,
             streamed=self._streamed,
         )
-        self._truth = {"train": _truth(frames, split["train"]), "dev": _truth(frames, split["dev"])}
-        some = np.random.default_rng(config.seed).permutation(len(train))[: len(dev)]
-        self._stores = {"train": jax.tree.map(lambda x: x[np.sort(some)], train), "dev": dev}
-        if not self._streamed:
-            self._stores = jax.device_put(self._stores)
-        self._truth["train"] = tuple(x[np.sort(some)] for x in self._truth["train"])
-        self._store = train
-        self._prepare = jax.jit(self._method.prepare)
-        self._predict: Predict = jax.jit(make_predict(self._method, config))
-
-        size = output_size(self._settings, train.image.shape[1:3])
-        image = np.zeros((1, *size, train.image.shape[-1]), np.uint8)
+        size = output_size(settings, self._store.image.shape[1:3])
+        image = np.zeros((1, *size, self._store.image.shape[-1]), np.uint8)
         average = config.optimizer.ema_decay > 0
-        state = parallel.make_state(self._method, optimizer, config.seed, {"image": image}, average)
+        state = parallel.make_state(method, optimizer, config.seed, {"image": image}, average)
         record = runlog.describe_run(config, frames, split)
         if config.init_from and not has_checkpoints(workdir):
             anchors = len(config.detector.anchor_sizes), len(config.detector.anchor_ratios)
@@ -138,7 +126,8 @@ class _Run:
                 jax.block_until_ready(state.step)  # or the steps under way would count as evaluation
             if step % config.eval_every == 0 or step == config.steps:
                 with bar.paused(), self._clock.paused():
-                    evaluated = self._evaluate(state)
+                    evaluated = self._monitor.evaluate(here(state.eval_variables))
+                    self._log.write(step, evaluated)
                 bar.update(step, dev=evaluated[BEST_METRIC])
             if step % config.checkpoint_every == 0 or evaluated or last:
                 with bar.paused(), self._clock.paused(), _disk_errors(self._workdir):
@@ -185,17 +174,6 @@ class _Run:
                 "lower the learning rate in config.optimizer, or set config.optimizer.clip_norm"
             )
 
-    def _evaluate(self, state: TrainState) -> dict[str, float]:
-        values, variables = {}, self._prepare(here(state.eval_variables))
-        for part, store in self._stores.items():
-            found = predict_store(self._predict, variables, store, self._config.batch_size)
-            summary = metrics.summarize(
-                *self._truth[part], found.keypoints, found.likelihood, self._bodyparts, self._config.pcutoff
-            )
-            values |= {f"{part}/{key}": summary[key] for key in CURVE_KEYS}
-        self._log.write(int(state.step), values)
-        return values
-
     def finish(self, state: TrainState) -> None:
         """Closes the folder; the record of a complete run gets its steps, seconds and hash."""
         self._checkpoints.close()
@@ -233,10 +211,6 @@ class _Clock:
         start = time.perf_counter()
         yield
         self._start += time.perf_counter() - start
-
-
-def _truth(frames: data.LabelledFrames, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return frames.keypoints[indices], frames.labelled[indices]
 
 
 def _check(config: ConfigDict) -> None:

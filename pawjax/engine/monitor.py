@@ -1,0 +1,57 @@
+"""How a run does on dev, and on as many of its training frames, while it trains."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from pawjax import data, metrics
+from pawjax.data.batches import FrameStore
+from pawjax.engine.evaluation import predict_store
+from pawjax.engine.views import make_predict
+
+CURVE_KEYS = ("rmse_px", "mean_error_px", "median_px")
+
+
+class Monitor:
+    """Evaluates variables on the same frames every time."""
+
+    def __init__(
+        self,
+        method: Any,
+        config: ConfigDict,
+        frames: data.LabelledFrames,
+        split: dict[str, np.ndarray],
+        stores: dict[str, FrameStore],
+        on_device: bool,
+    ):
+        """Raises InputError for views of `config.predict` that do not exist.
+
+        Args:
+          method: see `pawjax.methods`.
+          config: of the run; its seed draws the training frames.
+          frames: all of them; `split` has the indices of 'train' and 'dev' among them, `stores` their images.
+          on_device: whether the images are put on the device for good.
+        """
+        self._predict = jax.jit(make_predict(method, config))
+        self._prepare = jax.jit(method.prepare)
+        self._config, self._bodyparts = config, frames.bodyparts
+        n_train, n_dev = len(stores["train"]), len(stores["dev"])
+        some = np.sort(np.random.default_rng(config.seed).permutation(n_train)[:n_dev])
+        seen = {"train": split["train"][some], "dev": split["dev"]}
+        self._truth = {part: (frames.keypoints[indices], frames.labelled[indices]) for part, indices in seen.items()}
+        self._stores = {"train": jax.tree.map(lambda x: x[some], stores["train"]), "dev": stores["dev"]}
+        if on_device:
+            self._stores = jax.device_put(self._stores)
+
+    def evaluate(self, variables: Any) -> dict[str, float]:
+        """'train/rmse_px', 'dev/mean_error_px' and the like, pixels of the original frames."""
+        values, variables = {}, self._prepare(variables)
+        for part, store in self._stores.items():
+            found = predict_store(self._predict, variables, store, self._config.batch_size)
+            summary = metrics.summarize(
+                *self._truth[part], found.keypoints, found.likelihood, self._bodyparts, self._config.pcutoff
+            )
+            values |= {f"{part}/{key}": summary[key] for key in CURVE_KEYS}
+        return values

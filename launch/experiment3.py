@@ -17,7 +17,7 @@ BOXES = {
     "larger still, centred on the foot": ((100, 100), (0, 0)),
     "the paw's extent": ((48, 32), (0, 0)),
 }
-RATES = {"0.0005": 0.5, "0.002": 2.0}  # learning rate -> times the recipe's 0.001
+RATES = {"0.0005": 0.5, "0.002": 2.0}  # learning rate -> times the recipe's 0.001; with the config's box of 100 px
 
 
 def get_sweep() -> dict[str, list[str]]:
@@ -31,8 +31,9 @@ def get_sweep() -> dict[str, list[str]]:
         f"box: {name}": [config, f"--config.detector.box={pair(size)}", f"--config.detector.box_shift={pair(shift)}"]
         for name, (size, shift) in BOXES.items()
     }
+    usual = boxes["box: larger still, centred on the foot"]
     rates = {
-        f"learning rate {rate}": [config, f"--config.optimizer.groups=(('.*',{factor},0),)"]
+        f"learning rate {rate}": [*usual, f"--config.optimizer.groups=(('.*',{factor},0),)"]
         for rate, factor in RATES.items()
     }
     return boxes | rates

@@ -11,7 +11,7 @@ from launch.sweep import folder_of, read_sweep
 from pawjax.methods import make_method
 
 ROOT = Path(__file__).parents[1]
-SWEEPS = {"experiment1": 7, "experiment2": 3, "experiment3": 7, "experiment4": 4, "label_efficiency": 10}
+SWEEPS = {"experiment1": 7, "experiment2": 3, "experiment3": 7, "experiment4": 5, "label_efficiency": 10}
 
 
 def config_of(arguments, monkeypatch):

@@ -13,7 +13,7 @@ from pawjax.ops.conv import plain_forms
 def count_flops(program: Callable, *arguments: Any) -> int:
     """Multiplications and additions of all convolutions and matrix products in one run of a program.
 
-    They are counted in their plain form, whatever the chip: taps on padding as well, and 3x3 convolutions as nine
+    They are counted in their plain form, whatever the chip: taps on padding too, and 3x3 convolutions as nine
     products where a CPU would take Winograd's. A loop with a known number of rounds counts them all, any other one
     round, and of branches the dearest. Additions, activations, pooling and resampling are left out.
 
@@ -37,7 +37,8 @@ def _count_equation(equation: Any) -> int:
         return 2 * equation.outvars[0].aval.size * terms
     if name == "conv_general_dilated":
         kernel, layout = equation.invars[1].aval.shape, parameters["dimension_numbers"].rhs_spec
-        return 2 * equation.outvars[0].aval.size * math.prod(kernel) // kernel[layout[0]]
+        zeros = math.prod(parameters["lhs_dilation"])  # put between the pixels of a transposed convolution
+        return 2 * equation.outvars[0].aval.size * math.prod(kernel) // (kernel[layout[0]] * zeros)
     inner = [_count(sub) for value in parameters.values() for sub in _jaxprs(value)]
     if name == "cond":
         return max(inner)

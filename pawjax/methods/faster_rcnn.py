@@ -223,7 +223,7 @@ class FasterRCNN:
 
 
 def _padded(images: jax.Array) -> jax.Array:
-    """Zeros below and to the right, up to a multiple of the largest stride."""
+    """Zeros below and to the right, up to multiples of `PADDING`."""
     bottom, right = (-size % PADDING for size in images.shape[1:3])
     return jnp.pad(images, ((0, 0), (0, bottom), (0, right), (0, 0)))
 

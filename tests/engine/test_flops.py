@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from pawjax.engine.flops import count_flops
+from pawjax.models.layers import Deconvolution
 from pawjax.models.resnet import ResNet
 from pawjax.models.vgg import VGG16
 
@@ -26,6 +27,12 @@ def test_published_counts(net, expected):
     variables = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros(images.shape), *arguments))
     flops = count_flops(lambda variables, images: net.apply(variables, images, *arguments), variables, images)
     assert flops / 2e9 == pytest.approx(expected, abs=0.01)
+
+
+def test_a_transposed_convolution_has_nine_taps_a_cell():
+    head, features = Deconvolution(3), jnp.zeros((2, 5, 7, 11))
+    variables = head.init(jax.random.key(0), features)
+    assert count_flops(head.apply, variables, features) == 2 * features.size * 9 * 3
 
 
 def test_loops_and_branches():

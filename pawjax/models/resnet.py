@@ -11,6 +11,7 @@ import jax
 
 from pawjax.models.layers import ConvNorm, Parts
 from pawjax.ops.pooling import max_pool_3x3_stride2
+from pawjax.ops.residual import add_relu
 
 UNITS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 EXPANSION = 4
@@ -85,7 +86,7 @@ class Bottleneck(nn.Module):
             x = ConvNorm(self.width * EXPANSION, 1, self.stride, name="shortcut", **common)(x, train, relu=False)
         elif self.stride > 1:
             x = jax.tree.map(lambda x: x[:, :: self.stride, :: self.stride], x)
-        return jax.tree.map(lambda x, y: nn.relu(x + y), x, y)
+        return jax.tree.map(add_relu, x, y)
 
 
 class ResNet(nn.Module):

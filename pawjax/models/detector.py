@@ -4,6 +4,8 @@ Images in, raw scores and deltas out; which regions the head looks at is the met
 pixels of the images, pixel centres at whole numbers.
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -88,7 +90,8 @@ class Detector(nn.Module):
             size = dict(blocks=4, output_stride=32) if self.fine else dict(blocks=3)
             options = dict(lineage=self.lineage, remat=self.remat, **common, **size)
             self.backbone = ResNet(self.depth, self.width, **options)
-            self.box_head = LinearHead(16 * self.width) if self.fine else BlockHead(self.depth, self.width, **common)
+            block_head = BlockHead(self.depth, self.width, linear=self.pool == "align", **common)
+            self.box_head = LinearHead(16 * self.width) if self.fine else block_head
         if self.fine:
             self.lateral8, self.lateral16, self.lateral32 = (ConvNorm(4 * self.width, **common) for _ in range(3))
             self.smooth = ConvNorm(4 * self.width, 3, **common)
@@ -133,17 +136,24 @@ class Detector(nn.Module):
           logits [B, R, K + 1], background first, and deltas [B, R, K + 1, 4], or [B, R, 1, 4] if class-agnostic.
         """
         n_images, n_rois, _ = rois.shape
-        side = 14 if isinstance(self.box_head, BlockHead) else 7
-        cut = jax.vmap(lambda features, rois: self._cut(features, rois, (side, side)))(features, rois)
-        x = self.box_head(cut.reshape(n_images * n_rois, *cut.shape[2:]), train).astype(jnp.float32)
+        has_block = isinstance(self.box_head, BlockHead)
+        side = 14 if has_block else 7
+
+        def cut(x: jax.Array, step: int = 1) -> jax.Array:
+            regions = jax.vmap(lambda x, rois: self._cut(x, rois, (side, side), step))(x, rois)
+            return regions.reshape(n_images * n_rois, *regions.shape[2:])
+
+        x = self.box_head(features, train, cut) if has_block else self.box_head(cut(features), train)
+        x = x.astype(jnp.float32)
         logits, deltas = self.class_score(x), self.class_box(x)
         return logits.reshape(n_images, n_rois, -1), deltas.reshape(n_images, n_rois, -1, 4)
 
-    def _cut(self, features: jax.Array, rois: jax.Array, bins: tuple[int, int]) -> jax.Array:
+    def _cut(self, features: jax.Array, rois: jax.Array, bins: tuple[int, int], step: int = 1) -> jax.Array:
         if self.pool == "pool":
             return roi_pool(features, rois, bins, scale=1 / self.stride)
         # Seen from the centre of the first cell, cell i lies at pixel i * stride whatever the backbone.
-        return roi_align(features, rois - self.center, bins, scale=1 / self.stride, aligned=False)
+        options = dict(scale=1 / self.stride, step=step, aligned=False)
+        return roi_align(features, rois - self.center, bins, **options)
 
 
 class ProposalNetwork(nn.Module):
@@ -176,20 +186,25 @@ class LinearHead(nn.Module):
 
 
 class BlockHead(nn.Module):
-    """The fourth block of a ResNet on every region, its first unit of stride 2, and the mean over the cells."""
+    """The fourth block of a ResNet on every region, its first unit of stride 2, and the mean over the cells.
+
+    `linear` tells whether regions are cut out by a linear map, see `Bottleneck`.
+    """
 
     depth: int
     width: int
     norm: str
     axis_name: str | None
+    linear: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[N, 14, 14, 16 width] -> [N, 32 width]."""
+    def __call__(self, x: jax.Array, train: bool, cut: Callable[..., jax.Array]) -> jax.Array:
+        """Features [B, h, w, 16 width] -> [N, 32 width] of the N regions of 14 x 14 cells that `cut` makes of them."""
+        x, cut = (x, cut) if self.linear else (cut(x), None)
         for unit in range(1, UNITS[self.depth][3] + 1):
             stride, name = (2 if unit == 1 else 1), f"block4_unit{unit}"
             common = dict(project=unit == 1, norm=self.norm, axis_name=self.axis_name)
-            x = Bottleneck(8 * self.width, stride, name=name, **common)(x, train)
+            x = Bottleneck(8 * self.width, stride, name=name, **common)(x, train, cut if unit == 1 else None)
         return x.mean(axis=(1, 2))
 
 

@@ -48,8 +48,11 @@ class ConvNorm(nn.Module):
     scale_init: Callable = nn.initializers.ones
 
     @nn.compact
-    def __call__(self, x: Parts, train: bool, relu: bool = True) -> Parts:
-        """[B, H, W, I] -> [B, ceil(H / stride), ceil(W / stride), features]."""
+    def __call__(self, x: Parts, train: bool, relu: bool = True, then: Callable | None = None) -> Parts:
+        """[B, H, W, I] -> [B, ceil(H / stride), ceil(W / stride), features], or what `then` makes of that.
+
+        `then` comes between the convolution and the normalisation.
+        """
         shape = (self.size, self.size, channels(x), self.features)
         kernel = self.param("kernel", nn.initializers.variance_scaling(2.0, "fan_out", "normal"), shape)
         scale = self.param("scale", self.scale_init, (self.features,))
@@ -58,7 +61,8 @@ class ConvNorm(nn.Module):
         padding = ((margin, margin), (margin, margin))
 
         def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-            return conv2d(x, kernel.astype(x.dtype), stride=self.stride, padding=padding, dilation=self.dilation)
+            y = conv2d(x, kernel.astype(x.dtype), stride=self.stride, padding=padding, dilation=self.dilation)
+            return then(y) if then else y
 
         if self.norm == "group":
             weights = kernel if train else self._prepared("weights", lambda: prepare_kernel(kernel, self.stride))

@@ -5,6 +5,8 @@ have the same shapes everywhere, but mean what they were trained for only in the
 """
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -75,15 +77,22 @@ class Bottleneck(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: Parts, train: bool) -> Parts:
+    def __call__(self, x: Parts, train: bool, cut: Callable[[jax.Array, int], jax.Array] | None = None) -> Parts:
+        """[B, H, W, I] -> [B, ceil(H / stride), ceil(W / stride), 4 width].
+
+        `cut(x, step)` makes regions of a map, every step-th cell of them: the unit then works on these. The 1x1
+        convolutions come before it, on far fewer cells: a cut that mixes no channels and is linear lets them.
+        """
         common = dict(norm=self.norm, axis_name=self.axis_name)
-        y = ConvNorm(self.width, name="conv1", **common)(x, train)
+        y = ConvNorm(self.width, name="conv1", **common)(x, train, then=cut and partial(cut, step=1))
         y = ConvNorm(self.width, 3, self.stride, self.dilation, name="conv2", **common)(y, train)
         y = ConvNorm(self.width * EXPANSION, scale_init=nn.initializers.zeros, name="conv3", **common)(
             y, train, relu=False
         )
         if self.project:
-            x = ConvNorm(self.width * EXPANSION, 1, self.stride, name="shortcut", **common)(x, train, relu=False)
+            stride = 1 if cut else self.stride  # the cut takes the steps
+            shortcut = ConvNorm(self.width * EXPANSION, 1, stride, name="shortcut", **common)
+            x = shortcut(x, train, relu=False, then=cut and partial(cut, step=self.stride))
         elif self.stride > 1:
             x = jax.tree.map(lambda x: x[:, :: self.stride, :: self.stride], x)
         return jax.tree.map(add_relu, x, y)

@@ -21,9 +21,10 @@ _product = partial(jnp.einsum, precision="highest")  # not TF32
 
 
 class Grid(NamedTuple):
-    """Where samples lie; `samples` along each axis of a bin, the most of them if `adaptive`."""
+    """Where samples lie; `samples` along each axis of a bin, the most of them if `adaptive`; every `step`-th bin."""
 
     bins: tuple[int, int]
+    step: int
     scale: float
     samples: int
     adaptive: bool
@@ -38,6 +39,7 @@ def roi_align(
     scale: float,
     sampling_ratio: int = 2,
     aligned: bool = False,
+    step: int = 1,
     max_samples: int | None = None,
     form: str | None = None,
 ) -> jax.Array:
@@ -54,17 +56,18 @@ def roi_align(
       bins: rows and columns of the output, (7, 7) in most heads.
       scale: 1 / stride of the features.
       sampling_ratio: samples of a bin along each axis; 0 takes ceil(cells of the bin), region by region.
+      step: makes only every step-th bin, from the first one on, on both axes.
       max_samples: bound of that number, needed for static shapes; by default what a region of the map's size takes.
       form: 'matrix' or 'gather', by default the faster one: gather unless adaptive. ValueError for another.
 
     Returns:
-      [K, bins[0], bins[1], C] of the type of the features; the sums are in float32.
+      [K, ceil(bins[0] / step), ceil(bins[1] / step), C] of the type of the features; the sums are in float32.
     """
     form = form or ("gather" if sampling_ratio else "matrix")
     if form not in FORMS:
         raise ValueError(f"form is {form!r}; known are {', '.join(FORMS)}")
     largest = max(-(-size // n) for size, n in zip(features.shape, bins, strict=False)) + 1
-    grid = Grid(tuple(bins), scale, sampling_ratio or max_samples or largest, not sampling_ratio, aligned)
+    grid = Grid(tuple(bins), step, scale, sampling_ratio or max_samples or largest, not sampling_ratio, aligned)
     return _align(form, grid, features, rois.astype(jnp.float32))
 
 
@@ -82,7 +85,7 @@ def _align_by_matrices(grid, features, rois):
 
 
 def _samples(ends: jax.Array, size: int, axis: int, grid: Grid) -> tuple[jax.Array, jax.Array]:
-    """Samples of regions along one axis: cells [..., bins, samples] on the map, and their weights in the bin's mean.
+    """Samples of regions along one axis: cells [..., made, samples] on the map, and their weights in the bin's mean.
 
     Args:
       ends: [..., 2], first and last pixel of the regions on this axis.
@@ -97,13 +100,14 @@ def _samples(ends: jax.Array, size: int, axis: int, grid: Grid) -> tuple[jax.Arr
     # The ceiling of length / bins by comparisons: a division by a constant may become a product, and round up too far.
     used = sample * bins < length if grid.adaptive else jnp.ones_like(sample, bool)
     count = jnp.maximum(used.sum(-1, keepdims=True), 1)
-    place = start + length / bins * (jnp.arange(bins)[:, None] + (sample + 0.5) / count)
+    made = jnp.arange(0, bins, grid.step)
+    place = start + length / bins * (made[:, None] + (sample + 0.5) / count)
     inside = (place >= -1) & (place <= size)
     return jnp.clip(place, 0, size - 1), jnp.where(used & inside, 1 / count, 0.0)
 
 
 def _axis_matrix(ends, size, axis, grid):
-    """[bins, size]: the weight of every cell in the bins of one region, along one axis."""
+    """[made, size]: the weight of every cell in the bins of one region, along one axis."""
     place, weight = _samples(ends, size, axis, grid)
     hat = jnp.maximum(1 - jnp.abs(place[..., None] - jnp.arange(size)), 0)
     return (weight[..., None] * hat).sum(axis=-2)
@@ -124,13 +128,13 @@ def _align_by_gathers(grid, features, rois):
                 total += weight[..., None] * jnp.take(flat, cell, axis=0, mode="clip")
         return total
 
-    zeros = jnp.zeros((len(rois), *grid.bins, channels), jnp.float32)
+    zeros = jnp.zeros((len(rois), row.shape[1], column.shape[1], channels), jnp.float32)
     # Unrolled, the sums of all samples are one loop over the output; adaptive grids have too many samples for that.
     return lax.fori_loop(0, grid.samples**2, add_sample, zeros, unroll=not grid.adaptive)
 
 
 def _neighbours(ends, size, axis, grid):
-    """The cell before each sample [K, bins, samples], and the weights of that cell and of the next one."""
+    """The cell before each sample [K, made, samples], and the weights of that cell and of the next one."""
     place, weight = _samples(ends, size, axis, grid)
     cell = jnp.floor(place).astype(jnp.int32)
     after = place - cell

@@ -17,7 +17,7 @@ TORCHVISION = np.load(GOLDEN / "detection_rois.npz")
 BORDERS = {"aligned": True, "legacy": False}
 WHOLE = 40  # more samples than the largest region of the goldens takes
 
-compiled = jax.jit(roi_align, static_argnames=("bins", "scale", "sampling_ratio", "aligned", "max_samples", "form"))
+compiled = jax.jit(roi_align, static_argnames=("bins", "scale", "sampling_ratio", "aligned", "step", "max_samples", "form"))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -105,6 +105,16 @@ def test_adaptive_samples_do_not_round_up():
         place = np.arange(7 * region) + 0.5  # as many samples as cells, in the middle between two
         expected = np.interp(place, np.arange(300), features[0, :, 0]).reshape(7, region).mean(1)
         np.testing.assert_allclose(found[0, :, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_second_bin_of_each_axis(form):
+    features, rois = random_case(9)
+    align = partial(compiled, bins=(7, 6), scale=1 / 16, form=form)
+    found, pullback = jax.vjp(lambda features: align(features, rois, step=2), features)
+    expected, expected_pullback = jax.vjp(lambda features: align(features, rois)[:, ::2, ::2], features)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(*(f(expected)[0] for f in (pullback, expected_pullback)), atol=1e-4)
 
 
 def test_a_batch_is_its_images():

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from pawjax.models.layers import ConvNorm
+from pawjax.models.layers import ConvNorm, Convolution
 from pawjax.models.pose_net import standardize
 from pawjax.models.resnet import LINEAGES, UNITS, Bottleneck, ResNet
 from pawjax.models.vgg import VGG16, BoxHead
 from pawjax.ops.anchors import first_center
-from pawjax.ops.conv import conv2d, on_cpu
+from pawjax.ops.conv import on_cpu
 from pawjax.ops.roi_align import roi_align
 from pawjax.ops.roi_pool import roi_pool
 
@@ -164,9 +164,9 @@ class ProposalNetwork(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[B, h, w, C] -> logits [B, h w A] and deltas [B, h w A, 4], float32; see `Detector.proposals`."""
-        x = nn.relu(_Convolution(features.shape[-1], 3, name="conv")(features))
-        logits = _Convolution(self.n_anchors, name="score")(x).astype(jnp.float32)
-        deltas = _Convolution(4 * self.n_anchors, name="box")(x).astype(jnp.float32)  # channel 4 a + coordinate
+        x = nn.relu(Convolution(features.shape[-1], 3, name="conv")(features))
+        logits = Convolution(self.n_anchors, name="score")(x).astype(jnp.float32)
+        deltas = Convolution(4 * self.n_anchors, name="box")(x).astype(jnp.float32)  # channel 4 a + coordinate
         return logits.reshape(len(x), -1), deltas.reshape(len(x), -1, 4)
 
 
@@ -216,19 +216,3 @@ def _doubled(x: jax.Array, size: int, axis: int) -> jax.Array:
     after = jnp.concatenate([lax.slice_in_dim(x, 1, None, axis=axis), lax.slice_in_dim(x, -1, None, axis=axis)], axis)
     pairs = jnp.stack([x, (x + after) / 2], axis + 1)
     return lax.slice_in_dim(pairs.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :]), 0, size, axis=axis)
-
-
-class _Convolution(nn.Module):
-    """Convolution with bias, padded to keep the size."""
-
-    features: int
-    size: int = 1
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.normal(0.01), shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        margin = self.size // 2
-        padding = ((margin, margin), (margin, margin))
-        return conv2d(x, kernel.astype(x.dtype), padding=padding) + bias.astype(x.dtype)

@@ -1,4 +1,4 @@
-"""The layers that every network here is built from: a normalised convolution and a deconvolution head.
+"""The layers that every network here is built from: convolutions, normalised or not, and a deconvolution head.
 
 Arrays are [B, H, W, C], or tuples of equal parts of such a batch (`pawjax.ops.chains`), which only the statistics of
 live batch norm join; kernels are [kh, kw, in, out], float32, cast to the input's type for the arithmetic.
@@ -65,7 +65,7 @@ class ConvNorm(nn.Module):
             return then(y) if then else y
 
         if self.norm == "group":
-            weights = kernel if train else self._prepared("weights", lambda: prepare_kernel(kernel, self.stride))
+            weights = kernel if train else _prepared(self, "weights", lambda: prepare_kernel(kernel, self.stride))
             return jax.tree.map(lambda x: group_norm(convolve(x, weights), scale, bias, GROUPS, EPSILON, relu=relu), x)
         mean = self.variable("batch_stats", "mean", jnp.zeros, (self.features,))
         var = self.variable("batch_stats", "var", jnp.ones, (self.features,))
@@ -80,8 +80,8 @@ class ConvNorm(nn.Module):
         gain, offset = affine_of(scale, bias, mean.value, var.value, EPSILON)
         folded = kernel * gain
         if not train:
-            folded = self._prepared("weights", lambda weights=folded: prepare_kernel(weights, self.stride))
-            offset = self._prepared("offset", lambda value=offset: value)
+            folded = _prepared(self, "weights", lambda weights=folded: prepare_kernel(weights, self.stride))
+            offset = _prepared(self, "offset", lambda value=offset: value)
 
         def apply(x: jax.Array) -> jax.Array:
             y = convolve(x, folded) + offset.astype(x.dtype)
@@ -89,14 +89,24 @@ class ConvNorm(nn.Module):
 
         return jax.tree.map(apply, x)
 
-    def _prepared(self, name: str, make: Callable[[], jax.Array]) -> jax.Array:
-        """What prediction needs of the variables alone: kept in the collection 'prepared' where there is one."""
-        if self.has_variable("prepared", name):
-            return self.get_variable("prepared", name)
-        value = make()
-        if self.is_mutable_collection("prepared") and not self.is_initializing():
-            self.put_variable("prepared", name, value)
-        return value
+
+class Convolution(nn.Module):
+    """Convolution of stride 1 with a bias, padded to keep the size; `size` of the square kernel is odd."""
+
+    features: int
+    size: int = 1
+    kernel_init: Callable = nn.initializers.normal(0.01)
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, I] -> [B, H, W, features]."""
+        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        if self.has_variable("prepared", "weights") or self.is_mutable_collection("prepared"):
+            kernel = _prepared(self, "weights", lambda: prepare_kernel(kernel, stride=1))
+        margin = self.size // 2
+        padding = ((margin, margin), (margin, margin))
+        return conv2d(x, kernel.astype(x.dtype), padding=padding) + bias.astype(x.dtype)
 
 
 class Deconvolution(nn.Module):
@@ -119,3 +129,13 @@ class Deconvolution(nn.Module):
             return conv_transpose_3x3_stride2(x, kernel.astype(x.dtype)).astype(jnp.float32) + bias
 
         return jax.tree.map(apply, x)
+
+
+def _prepared(module: nn.Module, name: str, make: Callable[[], jax.Array]) -> jax.Array:
+    """What prediction needs of the variables alone: kept in the collection 'prepared' where there is one."""
+    if module.has_variable("prepared", name):
+        return module.get_variable("prepared", name)
+    value = make()
+    if module.is_mutable_collection("prepared") and not module.is_initializing():
+        module.put_variable("prepared", name, value)
+    return value

@@ -6,25 +6,11 @@ Arrays are [B, H, W, C]; parameters are float32, cast to the input's type for th
 import flax.linen as nn
 import jax
 
-from pawjax.ops.conv import conv2d
+from pawjax.models.layers import Convolution
 from pawjax.ops.pooling import max_pool_2x2
 
 BLOCKS = (2, 2, 3, 3, 3)  # convolutions of each
 CHANNELS = (1, 2, 4, 8, 8)  # of each block, in units of the width
-
-
-class Convolution(nn.Module):
-    """3x3 convolution with bias, padded by one, and a ReLU."""
-
-    features: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, I] -> [B, H, W, features]."""
-        init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-        kernel = self.param("kernel", init, (3, 3, x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return nn.relu(conv2d(x, kernel.astype(x.dtype), padding=((1, 1), (1, 1))) + bias.astype(x.dtype))
 
 
 class VGG16(nn.Module):
@@ -43,12 +29,12 @@ class VGG16(nn.Module):
         The dictionary's keys are 'conv{b}_{i}', both counted from 1; block b is at stride 2^(b - 1). The centre of
         feature cell (i, j) is pixel (16i + 7.5, 16j + 7.5).
         """
-        outputs = {}
+        outputs, init = {}, nn.initializers.variance_scaling(2.0, "fan_out", "normal")
         for block, (layers, channels) in enumerate(zip(BLOCKS, CHANNELS, strict=True), start=1):
             x = x if block == 1 else max_pool_2x2(x)
             for layer in range(1, layers + 1):
                 name = f"conv{block}_{layer}"
-                x = outputs[name] = Convolution(self.width * channels, name=name)(x)
+                x = outputs[name] = nn.relu(Convolution(self.width * channels, 3, init, name=name)(x))
         return x, outputs
 
 

@@ -17,7 +17,8 @@ TORCHVISION = np.load(GOLDEN / "detection_rois.npz")
 BORDERS = {"aligned": True, "legacy": False}
 WHOLE = 40  # more samples than the largest region of the goldens takes
 
-compiled = jax.jit(roi_align, static_argnames=("bins", "scale", "sampling_ratio", "aligned", "step", "max_samples", "form"))
+STATIC = ("bins", "scale", "sampling_ratio", "aligned", "step", "max_samples", "form")
+compiled = jax.jit(roi_align, static_argnames=STATIC)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -20,8 +20,9 @@ from pawjax.data.paw_on_ball_limbs import (
     tail_layer,
     whisker_layer,
 )
+from pawjax.data.paw_on_ball_look import N_SESSIONS, Look
 from pawjax.data.paw_on_ball_motion import FRAME_RATE, SESSION_SECONDS, Motion, session_motion
-from pawjax.data.paw_on_ball_scene import N_SESSIONS, Look, Stage, session_stage
+from pawjax.data.paw_on_ball_scene import Stage, session_stage
 from pawjax.errors import InputError
 
 BODYPART = "left_forepaw"

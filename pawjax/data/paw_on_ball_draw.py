@@ -227,3 +227,29 @@ def blur(image: np.ndarray, sigma: float) -> np.ndarray:
         for i in range(reach):
             image += (slices[i] + slices[-1 - i]) * kernel[i]
     return image
+
+
+def point(x: float, y: float) -> np.ndarray:
+    """[1, 2]."""
+    return np.array([[x, y]], np.float64)
+
+
+def noise(rng: np.random.Generator, shape: tuple[int, int], sigma: tuple[float, float]) -> np.ndarray:
+    """Periodic Gaussian noise of unit variance, correlated over `sigma` cells down and across."""
+    down = np.fft.fftfreq(shape[0])[:, None]
+    across = np.fft.rfftfreq(shape[1])[None, :]
+    response = np.exp(-2 * np.pi**2 * ((sigma[0] * down) ** 2 + (sigma[1] * across) ** 2))
+    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * response, s=shape)
+    return (field / field.std()).astype(np.float32)
+
+
+def sample(field: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Periodic `field` read at fractional rows and columns by bilinear interpolation."""
+    low_row, low_column = np.floor(row).astype(np.int32), np.floor(column).astype(np.int32)
+    down, right = row - low_row, column - low_column
+    rows, columns = field.shape
+    upper_row, lower_row = low_row % rows, (low_row + 1) % rows
+    near, far = low_column % columns, (low_column + 1) % columns
+    upper = field[upper_row, near] * (1 - right) + field[upper_row, far] * right
+    lower = field[lower_row, near] * (1 - right) + field[lower_row, far] * right
+    return upper * (1 - down) + lower * down

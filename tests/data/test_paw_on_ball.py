@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from pawjax.data.paw_on_ball import frame_instant, paw_mask, render, render_at, write_video
+from pawjax.data.paw_on_ball_look import N_SESSIONS
 from pawjax.data.paw_on_ball_motion import BALL_RADIUS, TABLE_RATE, ball_surface, bend, session_motion
-from pawjax.data.paw_on_ball_scene import N_SESSIONS, session_stage
+from pawjax.data.paw_on_ball_scene import session_stage
 from pawjax.errors import InputError
 
 SMALL = {"height": 150, "width": 200}

@@ -24,7 +24,7 @@ def run(main: Callable[[list[str]], None]) -> None:
 
     def guarded(argv: list[str]) -> int:
         try:
-            _use_compile_cache()
+            _set_up_jax()
             main(argv[1:])
         except InputError as error:
             return _fail(str(error))
@@ -81,9 +81,11 @@ def _tune_allocator() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _use_compile_cache() -> None:
+def _set_up_jax() -> None:
     import jax  # after the allocator is set
 
     from pawjax.data.prepared import cache_root
 
     jax.config.update("jax_compilation_cache_dir", str(cache_root("") / "xla"))
+    # A CPU's buffers are then allocated by this thread. What another thread frees, gigabytes a step, glibc gives back.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)

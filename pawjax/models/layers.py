@@ -61,7 +61,7 @@ class ConvNorm(nn.Module):
         padding = ((margin, margin), (margin, margin))
 
         def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-            y = conv2d(x, kernel.astype(x.dtype), stride=self.stride, padding=padding, dilation=self.dilation)
+            y = conv2d(x, kernel, stride=self.stride, padding=padding, dilation=self.dilation)
             return then(y) if then else y
 
         if self.norm == "group":
@@ -106,7 +106,7 @@ class Convolution(nn.Module):
             kernel = _prepared(self, "weights", lambda: prepare_kernel(kernel, stride=1))
         margin = self.size // 2
         padding = ((margin, margin), (margin, margin))
-        return conv2d(x, kernel.astype(x.dtype), padding=padding) + bias.astype(x.dtype)
+        return conv2d(x, kernel, padding=padding) + bias.astype(x.dtype)
 
 
 class Deconvolution(nn.Module):

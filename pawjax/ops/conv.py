@@ -48,7 +48,7 @@ def plain_forms() -> Iterator[None]:
 
 def conv2d(
     x: jax.Array,
-    kernel: jax.Array,
+    kernel: jax.Array | winograd.Six,
     *,
     stride: int = 1,
     padding: Padding = ((0, 0), (0, 0)),
@@ -58,7 +58,7 @@ def conv2d(
 
     Args:
       x: [B, H, W, I].
-      kernel: [kh, kw, I, O], of the same dtype as `x`, or what `prepare_kernel` made of it.
+      kernel: [kh, kw, I, O], or what `prepare_kernel` made of it; used in the dtype of `x`.
       stride: step in pixels, both axes.
       padding: rows and columns of zeros, ((top, bottom), (left, right)).
       dilation: distance in pixels between the kernel's taps.
@@ -67,14 +67,16 @@ def conv2d(
       [B, H', W', O] in the dtype of `x`, H' = (H + top + bottom - dilation * (kh - 1) - 1) // stride + 1.
     """
     padding = tuple((int(lo), int(hi)) for lo, hi in padding)
+    kernel = jax.tree.map(lambda part: part.astype(x.dtype), kernel)
     if not on_cpu():
         return _xla_conv(x, kernel, stride, padding, dilation)
     dtype = jnp.promote_types(x.dtype, jnp.float32)  # CPUs gain nothing from less
-    convolve = _conv2d if kernel.ndim == 4 else _conv2d_prepared
-    return convolve(x.astype(dtype), kernel.astype(dtype), stride, padding, dilation).astype(x.dtype)
+    convolve = _conv2d_prepared if isinstance(kernel, tuple) else _conv2d
+    kernel = jax.tree.map(lambda part: part.astype(dtype), kernel)
+    return convolve(x.astype(dtype), kernel, stride, padding, dilation).astype(x.dtype)
 
 
-def prepare_kernel(kernel: jax.Array, stride: int) -> jax.Array:
+def prepare_kernel(kernel: jax.Array, stride: int) -> jax.Array | winograd.Six:
     """The kernel in the form that `conv2d` works with on this chip, worked out once for many predictions.
 
     Args:
@@ -82,7 +84,7 @@ def prepare_kernel(kernel: jax.Array, stride: int) -> jax.Array:
       stride: of the convolutions it is for.
 
     Returns:
-      [36, I, O] where `conv2d` would take Winograd's form, else the kernel. There is no gradient through the former.
+      Six [6, I, O] where `conv2d` would take Winograd's form, else the kernel. There is no gradient through the former.
     """
     wanted = on_cpu() and _is_winograd(kernel, stride, WINOGRAD_CHANNELS)
     return winograd.transform_kernel(kernel) if wanted else kernel
@@ -203,7 +205,7 @@ def _pixel_product(x, dy):
     are cut into parts, the parts multiplied as a batch, and summed.
     """
     if x.shape[-1] > dy.shape[-1]:
-        return _pixel_product(dy, x).T
+        return lax.optimization_barrier(_pixel_product(dy, x)).T  # without a barrier XLA would swap the two again
     parts = _parts(x, x.shape[-1] * dy.shape[-1])
     x, dy = x.reshape(parts, -1, x.shape[-1]), dy.reshape(parts, -1, dy.shape[-1])
     return lax.dot_general(x, dy, (((1,), (1,)), ((0,), (0,)))).sum(0)

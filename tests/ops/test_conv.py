@@ -1,5 +1,7 @@
 """Every fast form of a convolution against XLA's own, forwards and backwards."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -121,6 +123,15 @@ def test_training_lowers_to_no_convolution_for_1x1_and_to_plain_convolution_off_
     monkeypatch.setattr(conv, "on_cpu", lambda: False)
     assert "stablehlo.convolution" in lowered()
     assert "stablehlo.dot_general" not in lowered()
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="a form for CPUs")
+@pytest.mark.parametrize("inputs, outputs", [(512, 192), (192, 512)])
+def test_the_wider_factor_of_a_compiled_kernel_gradient_is_on_the_right(inputs, outputs):
+    x, kernel, dy = random_arrays(4, (2, 8, 8, inputs), (1, 1, inputs, outputs), (2, 8, 8, outputs))
+    gradient = jax.jit(lambda kernel: jax.vjp(lambda kernel: conv.conv2d(x, kernel), kernel)[1](dy))
+    program = gradient.lower(kernel).compile().as_text()
+    assert re.findall(r"f32\[([\d,]+)\]\S* dot\(", program) == ["192,512"]
 
 
 @pytest.mark.parametrize("height, width, inputs, outputs", [(5, 4, 7, 3), (1, 1, 2, 1), (3, 6, 4, 12)])

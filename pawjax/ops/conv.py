@@ -8,7 +8,6 @@ there only reverse-mode differentiation works.
 
 import contextlib
 import contextvars
-import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -18,7 +17,6 @@ from jax import lax
 
 from pawjax.ops import winograd
 
-SMALL_PRODUCT = 2**16  # inputs x outputs up to which a kernel gradient is cut into parts
 WINOGRAD_CHANNELS = 128  # from here on Winograd's fewer products outweigh its passes over memory
 WINOGRAD_GRADIENT_CHANNELS = 32  # the same for kernel gradients, whose plain form is slower
 
@@ -176,18 +174,11 @@ def _is_winograd(kernel, stride, channels):
 
 
 def _product(x, weights):
-    """[B, H, W, I] x [I, O] -> [B, H, W, O], the pixels cut as in `_pixel_product`.
+    """[B, H, W, I] x [I, O] -> [B, H, W, O], by way of the shape in which `_pixel_product` reads x too.
 
-    So one array serves both: XLA works out an array again for each shape that it is read in.
+    XLA works out an array again for each shape that it is read in.
     """
-    parts = _parts(x, weights.size)
-    rows = x.reshape(parts, -1, x.shape[-1])
-    weights = jnp.broadcast_to(weights, (parts, *weights.shape))
-    return lax.dot_general(rows, weights, (((2,), (1,)), ((0,), (0,)))).reshape(*x.shape[:-1], -1)
-
-
-def _parts(x, size):
-    return math.gcd(x.size // x.shape[-1], 4) if size <= SMALL_PRODUCT else 1
+    return (x.reshape(-1, x.shape[-1]) @ weights).reshape(*x.shape[:-1], -1)
 
 
 def _spread(x, stride, shape):
@@ -199,16 +190,10 @@ def _spread(x, stride, shape):
 
 
 def _pixel_product(x, dy):
-    """Sum over pixels of x [..., I] times dy [..., O] -> [I, O].
-
-    The wider factor goes on the right. One tall product leaves cores idle when I x O is small: there the pixels
-    are cut into parts, the parts multiplied as a batch, and summed.
-    """
+    """Sum over pixels of x [..., I] times dy [..., O] -> [I, O], worked out with the wider factor on the right."""
     if x.shape[-1] > dy.shape[-1]:
         return lax.optimization_barrier(_pixel_product(dy, x)).T  # without a barrier XLA would swap the two again
-    parts = _parts(x, x.shape[-1] * dy.shape[-1])
-    x, dy = x.reshape(parts, -1, x.shape[-1]), dy.reshape(parts, -1, dy.shape[-1])
-    return lax.dot_general(x, dy, (((1,), (1,)), ((0,), (0,)))).sum(0)
+    return x.reshape(-1, x.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])
 
 
 def _input_gradient(dy, kernel, x, stride, padding, dilation):

@@ -6,6 +6,8 @@ from pathlib import Path
 # Set before JAX starts: with fewer threads than queued collectives, virtual CPU devices deadlock.
 os.environ.setdefault("NPROC", "16")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Most of the time goes into compiling, of which LLVM's optimisations are half; `XLA_FLAGS= pytest` has them.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
@@ -30,3 +32,10 @@ def private_cache(tmp_path_factory, monkeypatch):
     cache = tmp_path_factory.getbasetemp() / "pawjax-cache"
     monkeypatch.setenv("PAWJAX_CACHE", str(cache))
     jax.config.update("jax_compilation_cache_dir", str(cache / "xla"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten_programs():
+    """What a module compiled is given back after it: it adds up to gigabytes."""
+    yield
+    jax.clear_caches()

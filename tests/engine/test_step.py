@@ -27,13 +27,30 @@ def store_of_frames():
     return make_store(frames, np.arange(9), 1.0), frames.bodyparts
 
 
-def run(mode, devices, store_of_frames, monkeypatch, accumulate=1, steps=1, streamed=False, **fields):
+@pytest.fixture(scope="module")
+def run(store_of_frames):
+    """The state after `N_STEPS` on that many devices; what was asked for before is not worked out again."""
+    states = {}
+
+    def cached(mode, n_devices, **options):
+        devices, name = jax.devices()[:n_devices], (mode, n_devices, *sorted(options.items()))
+        if len(devices) < n_devices:
+            pytest.skip(f"needs {n_devices} (virtual) devices")
+        if name not in states:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(jax, "devices", lambda: devices)
+                states[name] = train(mode, store_of_frames, **options)
+        return states[name]
+
+    return cached
+
+
+def train(mode, store_of_frames, accumulate=1, steps=1, streamed=False, **fields):
     store, bodyparts = store_of_frames
     config = tiny_config()
     config.update_from_flattened_dict(fields)
     # Plain gradients: AdamW divides each by its own size, which turns the rounding of a tiny one into a whole step.
     config.optimizer.update({"name": "sgd", "schedule": "constant", "learning_rate": 0.05, "warmup_steps": 0})
-    monkeypatch.setattr(jax, "devices", lambda: devices)
     method, optimizer = make_method(config, bodyparts), make_optimizer(config.optimizer, 10)
     program = parallel.compile_training(
         mode,
@@ -56,24 +73,18 @@ def run(mode, devices, store_of_frames, monkeypatch, accumulate=1, steps=1, stre
 
 
 @pytest.mark.parametrize("mode, n_devices", [("jit", 4), ("pmap", 4), ("pmap", 1)])
-def test_the_devices_do_not_matter(mode, n_devices, store_of_frames, monkeypatch):
-    devices = jax.devices()
-    if len(devices) < n_devices:
-        pytest.skip(f"needs {n_devices} (virtual) devices")
-    one = run("jit", devices[:1], store_of_frames, monkeypatch)
-    many = run(mode, devices[:n_devices], store_of_frames, monkeypatch)
-    assert_same(one, many)
+def test_the_devices_do_not_matter(mode, n_devices, run):
+    assert_same(run("jit", 1), run(mode, n_devices))
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
-def test_the_devices_do_not_matter_to_a_detector(mode, store_of_frames, monkeypatch):
+def test_the_devices_do_not_matter_to_a_detector(mode, run):
     """Whose samples are drawn at random, of each image for itself, and whose proposals end in a fixed point."""
     fields = {"method": "faster_rcnn", "detector.backbone": "vgg16", "detector.dropout": 0.0}
     fields |= {"detector.box": (24.0, 24.0), "detector.anchor_sizes": (24.0,), "detector.proposals_after": (50, 20)}
-    devices = jax.devices()
-    one = run("jit", devices[:1], store_of_frames, monkeypatch, **fields)
+    one = run("jit", 1, **fields)
     assert {"loss/rpn_box", "loss/head_box"} < one.window.keys() and one.window["loss/head_box"] > 0
-    assert_same(one, run(mode, devices[:4], store_of_frames, monkeypatch, **fields))
+    assert_same(one, run(mode, 4, **fields))
 
 
 def assert_same(one, other):
@@ -87,27 +98,20 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("mode, n_devices, accumulate", [("jit", 1, 4), ("jit", 2, 2), ("pmap", 2, 2)])
-def test_parts_add_up_to_the_batch(mode, n_devices, accumulate, store_of_frames, monkeypatch):
-    devices = jax.devices()
+def test_parts_add_up_to_the_batch(mode, n_devices, accumulate, run):
     frozen = {"model.norm": "frozen"}
-    whole = run("jit", devices[:1], store_of_frames, monkeypatch, **frozen)
-    parts = run(mode, devices[:n_devices], store_of_frames, monkeypatch, accumulate=accumulate, **frozen)
-    assert_same(whole, parts)
+    assert_same(run("jit", 1, **frozen), run(mode, n_devices, accumulate=accumulate, **frozen))
 
 
 @pytest.mark.parametrize("mode, n_devices", [("jit", 1), ("jit", 4), ("pmap", 4)])
-def test_streamed_frames_are_the_same_batches(mode, n_devices, store_of_frames, monkeypatch):
-    devices = jax.devices()[:n_devices]
-    resident = run(mode, devices, store_of_frames, monkeypatch)
-    streamed = run(mode, devices, store_of_frames, monkeypatch, streamed=True)
+def test_streamed_frames_are_the_same_batches(mode, n_devices, run):
+    resident, streamed = run(mode, n_devices), run(mode, n_devices, streamed=True)
     jax.tree.map(np.testing.assert_array_equal, without_key(resident), without_key(streamed))
 
 
-@pytest.mark.parametrize("mode, n_devices", [("jit", 1), ("pmap", 2)])
-def test_several_steps_at_once(mode, n_devices, store_of_frames, monkeypatch):
-    devices = jax.devices()[:n_devices]
-    single = run(mode, devices, store_of_frames, monkeypatch)
-    assert_same(single, run(mode, devices, store_of_frames, monkeypatch, steps=3))
+@pytest.mark.parametrize("mode, n_devices", [("jit", 1), ("pmap", 4)])
+def test_several_steps_at_once(mode, n_devices, run):
+    assert_same(run(mode, n_devices), run(mode, n_devices, steps=3))
 
 
 def without_key(state):

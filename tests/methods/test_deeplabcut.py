@@ -31,7 +31,7 @@ def make_batch(seed=0):
 
 @pytest.fixture(scope="module")
 def variables():
-    return METHOD.init(jax.random.key(0), make_batch())
+    return jax.jit(METHOD.init)(jax.random.key(0), make_batch())
 
 
 def terms_of(method, variables, batch, train=False):
@@ -97,7 +97,7 @@ def test_prepared_variables_predict_the_same(monkeypatch, norm):
     monkeypatch.setattr(conv, "WINOGRAD_CHANNELS", 32)
     method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm, width=32))
     images = make_batch()["image"]
-    variables = method.init(jax.random.key(1), make_batch())
+    variables = jax.jit(method.init)(jax.random.key(1), make_batch())
     shake = np.random.default_rng(0)
     variables = jax.tree.map(lambda x: x + shake.uniform(0, 0.1, x.shape).astype(np.float32), variables)
     prepared = jax.jit(method.prepare)(variables)
@@ -116,7 +116,7 @@ def test_chains_of_a_batch_learn_as_the_whole(monkeypatch, norm):
     method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm, width=32, intermediate="block3_unit1"))
     batch = make_batch() | {"weight": jnp.array([1.0, 0.0, 1.0])}
     batch = jax.tree.map(lambda x: jnp.concatenate([x, x[::-1]]), batch)
-    variables = method.init(jax.random.key(1), batch)
+    variables = jax.jit(method.init)(jax.random.key(1), batch)
 
     def total(params):
         terms, stats = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
@@ -171,7 +171,7 @@ SUPERVISED = dataclasses.replace(METHOD, net=METHOD.net.copy(intermediate="block
 
 
 def test_intermediate_supervision_reaches_its_unit_and_below():
-    variables = SUPERVISED.init(jax.random.key(0), make_batch())
+    variables = jax.jit(SUPERVISED.init)(jax.random.key(0), make_batch())
 
     def only_intermediate(params):
         terms, _ = SUPERVISED.loss(variables | {"params": params}, make_batch(), jax.random.key(0), True)
@@ -195,7 +195,7 @@ def test_intermediate_terms_and_weights():
         "intermediate_scoremap": 1.0,
         "intermediate_locref": 0.05,
     }
-    variables = SUPERVISED.init(jax.random.key(0), make_batch())
+    variables = jax.jit(SUPERVISED.init)(jax.random.key(0), make_batch())
     terms = terms_of(SUPERVISED, variables, make_batch())
     assert terms["scoremap"][1] == terms["intermediate_scoremap"][1]
     assert terms["locref"][1] == terms["intermediate_locref"][1]
@@ -205,7 +205,7 @@ def test_intermediate_terms_and_weights():
 
 def test_intermediate_weight_zero_changes_no_bit(variables):
     silent = dataclasses.replace(SUPERVISED, intermediate_weight=0.0)
-    richer = silent.init(jax.random.key(0), make_batch())
+    richer = jax.jit(silent.init)(jax.random.key(0), make_batch())
 
     def gradient(method, variables):
         def total(params):

@@ -74,11 +74,10 @@ def test_a_snapshot_of_tensorflow_gives_its_features_and_maps(depth, tmp_path):
         assert max(errors.values()) < 1e-4, errors
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def state():
-    config = tiny_config()
-    batch = {"image": np.zeros((1, 32, 32, 3), np.uint8)}
-    return create_state(make_method(config, ("paw",)), optax.identity(), 0, batch, average=False)
+    method, batch = make_method(tiny_config(), ("paw",)), {"image": np.zeros((1, 32, 32, 3), np.uint8)}
+    return jax.jit(lambda: create_state(method, optax.identity(), 0, batch, average=False))()
 
 
 @pytest.mark.parametrize(

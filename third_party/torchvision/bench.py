@@ -235,6 +235,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--config", help="pawjax's; the net's own by default")
     parser.add_argument("--norm", choices=("batch", "frozen"), help="of both; batch for poses, frozen for detectors")
     parser.add_argument("--augment", action="store_true", help="leave pawjax's augmentation on")
+    parser.add_argument("--works", type=lambda text: text.split(","), help="these alone, mode:batch,...: predict:1")
     parser.add_argument("--side", choices=("both", "torch"), default="both")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20)
@@ -262,6 +263,7 @@ def main() -> None:
     ours += [f"--config.model.norm={options.norm}", *DETECTOR_FLAGS.get(options.net, [])]
     ours += [] if options.augment else [f"--config.augment.{name}_p=0.0" for name in RANDOM_AUGMENTATION]
     works = POSE_WORKS if options.net == "pose" else DETECTOR_WORKS
+    works = [work for work in works if not options.works or f"{work[0]}:{work[1]}" in options.works]
     results = {work: {} for work in works}
     for _ in range(options.rounds):
         for work, sides in results.items():

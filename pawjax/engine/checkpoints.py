@@ -16,6 +16,7 @@ from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
 
 BEST_METRIC = "dev/rmse_px"
+WRITING_SECONDS = 7 * 24 * 3600  # before Orbax gives up on a write; by its own 600 a machine that slept had crashed
 
 
 def has_checkpoints(workdir: Path) -> bool:
@@ -45,6 +46,7 @@ class Checkpoints:
             best_mode="min",
             read_only=read_only,
             create=not read_only,
+            async_options=ocp.options.AsyncOptions(timeout_secs=WRITING_SECONDS),
         )
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 

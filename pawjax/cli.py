@@ -86,6 +86,8 @@ def _set_up_jax() -> None:
 
     from pawjax.data.prepared import cache_root
 
-    jax.config.update("jax_compilation_cache_dir", str(cache_root("") / "xla"))
+    # A CPU's program is cut for as many processors as its process may use, which JAX's key to the cache does not name.
+    n_processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    jax.config.update("jax_compilation_cache_dir", str(cache_root("") / "xla" / f"{n_processors}-processors"))
     # A CPU's buffers are then allocated by this thread. What another thread frees, gigabytes a step, glibc gives back.
     jax.config.update("jax_cpu_enable_async_dispatch", False)

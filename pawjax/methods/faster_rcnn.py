@@ -24,7 +24,7 @@ from pawjax.methods.detection_targets import (
     sample_regions,
 )
 from pawjax.models.detector import PADDING, Detector
-from pawjax.ops.chains import in_chains
+from pawjax.ops.chains import Parts, in_chains
 
 Variables = dict[str, Any]
 
@@ -83,7 +83,8 @@ class FasterRCNN:
         boxes, valid, counted = self._labels(batch)
         features, variables = self._features_of_loss(variables, images, train)
         logits, deltas = self.net.apply(variables, features, method="proposals")
-        size, anchors = images.shape[1:3], self._anchors(images)
+        size = images.shape[1:3]
+        anchors = self._anchors(size)
 
         anchor_samples = jax.vmap(partial(sample_anchors, rule=self.anchors, size=size), in_axes=(0, None, 0, 0))(
             rpn_keys, anchors, boxes, valid
@@ -155,10 +156,12 @@ class FasterRCNN:
 
         Every bodypart gets an answer: the centre of its likeliest box, averaged with the boxes that agree with it.
         """
-        return in_chains(lambda images: self._predict(variables, images), _padded(images))
+        images = _padded(images)
+        size = images.shape[1:3]
+        return in_chains(lambda part: self._predict(variables, part, size), images, self.net.norm != "group")
 
-    def _predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
-        features, regions, valid, _ = self._proposals(variables, images)
+    def _predict(self, variables: Variables, images: Parts, size: tuple[int, int]) -> dict[str, jax.Array]:
+        features, regions, valid, _ = self._proposals(variables, images, size)
         probabilities, boxes = self._look(variables, features, regions)
         choose = jax.vmap(partial(single_box, agree_iou=self.agree_iou), in_axes=(1, 1, None))  # over the classes
         answer, likelihood = jax.vmap(choose)(probabilities, boxes, valid)
@@ -179,7 +182,8 @@ class FasterRCNN:
 
         Returns 'boxes' [B, N, 4], clipped to the image, 'scores', 'classes' and 'valid' [B, N], N = max_detections.
         """
-        features, regions, valid, _ = self._proposals(variables, _padded(images))
+        padded = _padded(images)
+        features, regions, valid, _ = self._proposals(variables, padded, padded.shape[1:3])
         choose = partial(
             many_boxes,
             size=images.shape[1:3],
@@ -191,15 +195,18 @@ class FasterRCNN:
 
     def propose(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         """The first stage alone: 'boxes' [B, P, 4], unclipped, their 'scores' [B, P] in 0..1, and 'valid' [B, P]."""
-        _, boxes, valid, logits = self._proposals(variables, _padded(images))
+        images = _padded(images)
+        _, boxes, valid, logits = self._proposals(variables, images, images.shape[1:3])
         return {"boxes": boxes, "scores": jax.nn.sigmoid(logits), "valid": valid}
 
-    def _proposals(self, variables: Variables, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        """Features, and proposals [B, P, 4], bool [B, P] and logits [B, P], of padded images."""
+    def _proposals(
+        self, variables: Variables, images: Parts, size: tuple[int, int]
+    ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        """Features, and proposals [B, P, 4], bool [B, P] and logits [B, P], of padded images of `size` (H, W)."""
         features = self.net.apply(variables, images, method="features", train=False)
         logits, deltas = self.net.apply(variables, features, method="proposals")
-        find = partial(propose, size=images.shape[1:3], rule=self.proposals, train=False)
-        return features, *jax.vmap(find, in_axes=(0, 0, None))(logits, deltas, self._anchors(images))
+        find = partial(propose, size=size, rule=self.proposals, train=False)
+        return features, *jax.vmap(find, in_axes=(0, 0, None))(logits, deltas, self._anchors(size))
 
     def _look(self, variables: Variables, features: jax.Array, regions: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Probabilities [B, R, K] and boxes [B, R, K, 4] that the head gives regions [B, R, 4]."""
@@ -218,8 +225,8 @@ class FasterRCNN:
             logits, deltas = (x[:, :n_regions] for x in answers)
         return jax.vmap(partial(class_boxes, weights=self.regions.weights))(logits, deltas, regions)
 
-    def _anchors(self, images: jax.Array) -> jax.Array:
-        return self.anchors.grid(images.shape[1:3], self.net.stride, self.net.center)
+    def _anchors(self, size: tuple[int, int]) -> jax.Array:
+        return self.anchors.grid(size, self.net.stride, self.net.center)
 
 
 def _padded(images: jax.Array) -> jax.Array:

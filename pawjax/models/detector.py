@@ -16,6 +16,7 @@ from pawjax.models.pose_net import standardize
 from pawjax.models.resnet import LINEAGES, UNITS, Bottleneck, ResNet
 from pawjax.models.vgg import VGG16, BoxHead
 from pawjax.ops.anchors import first_center
+from pawjax.ops.chains import Parts, whole
 from pawjax.ops.conv import on_cpu
 from pawjax.ops.roi_align import roi_align
 from pawjax.ops.roi_pool import roi_pool
@@ -105,18 +106,20 @@ class Detector(nn.Module):
         features = self.features(images, train)
         return *self.proposals(features), *self.regions(features, rois, train)
 
-    def features(self, images: jax.Array, train: bool) -> jax.Array:
-        """uint8 [B, H, W, 1 or 3], H and W multiples of 16 -> [B, H / stride, W / stride, C]."""
-        x = standardize(images, self.dtype, self.lineage)
+    def features(self, images: Parts, train: bool) -> jax.Array:
+        """uint8 [B, H, W, 1 or 3] or its bands, H and W multiples of 16 -> [B, H / stride, W / stride, C]."""
+        x = jax.tree.map(lambda images: standardize(images, self.dtype, self.lineage), images)
         if self.backbone_name == "vgg16":
             return self.backbone(x)[0]
         x, outputs = self.backbone(x, train)
+        x = whole(x)
         if not self.fine:
             return x
         total = self.lateral32(x, train, relu=False)
         levels = zip((self.lateral16, self.lateral8), LINEAGES[self.lineage].strided[:0:-1], strict=True)
         for lateral, strided in levels:  # the block before a strided one ends the level
-            level = lateral(outputs[f"block{strided - 1}_unit{UNITS[self.depth][strided - 2]}"], train, relu=False)
+            level = outputs[f"block{strided - 1}_unit{UNITS[self.depth][strided - 2]}"]
+            level = whole(lateral(level, train, relu=False))
             total = level + _doubled(_doubled(total, level.shape[1], axis=1), level.shape[2], axis=2)
         return self.smooth(total, train, relu=False)
 

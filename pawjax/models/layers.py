@@ -1,7 +1,7 @@
 """The layers that every network here is built from: convolutions, normalised or not, and a deconvolution head.
 
-Arrays are [B, H, W, C], or tuples of equal parts of such a batch (`pawjax.ops.chains`), which only the statistics of
-live batch norm join; kernels are [kh, kw, in, out], float32, cast to the input's type for the arithmetic.
+Arrays are [B, H, W, C], or the `Parts` of such a batch (`pawjax.ops.chains`), which only the statistics of live batch
+norm join; kernels are [kh, kw, in, out], float32, cast to the input's type for the arithmetic.
 """
 
 from collections.abc import Callable
@@ -10,14 +10,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from pawjax.ops.chains import Parts, over_rows
 from pawjax.ops.conv import conv2d, conv_transpose_3x3_stride2, prepare_kernel
 from pawjax.ops.norm import affine_of, batch_norm, group_norm
 
 EPSILON = 1e-5  # of torchvision, timm and TF-slim alike
 GROUPS = 32
 NORMS = ("batch", "frozen", "group")
-
-Parts = jax.Array | tuple[jax.Array, ...]
 
 
 def channels(x: Parts) -> int:
@@ -51,16 +50,17 @@ class ConvNorm(nn.Module):
     def __call__(self, x: Parts, train: bool, relu: bool = True, then: Callable | None = None) -> Parts:
         """[B, H, W, I] -> [B, ceil(H / stride), ceil(W / stride), features], or what `then` makes of that.
 
-        `then` comes between the convolution and the normalisation.
+        `then` comes between the convolution and the normalisation. Live batch norm and group norm take no bands of
+        rows: their statistics are of whole images.
         """
         shape = (self.size, self.size, channels(x), self.features)
         kernel = self.param("kernel", nn.initializers.variance_scaling(2.0, "fan_out", "normal"), shape)
         scale = self.param("scale", self.scale_init, (self.features,))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         margin = (self.size - 1) * self.dilation // 2
-        padding = ((margin, margin), (margin, margin))
 
-        def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        def convolve(x: jax.Array, kernel: jax.Array, rows: tuple[int, int] = (margin, margin)) -> jax.Array:
+            padding = (rows, (margin, margin))
             y = conv2d(x, kernel, stride=self.stride, padding=padding, dilation=self.dilation)
             return then(y) if then else y
 
@@ -83,11 +83,11 @@ class ConvNorm(nn.Module):
             folded = _prepared(self, "weights", lambda weights=folded: prepare_kernel(weights, self.stride))
             offset = _prepared(self, "offset", lambda value=offset: value)
 
-        def apply(x: jax.Array) -> jax.Array:
-            y = convolve(x, folded) + offset.astype(x.dtype)
+        def apply(x: jax.Array, rows: tuple[int, int]) -> jax.Array:
+            y = convolve(x, folded, rows) + offset.astype(x.dtype)
             return nn.relu(y) if relu else y
 
-        return jax.tree.map(apply, x)
+        return over_rows(apply, x, window=2 * margin + 1, stride=self.stride, margins=(margin, margin))
 
 
 class Convolution(nn.Module):
@@ -98,15 +98,18 @@ class Convolution(nn.Module):
     kernel_init: Callable = nn.initializers.normal(0.01)
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Parts) -> Parts:
         """[B, H, W, I] -> [B, H, W, features]."""
-        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
+        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, channels(x), self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         if self.has_variable("prepared", "weights") or self.is_mutable_collection("prepared"):
             kernel = _prepared(self, "weights", lambda: prepare_kernel(kernel, stride=1))
         margin = self.size // 2
-        padding = ((margin, margin), (margin, margin))
-        return conv2d(x, kernel, padding=padding) + bias.astype(x.dtype)
+
+        def apply(x: jax.Array, rows: tuple[int, int]) -> jax.Array:
+            return conv2d(x, kernel, padding=(rows, (margin, margin))) + bias.astype(x.dtype)
+
+        return over_rows(apply, x, window=self.size, stride=1, margins=(margin, margin))
 
 
 class Deconvolution(nn.Module):

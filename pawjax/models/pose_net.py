@@ -4,8 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from pawjax.models.layers import Deconvolution, Parts
+from pawjax.models.layers import Deconvolution
 from pawjax.models.resnet import LINEAGES, ResNet
+from pawjax.ops.chains import Parts, whole
 
 
 def standardize(images: jax.Array, dtype: jnp.dtype, lineage: str) -> jax.Array:
@@ -56,6 +57,7 @@ class PoseNet(nn.Module):
         return maps, outputs
 
     def _heads(self, features: Parts, prefix: str, *, locref: bool) -> dict[str, Parts]:
+        features = whole(features)
         scores = Deconvolution(self.n_keypoints, bias_init=self.score_bias, name=f"{prefix}scoremap")(features)
         if not locref:
             return {f"{prefix}scoremap": scores}

@@ -11,7 +11,8 @@ from functools import partial
 import flax.linen as nn
 import jax
 
-from pawjax.models.layers import ConvNorm, Parts
+from pawjax.models.layers import ConvNorm
+from pawjax.ops.chains import Parts, over_rows, whole
 from pawjax.ops.pooling import max_pool_3x3_stride2
 from pawjax.ops.residual import add_relu
 
@@ -133,11 +134,12 @@ class ResNet(nn.Module):
         dense = self.output_stride == 16
         strided_blocks = lineage.strided[:2] if dense else lineage.strided
         x = ConvNorm(self.width, 7, 2, name="stem", **common)(x, train)
-        x = jax.tree.map(lambda x: max_pool_3x3_stride2(x, same=lineage.same_pool), x)
+        x = _pool(x, lineage.same_pool)
         outputs = {"stem": x}
         unit_type = nn.remat(Bottleneck, static_argnums=(2,)) if self.remat else Bottleneck
         for block, units in enumerate(UNITS[self.depth][: self.blocks], start=1):
             strided = units if lineage.strided_last else 1
+            x = whole(x) if block == 4 else x  # its kernels are large, its map is small
             for unit in range(1, units + 1):
                 name = f"block{block}_unit{unit}"
                 x = unit_type(
@@ -150,3 +152,13 @@ class ResNet(nn.Module):
                 )(x, train)
                 outputs[name] = x
         return x, outputs
+
+
+def _pool(x: Parts, same: bool) -> Parts:
+    """The stem's pool, padded by one on each side; with `same` as TensorFlow does, an even size after its end only."""
+    above, left = (0 if same and size % 2 == 0 else 1 for size in jax.tree.leaves(x)[-1].shape[1:3])
+
+    def pool(x: jax.Array, rows: tuple[int, int]) -> jax.Array:
+        return max_pool_3x3_stride2(x, rows=rows, columns=(left, 1))
+
+    return over_rows(pool, x, window=3, stride=2, margins=(above, 1))

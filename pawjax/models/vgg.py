@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 
 from pawjax.models.layers import Convolution
+from pawjax.ops.chains import Parts, whole
 from pawjax.ops.pooling import max_pool_2x2
 
 BLOCKS = (2, 2, 3, 3, 3)  # convolutions of each
@@ -23,7 +24,7 @@ class VGG16(nn.Module):
     width: int = 64
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def __call__(self, x: Parts) -> tuple[Parts, dict[str, Parts]]:
         """Normalised RGB [B, H, W, 3] -> features [B, H/16, W/16, 8 width] (rounded down) and each layer's output.
 
         The dictionary's keys are 'conv{b}_{i}', both counted from 1; block b is at stride 2^(b - 1). The centre of
@@ -31,10 +32,11 @@ class VGG16(nn.Module):
         """
         outputs, init = {}, nn.initializers.variance_scaling(2.0, "fan_out", "normal")
         for block, (layers, channels) in enumerate(zip(BLOCKS, CHANNELS, strict=True), start=1):
-            x = x if block == 1 else max_pool_2x2(x)
+            x = x if block == 1 else jax.tree.map(max_pool_2x2, x)
+            x = whole(x) if block == 5 else x  # its kernels are large, its map is small
             for layer in range(1, layers + 1):
                 name = f"conv{block}_{layer}"
-                x = outputs[name] = nn.relu(Convolution(self.width * channels, 3, init, name=name)(x))
+                x = outputs[name] = jax.tree.map(nn.relu, Convolution(self.width * channels, 3, init, name=name)(x))
         return x, outputs
 
 

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def max_pool_3x3_stride2(x: jax.Array, *, same: bool = False) -> jax.Array:
+def max_pool_3x3_stride2(
+    x: jax.Array, *, rows: tuple[int, int] = (1, 1), columns: tuple[int, int] = (1, 1)
+) -> jax.Array:
     """Maximum over 3x3 windows, stride 2: the stem of a ResNet.
 
     Written as selections among slices: the gradient then needs no select-and-scatter, which is slow on a CPU
@@ -13,14 +15,14 @@ def max_pool_3x3_stride2(x: jax.Array, *, same: bool = False) -> jax.Array:
 
     Args:
       x: [B, H, W, C], floating point.
-      same: pad as TensorFlow's SAME does, an even size after its end only; else by one on each side, as torchvision.
+      rows, columns: how many that lose against every other are added (above, below) and (left, right).
 
     Returns:
-      [B, ceil(H / 2), ceil(W / 2), C]; cell (i, j) is centred on pixel (2i, 2j), with `same` and even sizes on
-      (2i + 1, 2j + 1).
+      [B, H', W', C], H' = (H + above + below - 1) // 2, W' likewise; cell (i, j) is centred on pixel
+      (2i + 1 - above, 2j + 1 - left).
     """
-    for axis in (2, 1):
-        x = _pool_axis(x, axis, 0 if same and x.shape[axis] % 2 == 0 else 1)
+    for axis, padding in ((2, columns), (1, rows)):
+        x = _pool_axis(x, axis, *padding)
     return x
 
 
@@ -40,11 +42,11 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
     return x
 
 
-def _pool_axis(x, axis, margin):
-    """Cell i is the maximum of pixels 2i - margin to 2i - margin + 2."""
-    cells = (x.shape[axis] + 1) // 2
+def _pool_axis(x, axis, before, after):
+    """Cell i is the maximum of pixels 2i - before to 2i - before + 2."""
+    cells = (x.shape[axis] + before + after - 1) // 2
     padding = [(0, 0, 0)] * x.ndim
-    padding[axis] = (margin, 2 * cells + 2 - margin - x.shape[axis], 0)
+    padding[axis] = (before, 2 * cells + 2 - before - x.shape[axis], 0)
     even, odd = _pairs(lax.pad(x, jnp.array(-jnp.inf, x.dtype), padding), axis)
     before, after = lax.slice_in_dim(even, 0, cells, axis=axis), lax.slice_in_dim(even, 1, None, axis=axis)
     centre = lax.slice_in_dim(odd, 0, cells, axis=axis)

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
+
+from pawjax import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = "--config=configs/quickstart.py:smoke"
@@ -64,3 +67,13 @@ def test_the_benchmark_writes_what_it_measured(tmp_path):
     memory = json.loads(path.read_text())
     assert result.returncode == 0 and memory["bytes_per_image"] > 0
     assert memory["largest_batch_80_gb"] > memory["largest_batch_24_gb"] > 1000  # a tiny net on tiny frames
+
+
+def test_programs_are_kept_apart_by_the_number_of_processors(monkeypatch):
+    updates = []
+    monkeypatch.setattr(jax.config, "update", lambda name, value: updates.append((name, value)))
+    for processors in ({0}, {0, 1}):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, of=processors: of, raising=False)
+        cli._set_up_jax()
+    folders = [Path(value) for name, value in updates if name == "jax_compilation_cache_dir"]
+    assert len(folders) == 2 and folders[0].name != folders[1].name and folders[0].parent == folders[1].parent

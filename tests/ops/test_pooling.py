@@ -11,13 +11,19 @@ from jax import lax
 from pawjax.ops.pooling import max_pool_2x2, max_pool_3x3_stride2
 
 
+def same(x):
+    """As TensorFlow's SAME pads: an even size after its end only."""
+    rows, columns = ((0 if size % 2 == 0 else 1, 1) for size in x.shape[1:3])
+    return max_pool_3x3_stride2(x, rows=rows, columns=columns)
+
+
 def reference(x, size=3, padding=((0, 0), (1, 1), (1, 1), (0, 0))):
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, 2, 2, 1), padding)
 
 
 POOLS = {
     "3x3": (max_pool_3x3_stride2, reference),
-    "3x3 same": (partial(max_pool_3x3_stride2, same=True), partial(reference, padding="SAME")),
+    "3x3 same": (same, partial(reference, padding="SAME")),
     "2x2": (max_pool_2x2, partial(reference, size=2, padding="VALID")),
 }
 

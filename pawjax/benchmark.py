@@ -3,10 +3,12 @@
 Times a config's network on frames in device memory: 'train' is the whole compiled step (gather, augmentation, targets,
 forward, backward, update), 'predict' from uint8 frames to keypoints, the next batch given before the last is awaited.
 Frames are random; only the time counts. 'memory' runs nothing: it adds up what a training step keeps for its backward
-pass and names the largest batch for devices of 24 and 80 GB.
+pass and names the largest batch for devices of 24 and 80 GB. With --turns the process lives on and makes one call for
+each line that it reads, so that it can take turns with others.
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +37,9 @@ def main(arguments: list[str]) -> None:
         return
     start = _start_training if values.mode == "train" else _start_prediction
     step = start(config, values.height, values.width, values.bodyparts)
+    if values.turns:
+        take_turns(step)
+        return
     compile_seconds, seconds = time_steps(step, values.seconds)
     median = statistics.median(seconds)
     result = {
@@ -66,6 +71,16 @@ def time_steps(step: Callable[[], Any], budget: float) -> tuple[float, list[floa
         step()
         seconds.append(time.perf_counter() - start)
     return compile_seconds, seconds
+
+
+def take_turns(step: Callable[[], Any]) -> None:
+    """Two calls to warm up and the line 'ready'; then a call for each line of standard input, its seconds on a line."""
+    step(), step()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        step()
+        print(time.perf_counter() - start, flush=True)
 
 
 def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> dict[str, int]:
@@ -178,6 +193,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("width", 448, "Of the images, px.", lower_bound=32)
     flags.DEFINE_integer("bodyparts", 4, "Number of keypoints.", lower_bound=1)
     flags.DEFINE_float("seconds", 20.0, "How long to measure.")
+    flags.DEFINE_bool("turns", False, "Make one call for each line of standard input and print its seconds.")
     flags.DEFINE_string("json", "", "File for the result.")
     flags.mark_flag_as_required("config")
     cli.run(main)

@@ -14,11 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 QUICK = "--config=configs/quickstart.py:smoke"
 
 
-def door(name: str, *arguments: str) -> subprocess.CompletedProcess:
+def door(name: str, *arguments: str, **options: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "")}
-    return subprocess.run(
-        [sys.executable, "-m", f"pawjax.{name}", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", f"pawjax.{name}", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, **options)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +66,14 @@ def test_the_benchmark_writes_what_it_measured(tmp_path):
     memory = json.loads(path.read_text())
     assert result.returncode == 0 and memory["bytes_per_image"] > 0
     assert memory["largest_batch_80_gb"] > memory["largest_batch_24_gb"] > 1000  # a tiny net on tiny frames
+
+
+def test_the_benchmark_takes_turns():
+    size = ["--mode=predict", "--batch=1", "--height=64", "--width=64"]
+    result = door("benchmark", QUICK, *size, "--turns", input="\n\n\n")
+    ready, *seconds = result.stdout.splitlines()
+    assert result.returncode == 0 and ready == "ready"
+    assert len(seconds) == 3 and all(float(line) > 0 for line in seconds)
 
 
 def test_programs_are_kept_apart_by_the_number_of_processors(monkeypatch):

@@ -97,10 +97,8 @@ def test_pooling_over_bands_is_that_of_the_whole(height, above):
 
 
 NETWORKS = {
-    "deeplabcut": {},
-    "deeplabcut, slim": {"model.lineage": "slim"},
+    "deeplabcut": {"model.lineage": "slim"},
     "finer map": {"method": "faster_rcnn", "detector.map": "fine"},
-    "c4": {"method": "faster_rcnn"},
     "vgg16": {"method": "faster_rcnn", "detector.backbone": "vgg16"},
 }
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 import torchvision
+import turns
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -155,6 +156,8 @@ def fold_batch_norm(module: nn.Module) -> None:
 
 def make_step(options: argparse.Namespace) -> Callable[[], object]:
     """One training step or one prediction of PyTorch's, ready to be called."""
+    torch.manual_seed(0)
+    torch.set_num_threads(os.cpu_count())
     kind, layout = options.net, torch.channels_last if "last" in options.variant else torch.contiguous_format
     net = PoseNet() if kind == "pose" else make_detector(kind)
     for module in net.modules():
@@ -188,8 +191,6 @@ def make_step(options: argparse.Namespace) -> Callable[[], object]:
 
 def time_torch(options: argparse.Namespace) -> dict:
     """What `pawjax.benchmark` reports, of PyTorch: two calls to warm up, then calls that fill the seconds."""
-    torch.manual_seed(0)
-    torch.set_num_threads(os.cpu_count())
     step, seconds = make_step(options), []
     step(), step()
     while len(seconds) < 3 or sum(seconds) < options.seconds:
@@ -238,6 +239,8 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--works", type=lambda text: text.split(","), help="these alone, mode:batch,...: predict:1")
     parser.add_argument("--side", choices=("both", "torch"), default="both")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=0, help="calls of each side, in turns, instead of rounds")
+    parser.add_argument("--against", type=Path, help="with --turns: another checkout of pawjax as one more side")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--json", type=Path)
     for name in ("batch", "height", "width"):
@@ -254,7 +257,10 @@ def main() -> None:
     if os.environ.get("GLIBC_TUNABLES") != ALLOCATOR:  # the same allocator for both sides, set before they start
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "GLIBC_TUNABLES": ALLOCATOR})
     if options.mode:
-        options.json.write_text(json.dumps(time_torch(options)))
+        if options.turns:
+            turns.serve(make_step(options))
+        else:
+            options.json.write_text(json.dumps(time_torch(options)))
         return
 
     theirs = [sys.executable, str(Path(__file__).resolve()), "--side=torch", f"--norm={options.norm}"]
@@ -264,15 +270,38 @@ def main() -> None:
     ours += [] if options.augment else [f"--config.augment.{name}_p=0.0" for name in RANDOM_AUGMENTATION]
     works = POSE_WORKS if options.net == "pose" else DETECTOR_WORKS
     works = [work for work in works if not options.works or f"{work[0]}:{work[1]}" in options.works]
+    if options.turns:
+        take_turns(options, theirs, [*ours, *flags], works)
+        return
     results = {work: {} for work in works}
     for _ in range(options.rounds):
         for work, sides in results.items():
-            variants = [name for name in VARIANTS[work[0]] if not (options.net == "vgg16" and "folded" in name)]
-            for name in variants:
+            for name in variants_of(options, work):
                 sides.setdefault(name, []).append(run([*theirs, f"--variant={name}"], work, options.seconds))
             if options.side == "both":
                 sides.setdefault("pawjax", []).append(run([*ours, *flags], work, options.seconds))
     report(options, flags, results)
+
+
+def variants_of(options: argparse.Namespace, work: tuple) -> list[str]:
+    """PyTorch's variants of a work."""
+    return [name for name in VARIANTS[work[0]] if not (options.net == "vgg16" and "folded" in name)]
+
+
+def take_turns(options: argparse.Namespace, theirs: list[str], ours: list[str], works: list[tuple]) -> None:
+    """Times calls of all sides one after another and prints how they compare."""
+    print("| work, float32, CPU | side | images/s | pawjax is faster by (quartiles) |\n|---|---|---|---|")
+    for work in works:
+        names = ("mode", "batch", "height", "width")
+        size = [f"--{name}={value}" for name, value in zip(names, work, strict=True)]
+        sides = {"pawjax": ([*ours, *size, "--turns"], ROOT)}
+        if options.against:
+            sides["pawjax, the other"] = ([*ours, *size, "--turns"], options.against)
+        for name in variants_of(options, work):
+            sides[name] = ([*theirs, f"--variant={name}", *size, "--turns=1"], ROOT)
+        label = f"{options.net} {work[0]}, {work[2]}x{work[3]}, batch {work[1]}"
+        for row in turns.compare(turns.alternate(sides, options.turns), work[1]):
+            print(f"| {label} | {row} |")
 
 
 def report(options: argparse.Namespace, flags: list[str], results: dict) -> None:

@@ -4,25 +4,40 @@ Times a config's network on frames in device memory: 'train' is the whole compil
 forward, backward, update), 'predict' from uint8 frames to keypoints, the next batch given before the last is awaited.
 Frames are random; only the time counts. 'memory' runs nothing: it adds up what a training step keeps for its backward
 pass and names the largest batch for devices of 24 and 80 GB. With --turns the process lives on and makes one call for
-each line that it reads, so that it can take turns with others.
+each line that it reads, so that it can take turns with others. With --profile=FOLDER three more calls are traced into
+the folder and summed by kind of operation.
 """
 
+import functools
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from pawjax import cli
 
+PROFILED_CALLS = 3
+SHOWN_OPERATIONS = 15
+
+
+class Work(NamedTuple):
+    """A call to be timed, and the program in it, not yet traced, with its arguments."""
+
+    step: Callable[[], Any]
+    program: Callable
+    arguments: tuple
+
 
 def main(arguments: list[str]) -> None:
     """Benchmarks what the flags say, prints the result and writes it to --json."""
+    from pawjax.engine.flops import count_flops
     from pawjax.engine.runlog import device_name
+    from pawjax.report.profile import trace_calls
     from pawjax.report.tables import write_json
 
     cli.no_arguments(arguments)
@@ -36,15 +51,17 @@ def main(arguments: list[str]) -> None:
             write_json(Path(values.json), result)
         return
     start = _start_training if values.mode == "train" else _start_prediction
-    step = start(config, values.height, values.width, values.bodyparts)
+    work = start(config, values.height, values.width, values.bodyparts)
     if values.turns:
-        take_turns(step)
+        take_turns(work.step)
         return
-    compile_seconds, seconds = time_steps(step, values.seconds)
+    compile_seconds, seconds = time_steps(work.step, values.seconds)
     median = statistics.median(seconds)
+    tflops = count_flops(work.program, *work.arguments) / median / 1e12
     result = {
         "mode": values.mode,
         "images_per_second": values.batch / median,
+        "tflops": tflops,
         "seconds_per_step": {"median": median, "min": min(seconds), "max": max(seconds)},
         "n_steps": len(seconds),
         "compile_seconds": compile_seconds,
@@ -54,7 +71,11 @@ def main(arguments: list[str]) -> None:
         "device": device_name(),
         "config": config_flags.get_config_filename(values["config"]),
     }
-    print(f"{values.mode}: {result['images_per_second']:.2f} images/s (step {median:.3f} s, {len(seconds)} steps)")
+    speed = f"{result['images_per_second']:.2f} images/s, {tflops:.3g} TFLOP/s"
+    print(f"{values.mode}: {speed} (step {median:.3g} s, {len(seconds)} steps)")
+    if values.profile:
+        result["seconds_by_operation"] = trace_calls(work.step, Path(values.profile), PROFILED_CALLS)
+        print_shares(result["seconds_by_operation"])
     if values.json:
         write_json(Path(values.json), result)
 
@@ -81,6 +102,13 @@ def take_turns(step: Callable[[], Any]) -> None:
         start = time.perf_counter()
         step()
         print(time.perf_counter() - start, flush=True)
+
+
+def print_shares(seconds: dict[str, float]) -> None:
+    """Prints the operations that take longest, with their shares of the sum."""
+    total = sum(seconds.values())
+    for operation, value in list(seconds.items())[:SHOWN_OPERATIONS]:
+        print(f"{100 * value / total:5.1f} % {1000 * value:10.3f} ms  {operation}")
 
 
 def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> dict[str, int]:
@@ -117,7 +145,7 @@ def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: in
     return {"bytes_per_image": two - one, "bytes_fixed": fixed, **largest}
 
 
-def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Callable[[], Any]:
+def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Work:
     import jax
 
     from pawjax.data.augment import Augment
@@ -129,7 +157,8 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
     method = make_method(config, tuple(map(str, range(n_bodyparts))))
     optimizer = make_optimizer(config.optimizer, config.steps)
     store = parallel.replicate(_random_store(2 * config.batch_size, height, width, n_bodyparts))
-    program = parallel.compile_training(
+    make_program = functools.partial(
+        parallel.compile_training,
         config.parallel,
         method=method,
         optimizer=optimizer,
@@ -138,6 +167,7 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
         ema_decay=config.optimizer.ema_decay,
         accumulate=config.accumulate,
     )
+    program = make_program()
     average = config.optimizer.ema_decay > 0
     state = parallel.make_state(method, optimizer, config.seed, {"image": store.image[:1]}, average)
 
@@ -145,10 +175,10 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
         nonlocal state
         state = jax.block_until_ready(program(state, store))
 
-    return step
+    return Work(step, make_program(), jax.eval_shape(lambda: (state, store)))
 
 
-def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Callable[[], Any]:
+def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Work:
     import jax
 
     from pawjax.engine.views import make_predict
@@ -158,7 +188,8 @@ def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: 
     images = _random_store(config.batch_size, height, width, n_bodyparts).image
     variables = jax.jit(method.init)(jax.random.key(config.seed), {"image": images})
     variables = jax.jit(method.prepare)(variables)
-    predict = jax.jit(make_predict(method, config))
+    program = make_predict(method, config)
+    predict = jax.jit(program)
     ahead = predict(variables, images)
 
     def step() -> None:  # one call ahead, as in an evaluation: the device need not wait for us
@@ -166,7 +197,7 @@ def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: 
         done, ahead = ahead, predict(variables, images)
         jax.block_until_ready(done)
 
-    return step
+    return Work(step, program, (variables, images))
 
 
 def _random_store(n: int, height: int, width: int, n_bodyparts: int) -> Any:
@@ -194,6 +225,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("bodyparts", 4, "Number of keypoints.", lower_bound=1)
     flags.DEFINE_float("seconds", 20.0, "How long to measure.")
     flags.DEFINE_bool("turns", False, "Make one call for each line of standard input and print its seconds.")
+    flags.DEFINE_string("profile", "", "Folder for a trace of three more calls.")
     flags.DEFINE_string("json", "", "File for the result.")
     flags.mark_flag_as_required("config")
     cli.run(main)

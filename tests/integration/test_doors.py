@@ -56,12 +56,14 @@ def test_the_benchmark_writes_what_it_measured(tmp_path):
     import json
 
     path = tmp_path / "speed.json"
-    size = ["--batch=4", "--height=64", "--width=64", "--seconds=0.1"]
+    size, flops = ["--batch=4", "--height=64", "--width=64", "--seconds=0.1"], {}
     for mode in ("train", "predict"):
         result = door("benchmark", QUICK, f"--mode={mode}", f"--json={path}", *size)
         assert result.returncode == 0, result.stderr
         speed = json.loads(path.read_text())
         assert speed["images_per_second"] > 0 and speed["seconds_per_step"]["min"] > 0 and speed["device"]
+        flops[mode] = speed["tflops"] * speed["seconds_per_step"]["median"]
+    assert 2.5 < flops["train"] / flops["predict"] < 4  # a forward pass, and two gradients of almost every layer
     result = door("benchmark", QUICK, "--mode=memory", "--config.model.remat", f"--json={path}", *size)
     memory = json.loads(path.read_text())
     assert result.returncode == 0 and memory["bytes_per_image"] > 0

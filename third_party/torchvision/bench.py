@@ -15,18 +15,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pose
 import torch
 import torchvision
 import turns
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet50, vgg16
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
-from torchvision.models.resnet import Bottleneck
 from torchvision.ops import MultiScaleRoIAlign
 
 ALLOCATOR = "glibc.malloc.hugetlb=1:glibc.malloc.trim_threshold=100000000000:glibc.malloc.mmap_threshold=100000000000"
@@ -49,60 +47,7 @@ DETECTOR_FLAGS = {  # one class; and torchvision's regions are aligned, the pape
     "vgg16": ["--bodyparts=1", "--config.detector.pool=align"],
 }
 RANDOM_AUGMENTATION = ("rotation", "scale", "flip", "brightness", "contrast", "gamma", "blur", "noise", "occlusion")
-KEYPOINTS, STRIDE, RADIUS, LOCREF_STDEV, LOCREF_WEIGHT = 4, 8, 17.0, 7.2801, 0.05  # as pawjax's
 BOX = 100.0  # side of the labelled boxes, px
-
-
-class PoseNet(nn.Module):
-    """DeepLabCut's network on torchvision's body: uint8 [B, 3, H, W] -> maps [B, K, h, w] and [B, 2 K, h, w]."""
-
-    def __init__(self):
-        super().__init__()
-        body = resnet50(replace_stride_with_dilation=[False, False, True])
-        self.body = nn.Sequential(*list(body.children())[:-2])
-        geometry = dict(kernel_size=3, stride=2, padding=1, output_padding=1)
-        self.scores = nn.ConvTranspose2d(2048, KEYPOINTS, **geometry)
-        self.offsets = nn.ConvTranspose2d(2048, 2 * KEYPOINTS, **geometry)
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.body((images / 255 - self.mean) / self.std)
-        return self.scores(features), self.offsets(features)
-
-
-def cell_centers(height: int, width: int) -> Tensor:
-    """(x, y) pixels of the cells, [2, height, width]."""
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.stack([x, y]) * STRIDE + STRIDE / 2
-
-
-def pose_loss(net: nn.Module, images: Tensor) -> Callable[[], Tensor]:
-    """Cross entropy of the discs and Huber loss of the offsets within them; the targets are made once, here."""
-    batch, _, height, width = images.shape
-    keypoints = (0.2 + 0.6 * torch.rand(batch, KEYPOINTS, 2)) * torch.tensor([width, height])
-    targets = keypoints[..., None, None] - cell_centers(height // STRIDE, width // STRIDE)  # [B, K, 2, h, w]
-    near = (targets.square().sum(2) <= RADIUS**2).float()
-    targets = targets / LOCREF_STDEV
-
-    def loss() -> Tensor:
-        scores, offsets = net(images)
-        errors = F.huber_loss(offsets.unflatten(1, (KEYPOINTS, 2)), targets, reduction="none")
-        locref = (errors * near[:, :, None]).sum() / (2 * near.sum())
-        return F.binary_cross_entropy_with_logits(scores, near) + LOCREF_WEIGHT * locref
-
-    return loss
-
-
-def pose_predict(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Keypoints [B, K, 2], (x, y) pixels: the best cell and its offset; and likelihoods [B, K]."""
-    scores, offsets = net(images)
-    height, width = scores.shape[2:]
-    best, cell = scores.flatten(2).max(2)
-    offsets = offsets.unflatten(1, (KEYPOINTS, 2)).flatten(3)
-    offsets = offsets.gather(3, cell[..., None, None].expand(-1, -1, 2, -1))[..., 0]
-    places = cell_centers(height, width).flatten(1).T[cell]
-    return places + LOCREF_STDEV * offsets, best.sigmoid()
 
 
 def make_detector(kind: str) -> nn.Module:
@@ -134,6 +79,13 @@ def make_detector(kind: str) -> nn.Module:
     )
 
 
+def pose_loss(net: nn.Module, images: Tensor) -> Callable[[], Tensor]:
+    """The loss of one batch, whose targets are made once, here."""
+    batch, _, height, width = images.shape
+    targets = pose.make_targets(pose.random_keypoints(batch, height, width), height, width)
+    return lambda: pose.loss(net, images, *targets)
+
+
 def detector_loss(net: nn.Module, images: Tensor) -> Callable[[], Tensor]:
     """The four losses of torchvision's detector, added up; one box in each image."""
     batch, _, height, width = images.shape
@@ -143,42 +95,29 @@ def detector_loss(net: nn.Module, images: Tensor) -> Callable[[], Tensor]:
     return lambda: sum(net(list(images / 255), targets).values())
 
 
-def fold_batch_norm(module: nn.Module) -> None:
-    """Takes every batch norm that follows a convolution into its kernel, in place; for prediction alone."""
-    children = list(module.named_children())
-    for (name, first), (name_after, second) in zip(children, children[1:], strict=False):
-        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-            setattr(module, name, fuse_conv_bn_eval(first, second))
-            setattr(module, name_after, nn.Identity())
-    for _, child in children:
-        fold_batch_norm(child)
-
-
 def make_step(options: argparse.Namespace) -> Callable[[], object]:
     """One training step or one prediction of PyTorch's, ready to be called."""
     torch.manual_seed(0)
     torch.set_num_threads(os.cpu_count())
     kind, layout = options.net, torch.channels_last if "last" in options.variant else torch.contiguous_format
-    net = PoseNet() if kind == "pose" else make_detector(kind)
-    for module in net.modules():
-        if isinstance(module, Bottleneck):
-            nn.init.zeros_(module.bn3.weight)  # as pawjax begins, and without it frozen statistics let the maps explode
+    net = pose.PoseNet() if kind == "pose" else make_detector(kind)
+    pose.begin_as_identity(net)
     if options.mode == "predict":
         net.eval()
         if "folded" in options.variant:
-            fold_batch_norm(net)
+            pose.fold_batch_norm(net)
     net = net.to(memory_format=layout)
     images = torch.randint(0, 256, (options.batch, 3, options.height, options.width), dtype=torch.uint8)
     images = images.contiguous(memory_format=layout)
     if options.mode == "predict":
-        predict = torch.inference_mode()(pose_predict if kind == "pose" else lambda net, x: net(list(x / 255)))
+        predict = torch.inference_mode()(pose.predict if kind == "pose" else lambda net, x: net(list(x / 255)))
         return lambda: predict(net, images)
 
     net.train()
     for module in net.modules():
         if options.norm == "frozen" and isinstance(module, nn.BatchNorm2d):
             module.eval()  # running statistics, scale and bias still trained: pawjax's 'frozen'
-    loss = (pose_loss if kind == "pose" else detector_loss)(net, images)
+    loss = pose_loss(net, images) if kind == "pose" else detector_loss(net, images)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9)
 
     def step() -> None:

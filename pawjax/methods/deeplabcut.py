@@ -121,7 +121,7 @@ class DeepLabCut:
 
     def predict(self, variables: dict[str, Any], images: jax.Array) -> dict[str, jax.Array]:
         """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1."""
-        parts = cut(_pad_to_stride(images), rows=self.net.norm != "group")
+        parts = cut(_pad_to_stride(images), rows=True)
         maps = joined(self.net.apply(variables, parts, train=False)[0])
         keypoints, likelihood = decode(
             maps["scoremap"],

@@ -158,7 +158,7 @@ class FasterRCNN:
         """
         images = _padded(images)
         size = images.shape[1:3]
-        return in_chains(lambda part: self._predict(variables, part, size), images, self.net.norm != "group")
+        return in_chains(lambda part: self._predict(variables, part, size), images, rows=True)
 
     def _predict(self, variables: Variables, images: Parts, size: tuple[int, int]) -> dict[str, jax.Array]:
         features, regions, valid, _ = self._proposals(variables, images, size)

@@ -1,7 +1,7 @@
 """The layers that every network here is built from: convolutions, normalised or not, and a deconvolution head.
 
-Arrays are [B, H, W, C], or the `Parts` of such a batch (`pawjax.ops.chains`), which only the statistics of live batch
-norm join; kernels are [kh, kw, in, out], float32, cast to the input's type for the arithmetic.
+Arrays are [B, H, W, C], or the `Parts` of such a batch (`pawjax.ops.chains`), whose bands only statistics join; kernels
+are [kh, kw, in, out], float32, cast to the input's type for the arithmetic.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from pawjax.ops.chains import Parts, over_rows
+from pawjax.ops.chains import Parts, over_rows, whole
 from pawjax.ops.conv import conv2d, conv_transpose_3x3_stride2, prepare_kernel
 from pawjax.ops.norm import affine_of, batch_norm, group_norm
 
@@ -50,9 +50,11 @@ class ConvNorm(nn.Module):
     def __call__(self, x: Parts, train: bool, relu: bool = True, then: Callable | None = None) -> Parts:
         """[B, H, W, I] -> [B, ceil(H / stride), ceil(W / stride), features], or what `then` makes of that.
 
-        `then` comes between the convolution and the normalisation. Live batch norm and group norm take no bands of
-        rows: their statistics are of whole images.
+        `then` comes between the convolution and the normalisation. Live batch norm and group norm join bands of rows:
+        their statistics are of whole images.
         """
+        live = train and self.norm == "batch"
+        x = whole(x) if live or self.norm == "group" else x
         shape = (self.size, self.size, channels(x), self.features)
         kernel = self.param("kernel", nn.initializers.variance_scaling(2.0, "fan_out", "normal"), shape)
         scale = self.param("scale", self.scale_init, (self.features,))
@@ -69,7 +71,7 @@ class ConvNorm(nn.Module):
             return jax.tree.map(lambda x: group_norm(convolve(x, weights), scale, bias, GROUPS, EPSILON, relu=relu), x)
         mean = self.variable("batch_stats", "mean", jnp.zeros, (self.features,))
         var = self.variable("batch_stats", "var", jnp.ones, (self.features,))
-        if train and self.norm == "batch":
+        if live:
             y = jax.tree.map(lambda x: convolve(x, kernel), x)
             y, *moments = batch_norm(y, scale, bias, EPSILON, relu=relu, axis_name=self.axis_name)
             if not self.is_initializing():

@@ -5,6 +5,7 @@ import pytest
 
 from pawjax.config import default_config
 from pawjax.methods import make_method
+from pawjax.models.layers import ConvNorm
 from pawjax.ops import chains
 from pawjax.ops.chains import Bands, in_chains, over_rows
 from pawjax.ops.conv import conv2d
@@ -98,6 +99,7 @@ def test_pooling_over_bands_is_that_of_the_whole(height, above):
 
 NETWORKS = {
     "deeplabcut": {"model.lineage": "slim"},
+    "group norm": {"model.norm": "group", "model.width": 32},
     "finer map": {"method": "faster_rcnn", "detector.map": "fine"},
     "vgg16": {"method": "faster_rcnn", "detector.backbone": "vgg16"},
 }
@@ -123,11 +125,10 @@ def test_networks_make_the_same_maps_of_bands(name):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5 * np.abs(y).max()), found, expected)
 
 
-@pytest.mark.parametrize("norm, bands", [("batch", 4), ("frozen", 4), ("group", 1)])
 @pytest.mark.parametrize("name", ["deeplabcut", "finer map"])
-def test_prediction_cuts_rows_but_for_group_norm(name, norm, bands, monkeypatch):
+def test_prediction_cuts_rows(name, monkeypatch):
     config = default_config()
-    config.model.depth, config.model.width, config.model.norm = 26, 32, norm
+    config.model.depth, config.model.width = 26, 8
     config.update_from_flattened_dict(NETWORKS[name])
     method = make_method(config, ("paw",))
     images = jnp.zeros((1, 64, 64, 3), jnp.uint8)
@@ -135,4 +136,12 @@ def test_prediction_cuts_rows_but_for_group_norm(name, norm, bands, monkeypatch)
     cuts = []
     monkeypatch.setattr(chains, "_bands", lambda images, n: cuts.append(n) or BANDS_OF(images, n))
     jax.eval_shape(method.predict, variables, images)
-    assert cuts == [bands]
+    assert cuts == [4]
+
+
+def test_live_batch_norm_joins_bands():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 64, 16, 8)), jnp.float32)
+    layer = ConvNorm(8, 3)
+    variables = layer.init(jax.random.key(0), x, train=True)
+    run = jax.jit(lambda x: layer.apply(variables, x, train=True, mutable=["batch_stats"]))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), run(BANDS_OF(x, 4)), run(x))

@@ -107,12 +107,17 @@ def time_torch(options: argparse.Namespace) -> dict:
     }
 
 
-def run(command: list[str], work: tuple, seconds: float) -> dict:
-    """The JSON result of a side's command, in a process of its own, which gives the device's memory back."""
+def run(command: list[str], work: tuple, seconds: float) -> dict | None:
+    """The JSON result of a side's command, in a process of its own, which gives the device's memory back.
+
+    None where it fails, which it has then said itself: the other sides of a costly call are still worth having.
+    """
     size = [f"--{name}={value}" for name, value in zip(SIZE, work, strict=True)]
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = [*command, *size, f"--seconds={seconds}", f"--json={file.name}"]
-        subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
+        if subprocess.run(command, cwd=ROOT, stdout=sys.stderr).returncode:
+            print(f"{' '.join(command)}: failed", file=sys.stderr)
+            return None
         result = json.load(open(file.name))
     print(f"{' '.join(command)}: {result['images_per_second']:.1f} images/s", file=sys.stderr)
     return result
@@ -152,7 +157,8 @@ def main() -> None:
     for _ in range(options.rounds):
         for work, runs in results.items():
             for name, command in sides.items():
-                runs[name].append(run(command, work, options.seconds))
+                result = run(command, work, options.seconds)
+                runs[name] += [result] if result else []
     report(options, flags, results)
 
 
@@ -160,16 +166,15 @@ def report(options: argparse.Namespace, flags: list[str], results: dict) -> None
     """Prints the table, against PyTorch's fastest variant, and writes every measurement to --json."""
     print("| work, bfloat16, images/s | PyTorch, its fastest variant | its others | pawjax | ratio | pawjax, TFLOP/s |")
     print("|---|---|---|---|---|---|")
-    rows = {}
+    rows, nan = {}, float("nan")
     for (mode, batch, height, width), sides in results.items():
-        rates = {name: statistics.median(r["images_per_second"] for r in runs) for name, runs in sides.items()}
-        mine = rates.pop("pawjax")
-        flops = statistics.median(r["tflops"] for r in sides["pawjax"])
-        best, *others = (f"{rates[name]:.1f} ({name})" for name in sorted(rates, key=rates.get, reverse=True))
+        rates = {name: statistics.median(r["images_per_second"] for r in runs) for name, runs in sides.items() if runs}
+        mine = rates.pop("pawjax", nan)
+        flops = statistics.median([r["tflops"] for r in sides["pawjax"]] or [nan])
+        best, *others = [f"{rates[name]:.1f} ({name})" for name in sorted(rates, key=rates.get, reverse=True)] or ["-"]
+        ratio = mine / max(rates.values(), default=nan)
         label = f"{mode}, {height}x{width}, batch {batch}"
-        print(
-            f"| {label} | {best} | {', '.join(others)} | {mine:.1f} | {mine / max(rates.values()):.2f} | {flops:.2f} |"
-        )
+        print(f"| {label} | {best} | {', '.join(others)} | {mine:.1f} | {ratio:.2f} | {flops:.2f} |")
         rows[label] = sides
     print("; ".join(sorted({r["device"] for sides in results.values() for runs in sides.values() for r in runs})))
     if options.json:

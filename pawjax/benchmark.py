@@ -181,6 +181,7 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
 def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Work:
     import jax
 
+    from pawjax.engine import compiler
     from pawjax.engine.views import make_predict
     from pawjax.methods import make_method
 
@@ -189,7 +190,7 @@ def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: 
     variables = jax.jit(method.init)(jax.random.key(config.seed), {"image": images})
     variables = jax.jit(method.prepare)(variables)
     program = make_predict(method, config)
-    predict = jax.jit(program)
+    predict = compiler.jit(program)
     ahead = predict(variables, images)
 
     def step() -> None:  # one call ahead, as in an evaluation: the device need not wait for us

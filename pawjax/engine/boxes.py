@@ -20,6 +20,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax.data.batches import FrameStore, evaluation_batches
+from pawjax.engine import compiler
 from pawjax.errors import InputError
 from pawjax.methods.faster_rcnn import FasterRCNN
 from pawjax.models.detector import PADDING
@@ -107,7 +108,7 @@ def write_boxes(
 def find_boxes(method: FasterRCNN, variables: Any, store: FrameStore, batch_size: int) -> dict[str, dict]:
     """'detected' (`FasterRCNN.detect`) and 'proposed' (`FasterRCNN.propose`) of all frames of a store, on the host."""
 
-    @jax.jit
+    @compiler.jit
     def look(variables: Any, images: jax.Array) -> dict[str, dict]:  # one program, which makes the features once
         return {
             "detected": method.detect(variables, images, **DETECTIONS),

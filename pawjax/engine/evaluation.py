@@ -11,7 +11,7 @@ import numpy as np
 
 from pawjax import data
 from pawjax.data.batches import FrameStore, evaluation_batches, make_store
-from pawjax.engine import runlog
+from pawjax.engine import compiler, runlog
 from pawjax.engine.boxes import check_boxes, write_boxes
 from pawjax.engine.tracker import load_variables
 from pawjax.engine.views import Predict, make_predict
@@ -79,7 +79,7 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str, boxes: bool = False
     step, variables = load_variables(workdir, method, checkpoint)
     variables = jax.jit(method.prepare)(variables)
     store = make_store(frames, indices, config.scale)
-    found = predict_store(jax.jit(make_predict(method, config)), variables, store, config.batch_size)
+    found = predict_store(compiler.jit(make_predict(method, config)), variables, store, config.batch_size)
     folder = evaluation_folder(workdir, split, prediction)
     seen = {
         "images": frames.images[indices],

@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from pawjax.data.augment import Augment
 from pawjax.data.batches import FrameStore
+from pawjax.engine import compiler
 from pawjax.engine.state import TrainState, create_state, empty_window
 from pawjax.engine.step import batch_of_step, train_step
 from pawjax.errors import InputError
@@ -119,7 +120,7 @@ def _compile_jit(batch: dict[str, Any], options: dict[str, Any], steps: int) -> 
 
         return _repeated(step, state, steps)
 
-    return jax.jit(program, donate_argnums=0, out_shardings=NamedSharding(mesh, PartitionSpec()))
+    return compiler.jit(program, donate_argnums=0, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def _compile_pmap(batch: dict[str, Any], options: dict[str, Any], steps: int, n_devices: int) -> Program:

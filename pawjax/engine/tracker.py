@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from pawjax.data.batches import scaled_size
+from pawjax.engine import compiler
 from pawjax.engine.checkpoints import Checkpoints
 from pawjax.engine.runlog import read_config, read_run
 from pawjax.engine.views import Predict, make_predict
@@ -35,7 +36,7 @@ class Tracker:
             back = invert_affine(resize_affine(size, small))
             return apply_affine(back[None], found["keypoints"]), found["likelihood"]
 
-        self._predict = jax.jit(predict)
+        self._predict = compiler.jit(predict)
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points of a batch of images.

@@ -1,0 +1,41 @@
+"""How networks are compiled: as `jax.jit` does, with the library for matrix products that is fastest on this chip."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+CPU_INFO = Path("/proc/cpuinfo")
+# What XLA gives to YNNPACK by default, less products, which then go to Eigen.
+EIGEN_PRODUCTS = {
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
+}
+
+
+def jit(function: Callable, **options: Any) -> Callable:
+    """`jax.jit(function, **options)` for a program in which a network runs.
+
+    The choice of library goes by the maker of the processor, not by a timing, so that a machine always sums in the
+    same order. On Intel's it is Eigen, 1.1 to 1.4 times as fast there as XLA's default; README.md has the figures.
+    """
+    return jax.jit(function, compiler_options=EIGEN_PRODUCTS if _wants_eigen() else None, **options)
+
+
+def _wants_eigen() -> bool:
+    return jax.default_backend() == "cpu" and _made_by_intel() and _is_known(tuple(EIGEN_PRODUCTS.items()))
+
+
+def _made_by_intel() -> bool:
+    return CPU_INFO.is_file() and "GenuineIntel" in CPU_INFO.read_text()
+
+
+@functools.cache
+def _is_known(options: tuple[tuple[str, str], ...]) -> bool:
+    """Whether this version of XLA has these options; it refuses to compile with others."""
+    try:
+        jax.jit(lambda: 0, compiler_options=dict(options))()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True

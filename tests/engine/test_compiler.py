@@ -1,0 +1,57 @@
+"""Which library multiplies: by the maker of the processor, and never one that this version of XLA does not have."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pawjax.engine import compiler
+
+BY_DEFAULT = "__ynn_fusion"  # how a compiled program names what goes to YNNPACK
+
+
+@pytest.fixture
+def made_by(tmp_path, monkeypatch):
+    def make(vendor):
+        info = tmp_path / "cpuinfo"
+        info.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: 6\n")
+        monkeypatch.setattr(compiler, "CPU_INFO", info)
+
+    return make
+
+
+def compiled(function, *arguments):
+    return compiler.jit(function).lower(*arguments).compile().as_text()
+
+
+@pytest.mark.parametrize(("vendor", "by_default"), [("GenuineIntel", False), ("AuthenticAMD", True)])
+def test_products_on_the_chips_of_two_makers(vendor, by_default, made_by):
+    made_by(vendor)
+    x, y = jnp.ones((512, 512)), jnp.ones((512, 512))
+    assert (BY_DEFAULT in compiled(jnp.matmul, x, y)) == by_default
+    assert BY_DEFAULT in compiled(lambda x: x.sum(0), x)  # sums stay where XLA has them
+
+
+def test_both_multiply(made_by):
+    x, y = np.random.default_rng(0).normal(size=(2, 300, 300)).astype(np.float32)
+    for vendor in ("GenuineIntel", "AuthenticAMD"):
+        made_by(vendor)
+        np.testing.assert_allclose(compiler.jit(jnp.matmul)(x, y), x.astype(np.float64) @ y, atol=1e-4)
+
+
+def test_options_that_xla_does_not_know_are_not_given(made_by, monkeypatch):
+    made_by("GenuineIntel")
+    monkeypatch.setattr(compiler, "EIGEN_PRODUCTS", {"xla_cpu_an_option_of_the_past": "yes"})
+    assert compiler.jit(jnp.sin)(0.0) == 0
+
+
+def test_without_a_description_of_the_processor(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiler, "CPU_INFO", tmp_path / "absent")
+    assert jax.device_get(compiler.jit(jnp.cos)(0.0)) == 1
+
+
+def test_the_options_of_jit_are_passed_on(made_by):
+    made_by("GenuineIntel")
+    x = jnp.ones(3)
+    compiler.jit(lambda x: x + 1, donate_argnums=0)(x)
+    assert x.is_deleted()

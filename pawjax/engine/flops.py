@@ -21,6 +21,8 @@ def count_flops(program: Callable, *arguments: Any) -> int:
       program: as for `jax.jit`, not yet compiled.
       arguments: arrays or `jax.ShapeDtypeStruct`s.
     """
+    if isinstance(program, jax.stages.Wrapped):  # with compiler options it could not be traced within another program
+        program = program.__wrapped__
     with plain_forms():
         return _count(jax.make_jaxpr(program)(*arguments).jaxpr)
 

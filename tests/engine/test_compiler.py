@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pawjax.engine import compiler
+from pawjax.engine.flops import count_flops
 
 BY_DEFAULT = "__ynn_fusion"  # how a compiled program names what goes to YNNPACK
 
@@ -55,3 +56,9 @@ def test_the_options_of_jit_are_passed_on(made_by):
     x = jnp.ones(3)
     compiler.jit(lambda x: x + 1, donate_argnums=0)(x)
     assert x.is_deleted()
+
+
+def test_its_programs_can_be_counted(made_by):
+    made_by("GenuineIntel")
+    x = jnp.ones((7, 5))
+    assert count_flops(compiler.jit(lambda x: x @ x.T), x) == 2 * 7 * 5 * 7

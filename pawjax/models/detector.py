@@ -91,8 +91,10 @@ class Detector(nn.Module):
             size = dict(blocks=4, output_stride=32) if self.fine else dict(blocks=3)
             options = dict(lineage=self.lineage, remat=self.remat, **common, **size)
             self.backbone = ResNet(self.depth, self.width, **options)
-            block_head = BlockHead(self.depth, self.width, linear=self.pool == "align", **common)
-            self.box_head = LinearHead(16 * self.width) if self.fine else block_head
+            if self.fine:
+                self.box_head = BoxHead(16 * self.width, kernel_init=nn.initializers.he_normal())
+            else:
+                self.box_head = BlockHead(self.depth, self.width, linear=self.pool == "align", **common)
         if self.fine:
             self.lateral8, self.lateral16, self.lateral32 = (ConvNorm(4 * self.width, **common) for _ in range(3))
             self.smooth = ConvNorm(4 * self.width, 3, **common)
@@ -171,21 +173,6 @@ class ProposalNetwork(nn.Module):
         logits = Convolution(self.n_anchors, name="score")(x).astype(jnp.float32)
         deltas = Convolution(4 * self.n_anchors, name="box")(x).astype(jnp.float32)  # channel 4 a + coordinate
         return logits.reshape(len(x), -1), deltas.reshape(len(x), -1, 4)
-
-
-class LinearHead(nn.Module):
-    """fc6 and fc7 as torchvision's detectors have them, 1024 wide there, each with a ReLU."""
-
-    features: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[N, 7, 7, C] -> [N, features]."""
-        del train
-        x = x.reshape(len(x), -1)
-        for name in ("fc6", "fc7"):
-            x = nn.relu(nn.Dense(self.features, dtype=x.dtype, kernel_init=nn.initializers.he_normal(), name=name)(x))
-        return x
 
 
 class BlockHead(nn.Module):

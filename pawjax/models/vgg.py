@@ -8,6 +8,7 @@ import jax
 
 from pawjax.models.layers import Convolution
 from pawjax.ops.chains import Parts, whole
+from pawjax.ops.dense import dot_general
 from pawjax.ops.pooling import max_pool_2x2
 
 BLOCKS = (2, 2, 3, 3, 3)  # convolutions of each
@@ -47,19 +48,21 @@ class BoxHead(nn.Module):
     first) in this order.
 
     Attributes:
-      features: of both layers; 4096 in the paper.
+      features: of both layers; 4096 in the paper, 1024 in torchvision's detectors on finer maps.
       dropout: share of each layer's outputs that is dropped in training; 0.5 in the paper. Needs the stream 'dropout'.
+      kernel_init: of both layers.
     """
 
     features: int = 4096
     dropout: float = 0.0
+    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.01)
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """[N, 7, 7, C] -> [N, features]."""
         x = x.reshape(len(x), -1)
         for name in ("fc6", "fc7"):
-            init = nn.initializers.normal(0.01)
-            x = nn.relu(nn.Dense(self.features, dtype=x.dtype, kernel_init=init, name=name)(x))
+            options = dict(dtype=x.dtype, kernel_init=self.kernel_init, dot_general=dot_general, name=name)
+            x = nn.relu(nn.Dense(self.features, **options)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return x

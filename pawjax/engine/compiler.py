@@ -18,7 +18,7 @@ def jit(function: Callable, **options: Any) -> Callable:
     """`jax.jit(function, **options)` for a program in which a network runs.
 
     The choice of library goes by the maker of the processor, not by a timing, so that a machine always sums in the
-    same order. On Intel's it is Eigen, 1.1 to 1.4 times as fast there as XLA's default; README.md has the figures.
+    same order. On Intel's it is Eigen, which is faster there than XLA's default, YNNPACK; README.md has the figures.
     """
     return jax.jit(function, compiler_options=EIGEN_PRODUCTS if _wants_eigen() else None, **options)
 

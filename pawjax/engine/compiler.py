@@ -19,12 +19,14 @@ def jit(function: Callable, **options: Any) -> Callable:
 
     The choice of library goes by the maker of the processor, not by a timing, so that a machine always sums in the
     same order. On Intel's it is Eigen, which is faster there than XLA's default, YNNPACK; README.md has the figures.
+    Several virtual CPU devices keep the default: `jax.pmap` cannot choose, and is to give the same numbers.
     """
     return jax.jit(function, compiler_options=EIGEN_PRODUCTS if _wants_eigen() else None, **options)
 
 
 def _wants_eigen() -> bool:
-    return jax.default_backend() == "cpu" and _made_by_intel() and _is_known(tuple(EIGEN_PRODUCTS.items()))
+    alone = jax.default_backend() == "cpu" and jax.device_count() == 1
+    return alone and _made_by_intel() and _is_known(tuple(EIGEN_PRODUCTS.items()))
 
 
 def _made_by_intel() -> bool:

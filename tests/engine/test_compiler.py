@@ -13,7 +13,8 @@ BY_DEFAULT = "__ynn_fusion"  # how a compiled program names what goes to YNNPACK
 
 @pytest.fixture
 def made_by(tmp_path, monkeypatch):
-    def make(vendor):
+    def make(vendor, n_devices=1):
+        monkeypatch.setattr(jax, "device_count", lambda: n_devices)
         info = tmp_path / "cpuinfo"
         info.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: 6\n")
         monkeypatch.setattr(compiler, "CPU_INFO", info)
@@ -33,6 +34,11 @@ def test_products_on_the_chips_of_two_makers(vendor, by_default, made_by):
     assert BY_DEFAULT in compiled(lambda x: x.sum(0), x)  # sums stay where XLA has them
 
 
+def test_several_devices_multiply_as_pmap_does(made_by):
+    made_by("GenuineIntel", n_devices=2)
+    assert BY_DEFAULT in compiled(jnp.matmul, jnp.ones((512, 512)), jnp.ones((512, 512)))
+
+
 def test_both_multiply(made_by):
     x, y = np.random.default_rng(0).normal(size=(2, 300, 300)).astype(np.float32)
     for vendor in ("GenuineIntel", "AuthenticAMD"):
@@ -46,7 +52,8 @@ def test_options_that_xla_does_not_know_are_not_given(made_by, monkeypatch):
     assert compiler.jit(jnp.sin)(0.0) == 0
 
 
-def test_without_a_description_of_the_processor(tmp_path, monkeypatch):
+def test_without_a_description_of_the_processor(made_by, tmp_path, monkeypatch):
+    made_by("GenuineIntel")
     monkeypatch.setattr(compiler, "CPU_INFO", tmp_path / "absent")
     assert jax.device_get(compiler.jit(jnp.cos)(0.0)) == 1
 

@@ -11,7 +11,7 @@ from pawjax.weights.detection import with_block4_in_place
 
 HEADS = (
     *("scoremap", "locref", "intermediate_scoremap", "intermediate_locref"),
-    *("rpn", "box_head", "class_score", "class_box", "lateral", "top", "smooth"),
+    *("rpn", "box_head", "class_score", "class_box", "lateral8", "lateral16", "lateral32", "smooth"),
 )
 NAMED = 8  # names in a message
 

@@ -263,19 +263,24 @@ def test_other_spellings_give_the_same_leaves(kind, renamed):
         np.testing.assert_array_equal(found[name], value)
 
 
-def test_of_a_pyramids_file_the_backbone_is_taken():
-    """fasterrcnn_resnet50_fpn as published, into ResNet-50 C4: layer4 is the head there."""
+HEADS = {"rpn", "class_score", "class_box"}
+FINE_HEADS = {*HEADS, "box_head", "lateral8", "lateral16", "lateral32", "smooth"}
+
+
+@pytest.mark.parametrize("map, heads", [("c4", HEADS), ("fine", FINE_HEADS)])
+def test_of_a_pyramids_file_the_backbone_is_taken(map, heads):
+    """fasterrcnn_resnet50_fpn as published, into ResNet-50: layer4 is the head of C4; the finer map begins anew above it."""
     names, shapes = golden("c4")["fpn_names"], golden("c4")["fpn_shapes"]
     state = {str(n): np.ones(json.loads(str(s)), np.float16) for n, s in zip(names, shapes, strict=True)}
     assert lineage_of(state) == "torchvision"
     config = default_config()
-    config.method, config.model.norm = "faster_rcnn", "frozen"
+    config.method, config.model.norm, config.detector.map = "faster_rcnn", "frozen", map
     leaves, unknown = to_pawjax(state, (3, 3))
     merged = merge(fresh(make_method(config, ("left", "right"))), leaves, source="fpn.pth", unknown=unknown)
     body = [name for name in state if name.startswith("backbone.body.")]
     assert len(merged.used) == len(body) == 265
     assert merged.skipped == [name for name in state if name not in body]
-    assert {name.split("/")[1] for name in merged.missing} == {"rpn", "class_score", "class_box"}
+    assert {name.split("/")[1] for name in merged.missing} == heads
 
 
 def test_what_does_not_fit_is_named():

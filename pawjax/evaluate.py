@@ -35,29 +35,35 @@ def main(arguments: list[str]) -> None:
             raise InputError(f"--scales={','.join(values.scales)} must be numbers, as 0.8,1,1.25") from error
     folder = evaluation_folder(workdir, values.split, prediction)
     summary = evaluate_run(workdir, values.split, values.checkpoint, values.boxes, **prediction)
-    print(
-        f"{values.split}: {summary['n_images']} frames, RMSE {summary['rmse_px']:.2f} px, "
-        f"mean error {summary['mean_error_px']:.2f} px, median {summary['median_px']:.2f} px, "
-        f"{summary['n_over_50px']} over 50 px, {summary['images_per_second']:.1f} images/s "
-        f"-> {folder}"
-    )
+    print(errors_line(values.split, summary, folder))
     if values.boxes:
         print(boxes_line(summary["boxes"], folder / "boxes.json"))
+
+
+def errors_line(split: str, numbers: dict[str, Any], folder: Path) -> str:
+    """What metrics.json says, in a line."""
+    rmse, mean, median = (_shown(numbers[f"{name}_px"], 2) for name in ("rmse", "mean_error", "median"))
+    return (
+        f"{split}: {numbers['n_images']} frames, RMSE {rmse} px, mean error {mean} px, median {median} px, "
+        f"{numbers['n_over_50px']} over 50 px, {numbers['images_per_second']:.1f} images/s -> {folder}"
+    )
 
 
 def boxes_line(numbers: dict[str, Any], path: Path) -> str:
     """What boxes.json says, in a line."""
     anchors, proposals = numbers["anchors"], numbers["proposals"]
 
-    def shown(value: float | None) -> str:
-        return "-" if value is None else f"{value:.3f}"
-
     return (
-        f"{numbers['split']}: {numbers['n_boxes']} boxes, AP {shown(numbers['AP'])}, AP50 {shown(numbers['AP50'])}, "
-        f"AP75 {shown(numbers['AP75'])}, {proposals['n']} proposals recall {shown(proposals['recall'])} "
-        f"at IoU {proposals['iou']:g}, best anchor IoU {shown(anchors['mean_iou'])} "
-        f"(least {shown(anchors['min_iou'])}) -> {path}"
+        f"{numbers['split']}: {numbers['n_boxes']} boxes, AP {_shown(numbers['AP'])}, AP50 {_shown(numbers['AP50'])}, "
+        f"AP75 {_shown(numbers['AP75'])}, {proposals['n']} proposals recall {_shown(proposals['recall'])} "
+        f"at IoU {proposals['iou']:g}, best anchor IoU {_shown(anchors['mean_iou'])} "
+        f"(least {_shown(anchors['min_iou'])}) -> {path}"
     )
+
+
+def _shown(value: float | None, digits: int = 3) -> str:
+    """A number, or a dash where there was nothing to measure."""
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":

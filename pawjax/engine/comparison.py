@@ -23,6 +23,7 @@ from pawjax.report.comparison import SPLITS, ComparedRun, read_errors
 from pawjax.report.curves import read_metrics
 
 PAPERS = ("config.json", "run.json", "split.json", "metrics.jsonl")
+PICTURES = ("worst_frames.png", "proposals.png")  # the second of evaluations with --boxes alone
 RESULTS = ("metrics.json", "predictions.csv", "worst_frames.png")  # what a comparison reads of an evaluation
 
 
@@ -158,7 +159,7 @@ def _collect(name: str, workdir: Path, run: dict[str, Any], cost: tuple[int, int
         metrics=metrics,
         test_errors=read_errors(folders["test"] / "predictions.csv", metrics["test"]["n_points"]),
         curves=read_metrics(workdir / "metrics.jsonl"),
-        worst_frames=folders["test"] / "worst_frames.png",
+        pictures=tuple(path for name in PICTURES if (path := folders["test"] / name).exists()),
         n_train=run["data"]["n_train"],
         seconds=run["seconds"],
         parameters=cost[0],

@@ -14,7 +14,7 @@ from pawjax.data.batches import FrameStore, evaluation_batches, make_store
 from pawjax.engine import compiler, runlog
 from pawjax.engine.boxes import check_boxes, write_boxes
 from pawjax.engine.tracker import load_variables
-from pawjax.engine.views import Predict, make_predict
+from pawjax.engine.views import Predict, make_predict, with_prediction
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.ops.warp import apply_affine
@@ -63,10 +63,9 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str, boxes: bool = False
 
     Returns the content of metrics.json, and with `boxes` that of boxes.json under this name.
     """
-    config, run = runlog.read_config(workdir), runlog.read_run(workdir)
+    config, run = with_prediction(runlog.read_config(workdir), **prediction), runlog.read_run(workdir)
     if boxes:
         check_boxes(config)
-    config.predict.update(prediction)
     config.data.split = str(workdir / "split.json")
     frames = data.load(config.data)
     if frames.fingerprint != run["data"]["fingerprint"]:

@@ -57,7 +57,11 @@ class _Run:
         self._config, self._workdir = config, workdir
         frames = main_first(lambda: data.load(config.data))
         split = data.split(config.data, frames)
+        _check_labels(frames, split)
         method = make_method(config, frames.bodyparts)
+        if is_main():
+            for sentence in method.warnings:
+                print(f"pawjax: warning: {sentence}", file=sys.stderr)
         settings = Augment(**config.augment)
         optimizer = make_optimizer(config.optimizer, config.steps)
         self._schedule = make_schedule(config.optimizer, config.steps)
@@ -226,6 +230,15 @@ def _check(config: ConfigDict) -> None:
             )
     if config.scale <= 0:
         raise InputError(f"config.scale = {config.scale} must be positive")
+
+
+def _check_labels(frames: data.LabelledFrames, split: dict[str, np.ndarray]) -> None:
+    for part in ("train", "dev"):
+        if not frames.labelled[split[part]].any():
+            raise InputError(
+                f"none of the {len(split[part])} {part} frames has a label of {', '.join(frames.bodyparts)}: "
+                "label some of them, or divide the frames otherwise (config.data.split)"
+            )
 
 
 @contextmanager

@@ -33,6 +33,14 @@ def make_predict(method: Any, config: ConfigDict) -> Predict:
     return views if temperature == 1 else _tempered(views, temperature)
 
 
+def with_prediction(config: ConfigDict, **fields: Any) -> ConfigDict:
+    """The config with other fields of `config.predict`. Raises InputError for one that its method does not read."""
+    if "refine" in fields and config.method != "deeplabcut":
+        raise InputError(f"refine='{fields['refine']}' is of score maps: this run's method is '{config.method}'")
+    config.predict.update(fields)
+    return config
+
+
 def _tempered(predict: Predict, temperature: float) -> Predict:
     def tempered(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
         found = predict(variables, images)

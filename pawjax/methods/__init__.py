@@ -8,6 +8,7 @@ A method is a frozen dataclass with
 - `prepare(variables) -> variables` with what prediction makes of them alone, so that it is made once for many images;
 - `predict(variables, images) -> {'keypoints': [B, K, 2], 'likelihood': [B, K]}`, in (x, y) pixels of the images given;
 - `loss_weights`: {name: weight} for every term;
+- `warnings`: sentences on settings that will hardly work, told before training;
 - `with_axis(name)`: the same method with batch statistics shared over a mapped axis.
 """
 
@@ -29,6 +30,9 @@ class Method(Protocol):
 
     @property
     def loss_weights(self) -> dict[str, float]: ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
 
     def init(self, key: jax.Array, batch: dict[str, jax.Array]) -> Variables: ...
 

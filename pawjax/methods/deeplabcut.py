@@ -63,6 +63,11 @@ class DeepLabCut:
     refine: str = "locref"
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """None: what cannot work is refused."""
+        return ()
+
+    @property
     def loss_weights(self) -> dict[str, float]:
         """Weights of the terms of `loss`."""
         weights = {"scoremap": 1.0, "locref": self.locref_weight}

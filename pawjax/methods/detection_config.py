@@ -1,14 +1,13 @@
 """Faster R-CNN from `config.detector` and `config.model`, after a look at every value."""
 
 import math
-import warnings
 
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from pawjax.config import check_choices
 from pawjax.errors import InputError
-from pawjax.methods.detection_targets import Anchors, LabelBox, Proposals, Regions, anchor_fit
+from pawjax.methods.detection_targets import Anchors, LabelBox, Proposals, Regions
 from pawjax.methods.faster_rcnn import FasterRCNN
 from pawjax.models.detector import BACKBONES, MAPS, POOLS, Detector
 from pawjax.models.layers import NORMS
@@ -33,7 +32,7 @@ SMALLEST_BOX = 1.0  # px; nothing is left of a smaller one
 def from_config(config: ConfigDict, n_keypoints: int) -> FasterRCNN:
     """The method that `config.detector` and `config.model` describe.
 
-    Raises InputError for a value out of range. Warns where the anchors are too unlike the box to learn it.
+    Raises InputError for a value out of range.
     """
     detector, model = config.detector, config.model
     _check(config)
@@ -74,7 +73,6 @@ def from_config(config: ConfigDict, n_keypoints: int) -> FasterRCNN:
         dropout=detector.dropout,
         dtype=jnp.dtype(config.dtype),
     )
-    _warn_of_anchors(box, anchors, proposals, net.stride)
     return FasterRCNN(
         net,
         box,
@@ -125,24 +123,6 @@ def _check(config: ConfigDict) -> None:
     for name in ("rpn_beta", "head_beta", "refinements", "proposals_min_side"):
         if detector[name] < 0:
             raise InputError(f"config.detector.{name} = {detector[name]} must not be negative")
-
-
-def _warn_of_anchors(box: LabelBox, anchors: Anchors, proposals: Proposals, stride: int) -> None:
-    fit = anchor_fit(box, anchors, stride)
-    width, height = box.size
-    if fit < anchors.low:
-        warnings.warn(
-            f"config.detector.box = ({width:g}, {height:g}) has an IoU of only {fit:.2g} with the best of the anchors "
-            f"(config.detector.anchor_sizes = {anchors.sizes}), under config.detector.rpn_low = {anchors.low:g}: there "
-            "will be next to nothing to learn from; use a larger box or an anchor of its size",
-            stacklevel=3,
-        )
-    if min(box.size) < proposals.min_side:
-        warnings.warn(
-            f"config.detector.box = ({width:g}, {height:g}) is smaller than "
-            f"config.detector.proposals_min_side = {proposals.min_side:g}: no proposal can be of its size",
-            stacklevel=3,
-        )
 
 
 def _floats(values: tuple[float, ...]) -> tuple[float, ...]:

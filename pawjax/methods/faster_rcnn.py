@@ -19,6 +19,7 @@ from pawjax.methods.detection_targets import (
     Proposals,
     Regions,
     RegionSample,
+    anchor_fit,
     propose,
     sample_anchors,
     sample_regions,
@@ -38,7 +39,8 @@ class FasterRCNN:
       box: what stands for a keypoint.
       anchors, proposals, regions: the rules of the two stages.
       rpn_beta, head_beta: where the smooth L1 losses of the two stages turn from squares to lines; 0 is all lines.
-      unlabelled: 'ignore' learns nothing from an image without any label; 'negative' learns that it is background.
+      unlabelled: 'ignore' learns nothing from an image without any label, nor that a region is not a bodypart whose
+        label is missing (of the proposals, which know no classes, it does); 'negative' learns that all is background.
       agree_iou: of boxes that take part in the mean that `predict` answers with.
       refinements: how often `predict` shows the head its own answer as a region.
     """
@@ -58,6 +60,25 @@ class FasterRCNN:
     def loss_weights(self) -> dict[str, float]:
         """Weights of the terms of `loss`: 1 each, as in all lineages."""
         return {"rpn_score": 1.0, "rpn_box": 1.0, "head_score": 1.0, "head_box": 1.0}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on settings by which the box can hardly be learnt; told before training."""
+        fit = anchor_fit(self.box, self.anchors, self.net.stride)
+        found, (width, height), smallest = [], self.box.size, self.proposals.min_side
+        if fit < self.anchors.low:
+            found.append(
+                f"config.detector.box = ({width:g}, {height:g}) has an IoU of only {fit:.2g} with the best of the "
+                f"anchors (config.detector.anchor_sizes = {self.anchors.sizes}), under config.detector.rpn_low = "
+                f"{self.anchors.low:g}: there will be next to nothing to learn from; use a larger box or an anchor of "
+                "its size"
+            )
+        if min(self.box.size) < smallest:
+            found.append(
+                f"config.detector.box = ({width:g}, {height:g}) is smaller than config.detector.proposals_min_side = "
+                f"{smallest:g}: no proposal can be of its size"
+            )
+        return tuple(found)
 
     def with_axis(self, name: str) -> "FasterRCNN":
         """The same method with batch statistics averaged over the mapped axis `name`."""
@@ -95,9 +116,10 @@ class FasterRCNN:
             head_keys, proposals, usable, boxes, valid
         )
         region_samples = jax.lax.stop_gradient(region_samples)
-        answers, batch_stats = self._regions_of_loss(variables, features, region_samples.boxes, dropout_keys[0], train)
+        answers, batch_stats = self._regions_of_loss(variables, features, region_samples.boxes, dropout_keys, train)
+        unknown = ~batch["labelled"] & (self.unlabelled == "ignore")
         terms = self._rpn_terms(logits, deltas, anchor_samples, counted)
-        return terms | self._head_terms(*answers, region_samples, counted), batch_stats
+        return terms | self._head_terms(*answers, region_samples, counted, unknown), batch_stats
 
     def _labels(self, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Boxes [B, K, 4], bool [B, K] where there is one, and the weight [B] of each image in the loss."""
@@ -116,14 +138,13 @@ class FasterRCNN:
         return in_chains(lambda images: features(variables, images), images), variables
 
     def _regions_of_loss(
-        self, variables: Variables, features: jax.Array, regions: jax.Array, key: jax.Array, train: bool
+        self, variables: Variables, features: jax.Array, regions: jax.Array, keys: jax.Array, train: bool
     ) -> tuple[tuple[jax.Array, jax.Array], Any]:
-        look = partial(self.net.apply, variables, features, regions, train, method="regions")
-        rngs = {"dropout": key}
+        look = partial(self.net.apply, variables, features, regions, train, keys if train else None, method="regions")
         if train and self.net.norm == "batch":
-            answers, updates = look(rngs=rngs, mutable=["batch_stats"])
+            answers, updates = look(mutable=["batch_stats"])
             return answers, updates.get("batch_stats", variables.get("batch_stats", {}))
-        return look(rngs=rngs), variables.get("batch_stats", {})
+        return look(), variables.get("batch_stats", {})
 
     def _rpn_terms(
         self, logits: jax.Array, deltas: jax.Array, drawn: AnchorSample, counted: jax.Array
@@ -136,9 +157,11 @@ class FasterRCNN:
         return {"rpn_score": losses.weighted_sum(score, weights), "rpn_box": losses.weighted_sum(errors, weights)}
 
     def _head_terms(
-        self, logits: jax.Array, deltas: jax.Array, drawn: RegionSample, counted: jax.Array
+        self, logits: jax.Array, deltas: jax.Array, drawn: RegionSample, counted: jax.Array, unknown: jax.Array
     ) -> dict[str, losses.Term]:
-        score = losses.softmax_cross_entropy(logits, drawn.label)
+        # Background may be a bodypart whose label is missing: its class has no part in the softmax there.
+        unknown = jnp.pad(unknown, ((0, 0), (1, 0)))[:, None] & (drawn.label == 0)[..., None]
+        score = losses.softmax_cross_entropy(jnp.where(unknown, -jnp.inf, logits), drawn.label)
         place = jnp.zeros_like(drawn.label) if self.net.class_agnostic else drawn.label
         deltas = jnp.take_along_axis(deltas, place[..., None, None], axis=2)[..., 0, :]
         errors = losses.smooth_l1(deltas - drawn.deltas, self.head_beta).sum(axis=-1) * (drawn.label > 0)

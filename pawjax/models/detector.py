@@ -129,13 +129,16 @@ class Detector(nn.Module):
         """[B, h, w, C] -> logits [B, h w A] and deltas [B, h w A, 4] of the anchors, cell by cell, row by row."""
         return self.rpn(features)
 
-    def regions(self, features: jax.Array, rois: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    def regions(
+        self, features: jax.Array, rois: jax.Array, train: bool, keys: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
         """What the head makes of regions.
 
         Args:
           features: [B, h, w, C].
           rois: [B, R, 4] xyxy, pixels of the images. No gradient flows into them.
-          train: whether statistics are live and outputs dropped.
+          train: whether statistics are live.
+          keys: of the images [B], if outputs are to be dropped.
 
         Returns:
           logits [B, R, K + 1], background first, and deltas [B, R, K + 1, 4], or [B, R, 1, 4] if class-agnostic.
@@ -148,7 +151,7 @@ class Detector(nn.Module):
             regions = jax.vmap(lambda x, rois: self._cut(x, rois, (side, side), step))(x, rois)
             return regions.reshape(n_images * n_rois, *regions.shape[2:])
 
-        x = self.box_head(features, train, cut) if has_block else self.box_head(cut(features), train)
+        x = self.box_head(features, train, cut) if has_block else self.box_head(cut(features), keys)
         x = x.astype(jnp.float32)
         logits, deltas = self.class_score(x), self.class_box(x)
         return logits.reshape(n_images, n_rois, -1), deltas.reshape(n_images, n_rois, -1, 4)

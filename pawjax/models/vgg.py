@@ -5,6 +5,7 @@ Arrays are [B, H, W, C]; parameters are float32, cast to the input's type for th
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from pawjax.models.layers import Convolution
 from pawjax.ops.chains import Parts, whole
@@ -49,7 +50,7 @@ class BoxHead(nn.Module):
 
     Attributes:
       features: of both layers; 4096 in the paper, 1024 in torchvision's detectors on finer maps.
-      dropout: share of each layer's outputs that is dropped in training; 0.5 in the paper. Needs the stream 'dropout'.
+      dropout: share of each layer's outputs that is dropped in training; 0.5 in the paper.
       kernel_init: of both layers.
     """
 
@@ -58,11 +59,22 @@ class BoxHead(nn.Module):
     kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.01)
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[N, 7, 7, C] -> [N, features]."""
+    def __call__(self, x: jax.Array, keys: jax.Array | None = None) -> jax.Array:
+        """[N, 7, 7, C] -> [N, features].
+
+        In training `keys` [B] are those of the images, each with N / B regions in turn: what is dropped then does not
+        depend on how a batch is cut.
+        """
         x = x.reshape(len(x), -1)
-        for name in ("fc6", "fc7"):
+        for layer, name in enumerate(("fc6", "fc7")):
             options = dict(dtype=x.dtype, kernel_init=self.kernel_init, dot_general=dot_general, name=name)
             x = nn.relu(nn.Dense(self.features, **options)(x))
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            if self.dropout and keys is not None:
+                x = drop(x, jax.vmap(jax.random.fold_in, (0, None))(keys, layer), self.dropout)
         return x
+
+
+def drop(x: jax.Array, keys: jax.Array, share: float) -> jax.Array:
+    """Zeros in place of a share of x [N, C], and the rest larger for it; each of the keys [B] draws for N / B rows."""
+    kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - share, (len(x) // len(keys), x.shape[1])))(keys)
+    return jnp.where(kept.reshape(x.shape), x / (1 - share), 0)

@@ -31,7 +31,7 @@ class ComparedRun:
       metrics: {'train', 'dev', 'test': the content of metrics.json}.
       test_errors: [n] px, the labelled test points' Euclidean distances.
       curves: what `report.curves.read_metrics` read of the run's log.
-      worst_frames: PNG of the test frames with the largest errors.
+      pictures: PNGs of the test frames with the largest errors.
       n_train: training frames.
       seconds: of training.
       parameters: that are trained.
@@ -44,7 +44,7 @@ class ComparedRun:
     metrics: Mapping[str, Mapping[str, Any]]
     test_errors: np.ndarray
     curves: Mapping[str, Series]
-    worst_frames: Path
+    pictures: tuple[Path, ...]
     n_train: int
     seconds: float
     parameters: int
@@ -266,5 +266,5 @@ def _section(run: ComparedRun) -> list[str]:
         page.heading(run.name, level=3),
         page.paragraph(reading(run)),
         page.code(shlex.join(run.command)),
-        page.picture(run.worst_frames, f"worst test frames of {run.name}"),
+        *(page.picture(path, f"{path.stem.replace('_', ' ')} of {run.name}") for path in run.pictures),
     ]

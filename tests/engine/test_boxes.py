@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pawjax
 from configs.frcnn_r50_fast import get_config
 from pawjax import data
 from pawjax.config import default_config
@@ -22,9 +24,11 @@ from pawjax.engine.evaluation import evaluate_run
 from pawjax.engine.optim import make_optimizer
 from pawjax.engine.runlog import describe_run, write_config
 from pawjax.engine.state import create_state
+from pawjax.engine.tracker import Tracker, load_variables
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.methods.detection_targets import Anchors, LabelBox
+from pawjax.ops.warp import resize
 from pawjax.report.gallery import worst_frames
 from pawjax.report.tables import write_json
 
@@ -192,11 +196,12 @@ def evaluate(*arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
-def begin_run(workdir):
+def begin_run(workdir, **fields):
     """The run folder that training begins with, and a checkpoint of random weights."""
     config = get_config("smoke")
     config.model.depth, config.model.width = 26, 8
     config.data.height, config.data.width = 64, 96
+    config.update(fields)
     write_config(workdir, config)
     frames = data.load(config.data)
     split = data.split(config.data, frames)
@@ -208,6 +213,7 @@ def begin_run(workdir):
     checkpoints = Checkpoints(workdir)
     checkpoints.save(jax.jit(lambda: create_state(method, optimizer, 0, {"image": image}, False))())
     checkpoints.close()
+    return config
 
 
 def test_the_door(tmp_path):
@@ -222,6 +228,36 @@ def test_the_door(tmp_path):
     assert (numbers["step"], numbers["proposals"]["n"]) == (0, 50) and 0 <= numbers["AP"] <= 1
     assert 0.7 < numbers["anchors"]["min_iou"] <= numbers["anchors"]["mean_iou"] <= 1  # of 64 px, stride 8
     assert (folder / "metrics.json").is_file() and (folder / "worst_frames.png").is_file()
+
+
+def test_a_tracker_finds_every_instance_in_pixels_of_the_images(tmp_path):
+    config = begin_run(tmp_path, scale=0.5)
+    images = np.random.default_rng(0).integers(0, 256, (2, 70, 110, 1), np.uint8)
+    tracker = pawjax.load(tmp_path, "last")
+    found = tracker.detect(images, max_detections=7, score_threshold=0.0, nms_threshold=0.3)
+    method = make_method(config, tracker.bodyparts)
+    _, variables = load_variables(tmp_path, method, "last")
+    small = resize(jnp.asarray(images), 35, 55)
+    expected = jax.jit(partial(method.detect, max_detections=7, score_threshold=0.0, nms_threshold=0.3))(
+        variables, small
+    )
+    assert found["valid"].all() and (np.diff(found["scores"]) <= 0).all()
+    np.testing.assert_allclose(found["scores"], expected["scores"], rtol=1e-4)
+    np.testing.assert_allclose(found["boxes"], 2 * np.asarray(expected["boxes"]) + 0.5, atol=1e-2)
+    assert not tracker.detect(images, score_threshold=1.0)["valid"].any()
+
+
+def test_a_run_of_score_maps_has_no_instances_and_a_detector_no_score_maps(tmp_path):
+    begin_run(tmp_path)
+    with pytest.raises(InputError, match=r"refine='votes' is of score maps: this run's method is 'faster_rcnn'"):
+        pawjax.load(tmp_path, "last", refine="votes")
+    with pytest.raises(InputError, match=r"refine='locref' is of score maps"):
+        evaluate_run(tmp_path, "dev", "last", refine="locref")
+    assert not (tmp_path / "eval").exists()
+    config = default_config()
+    tracker = Tracker(make_method(config, ("paw",)), {}, config, ("paw",), 0)
+    with pytest.raises(InputError, match="config.method = 'faster_rcnn' alone"):
+        tracker.detect(np.zeros((1, 8, 8, 1), np.uint8))
 
 
 def test_a_run_without_boxes_or_a_missing_package_is_told(tmp_path, monkeypatch):

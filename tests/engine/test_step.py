@@ -80,7 +80,7 @@ def test_the_devices_do_not_matter(mode, n_devices, run):
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
 def test_the_devices_do_not_matter_to_a_detector(mode, run):
     """Whose samples are drawn at random, of each image for itself, and whose proposals end in a fixed point."""
-    fields = {"method": "faster_rcnn", "detector.backbone": "vgg16", "detector.dropout": 0.0}
+    fields = {"method": "faster_rcnn", "detector.backbone": "vgg16", "detector.dropout": 0.5}
     fields |= {"detector.box": (24.0, 24.0), "detector.anchor_sizes": (24.0,), "detector.proposals_after": (50, 20)}
     one = run("jit", 1, **fields)
     assert {"loss/rpn_box", "loss/head_box"} < one.window.keys() and one.window["loss/head_box"] > 0

@@ -1,5 +1,6 @@
 """A tiny run through the whole system: trained, interrupted, resumed, evaluated, loaded."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,12 +14,13 @@ import numpy as np
 import pytest
 
 import pawjax
-from pawjax.data import load as load_frames
+from pawjax import data
 from pawjax.engine.evaluation import evaluate_run
 from pawjax.engine.feed import stream_batches
 from pawjax.engine.loop import train_and_evaluate
 from pawjax.engine.tracker import load_variables
 from pawjax.errors import InputError
+from pawjax.evaluate import errors_line
 from pawjax.methods import make_method
 from tests.tiny import tiny_config
 
@@ -102,6 +104,28 @@ def test_several_steps_a_dispatch(whole_run, tmp_path):
         train_and_evaluate(config, tmp_path / "uneven")
 
 
+@pytest.mark.parametrize("part", ["train", "dev"])
+def test_a_part_without_a_label_is_told_before_training(part, tmp_path, monkeypatch):
+    load = data.load
+
+    def load_without(config):
+        frames = load(config)
+        labelled = frames.labelled.copy()
+        labelled[data.split(config, frames)[part]] = False
+        return dataclasses.replace(frames, labelled=labelled)
+
+    monkeypatch.setattr(data, "load", load_without)
+    with pytest.raises(InputError, match=rf"none of the \d+ {part} frames has a label of paw: .*config.data.split"):
+        train_and_evaluate(tiny_config(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_errors_of_frames_without_labels_are_dashes(tmp_path):
+    numbers = dict.fromkeys(("rmse_px", "mean_error_px", "median_px")) | {"n_over_50px": 0}
+    line = errors_line("test", numbers | {"n_images": 3, "images_per_second": 2.0}, tmp_path)
+    assert line == f"test: 3 frames, RMSE - px, mean error - px, median - px, 0 over 50 px, 2.0 images/s -> {tmp_path}"
+
+
 def test_another_seed_gives_another_run(whole_run, tmp_path):
     config = tiny_config()
     config.seed, config.steps, config.tensorboard = 1, 3, True
@@ -139,7 +163,7 @@ def test_evaluation_and_tracker_agree(whole_run):
     assert summary["n_images"] == 4 and summary["images_per_second"] > 0
     assert list(folder.glob("*.png"))
 
-    frames = load_frames(tiny_config().data)
+    frames = data.load(tiny_config().data)
     rows = [frames.ids.index(frame) for frame in read(whole_run, "split.json")["test"]]
     tracker = pawjax.load(whole_run, "last")
     keypoints, likelihood = tracker(frames.images[rows])

@@ -1,6 +1,7 @@
 """Faster R-CNN: what counts in its loss, what does not, what it answers, and that it learns."""
 
 import dataclasses
+import re
 from functools import partial
 
 import jax
@@ -17,7 +18,7 @@ from pawjax.errors import InputError
 from pawjax.losses import weighted_total
 from pawjax.methods import make_method
 from pawjax.methods.detection_decoding import class_boxes, many_boxes, single_box
-from pawjax.methods.detection_targets import Anchors, LabelBox, Proposals, propose
+from pawjax.methods.detection_targets import Anchors, LabelBox, Proposals, anchor_fit, propose
 from pawjax.models.detector import Detector
 from pawjax.ops.boxes import encode_boxes
 
@@ -107,8 +108,22 @@ def test_terms_by_hand(variables):
     np.testing.assert_allclose(terms["rpn_score"][0], count * np.log(2), rtol=1e-5)
     np.testing.assert_allclose(terms["rpn_box"][0], total, rtol=1e-4)
     assert terms["head_score"][1] == terms["head_box"][1] == 3 * 16
-    np.testing.assert_allclose(terms["head_score"][0], 3 * 16 * np.log(3), rtol=1e-5)
+    # Of the second image one label is missing: its background is background or the labelled bodypart, one of two.
+    of_two = (3 * 16 * np.log(3) - terms["head_score"][0]) / np.log(3 / 2)
+    assert round(float(of_two), 3) in (12, 13, 14, 15)  # the rest is that bodypart, of three classes
     assert terms["head_box"][0] > 0
+
+
+@pytest.mark.parametrize("unlabelled", ["ignore", "negative"])
+def test_where_a_label_is_missing_its_class_learns_nothing(unlabelled, variables):
+    method, batch = dataclasses.replace(METHOD, unlabelled=unlabelled), take(make_batch(), jnp.array([1]))
+
+    def head_score(params):
+        terms, _ = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+        return terms["head_score"][0]
+
+    background, left, right = jax.jit(jax.grad(head_score))(variables["params"])["class_score"]["bias"]
+    assert background != 0 and left != 0 and (right == 0) == (unlabelled == "ignore")
 
 
 def test_a_missing_label_changes_nothing(variables):
@@ -223,9 +238,13 @@ def test_proposals_are_not_clipped_but_must_be_seen():
     assert propose(logits, jnp.zeros((4, 4)), anchors, (64, 64), rule, train=False)[1].tolist() == [True, False]
 
 
-@pytest.mark.filterwarnings("ignore:.*proposals_min_side")
 @pytest.mark.parametrize(
-    "fields", [{"detector.backbone": "vgg16", "detector.proposals_min_side": 1e6}, {"detector.map": "c4"}]
+    "fields",
+    [
+        {"detector.backbone": "vgg16", "detector.pool": "pool", "detector.proposals_min_side": 1e6},
+        {"detector.map": "c4", "detector.pool": "pool"},
+        {"detector.map": "c4"},
+    ],
 )
 def test_there_is_always_an_answer(fields):
     method, images = method_of(**fields, **{"detector.refinements": 1}), make_batch()["image"].at[0].set(0)
@@ -333,12 +352,21 @@ def test_a_vgg_has_no_lineage_of_resnets():
 
 
 def test_a_box_that_the_anchors_do_not_reach_is_told():
-    with pytest.warns(UserWarning, match=r"box = \(5, 5\) has an IoU of only 0.0015 .*rpn_low = 0.3"):
-        method_of(**{"detector.box": (5.0, 5.0), "detector.anchor_sizes": (128.0,)})
-    with pytest.warns(UserWarning, match="proposals_min_side = 16"):
-        method_of(
-            **{"detector.box": (12.0, 12.0), "detector.anchor_sizes": (12.0,), "detector.proposals_min_side": 16.0}
-        )
+    (told,) = method_of(**{"detector.box": (5.0, 5.0), "detector.anchor_sizes": (128.0,)}).warnings
+    assert re.search(r"box = \(5, 5\) has an IoU of only 0.0015 .*rpn_low = 0.3", told)
+    (told,) = method_of(
+        **{"detector.box": (12.0, 12.0), "detector.anchor_sizes": (12.0,), "detector.proposals_min_side": 16.0}
+    ).warnings
+    assert "proposals_min_side = 16" in told
+    assert not METHOD.warnings
+
+
+def test_how_well_anchors_fit_is_a_mean_over_the_places_in_a_cell():
+    """A box as large as its anchor lies up to half a cell off, on both axes: d px off, it shares (1 - d / side)."""
+    off = np.abs(np.arange(16) + 0.5 - 8)
+    shared = np.outer(1 - off / 32, 1 - off / 32)
+    fit = anchor_fit(LabelBox((32.0, 32.0)), Anchors(sizes=(32.0,), ratios=(1.0,)), 16)
+    np.testing.assert_allclose(fit, (shared / (2 - shared)).mean(), rtol=1e-5)
 
 
 def test_anchors_inside_the_picture_alone(variables):
@@ -346,4 +374,3 @@ def test_anchors_inside_the_picture_alone(variables):
     inside = dataclasses.replace(METHOD, anchors=dataclasses.replace(METHOD.anchors, inside_only=True, n_sampled=512))
     count = terms_of(inside, variables, batch)["rpn_score"][1]
     assert 0 < count <= 3 * 2 * 4  # of 64 x 96 px, centres at 23.5, 39.5 and, along x, 55.5 and 71.5
-    assert Anchors(inside_only=True) != Anchors()

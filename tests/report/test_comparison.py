@@ -38,7 +38,7 @@ def make_run(folder: Path, name: str, test: float, **fields) -> ComparedRun:
         "metrics": {"train": part(1.0), "dev": part(2.0), "test": part(test, gross=1)},
         "test_errors": np.random.default_rng(0).gamma(2, test, 40),
         "curves": curves,
-        "worst_frames": folder / "worst.png",
+        "pictures": (folder / "worst.png",),
         "n_train": 60,
         "seconds": 90.0,
         "parameters": 23_561_205,
@@ -89,7 +89,7 @@ def test_the_page_needs_nothing_else(tmp_path):
     pictures = [base64.b64decode(source.partition(",")[2]) for source in sources]
     assert pictures[0] == (tmp_path / "out" / "learning_curves.png").read_bytes()
     assert pictures[1] == (tmp_path / "out" / "cumulative_errors.png").read_bytes()
-    assert pictures[2] == runs[0].worst_frames.read_bytes()
+    assert pictures[2] == runs[0].pictures[0].read_bytes()
     assert "<b>" not in html and "&lt;b&gt;0&lt;/b&gt;" in html
     assert re.findall(r'<td class="best">([^<]*)</td>', html) == ["2.50", "1.25", "0.62", "7.50"]  # the last run's
 

@@ -269,7 +269,7 @@ FINE_HEADS = {*HEADS, "box_head", "lateral8", "lateral16", "lateral32", "smooth"
 
 @pytest.mark.parametrize("map, heads", [("c4", HEADS), ("fine", FINE_HEADS)])
 def test_of_a_pyramids_file_the_backbone_is_taken(map, heads):
-    """fasterrcnn_resnet50_fpn as published, into ResNet-50: layer4 is the head of C4; the finer map begins anew above it."""
+    """fasterrcnn_resnet50_fpn as published, into ResNet-50: layer4 is C4's head; above it the finer map is new."""
     names, shapes = golden("c4")["fpn_names"], golden("c4")["fpn_shapes"]
     state = {str(n): np.ones(json.loads(str(s)), np.float16) for n, s in zip(names, shapes, strict=True)}
     assert lineage_of(state) == "torchvision"

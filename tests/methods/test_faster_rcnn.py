@@ -114,16 +114,18 @@ def test_terms_by_hand(variables):
     assert terms["head_box"][0] > 0
 
 
-@pytest.mark.parametrize("unlabelled", ["ignore", "negative"])
-def test_where_a_label_is_missing_its_class_learns_nothing(unlabelled, variables):
+@pytest.mark.parametrize("unlabelled, counts", [("ignore", range(1, 5)), ("negative", [16])])
+def test_background_says_nothing_of_a_class_whose_label_is_missing(unlabelled, counts, variables):
+    """Undecided, a class is pushed down by a third for each region that is said not to be it: the other's alone."""
     method, batch = dataclasses.replace(METHOD, unlabelled=unlabelled), take(make_batch(), jnp.array([1]))
+    variables = silenced(variables)
 
     def head_score(params):
         terms, _ = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
         return terms["head_score"][0]
 
-    background, left, right = jax.jit(jax.grad(head_score))(variables["params"])["class_score"]["bias"]
-    assert background != 0 and left != 0 and (right == 0) == (unlabelled == "ignore")
+    _, _, right = jax.jit(jax.grad(head_score))(variables["params"])["class_score"]["bias"]
+    assert round(3 * float(right), 3) in counts
 
 
 def test_a_missing_label_changes_nothing(variables):

@@ -58,7 +58,7 @@ def use_deterministic_operations() -> None:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        return flags.FLAGS(argv)
+        return flags.FLAGS(_last_of_each(argv))
     except flags.Error as error:
         message = str(error)
     except (AttributeError, KeyError) as error:  # a config field that is not there
@@ -66,6 +66,12 @@ def _parse(argv: list[str]) -> list[str]:
     except (OSError, ValueError, TypeError) as error:
         message = str(error)
     sys.exit(_fail(re.sub(r"\s+", " ", message)))
+
+
+def _last_of_each(argv: list[str]) -> list[str]:
+    """Of a config field given several times the last word: tuples would be joined, and other fields are not either."""
+    last = {word.partition("=")[0]: place for place, word in enumerate(argv) if re.match(r"--config\.[^=]+=", word)}
+    return [word for place, word in enumerate(argv) if last.get(word.partition("=")[0], place) == place]
 
 
 def _fail(message: str) -> int:

@@ -42,6 +42,11 @@ def load(config: ConfigDict) -> LabelledFrames:
         hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(SOURCES)}."
         raise InputError(f"config.data.source: there is no source '{config.source}'; {hint}")
     if config.source == "paw_on_ball":
+        if config.path:
+            raise InputError(
+                f"config.data.path = '{config.path}' is not read by config.data.source = 'paw_on_ball', which is "
+                "synthetic: say what lies there, --config.data.source=deeplabcut or lightning_pose"
+            )
         frames = _load_paw_on_ball(config)
     else:
         frames = _load_images(config)

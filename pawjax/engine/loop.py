@@ -100,18 +100,16 @@ class _Run:
         self._clock = _Clock(self._log.seconds)
 
     def _open_folder(self, frames: data.LabelledFrames, split: dict[str, np.ndarray], record: dict[str, Any]) -> None:
+        path = self._workdir / "run.json"
+        if path.exists() and runlog.read_run(self._workdir)["data"] != record["data"]:  # before anything is written
+            raise InputError(
+                f"the frames or labels of config.data.path changed since {self._workdir} began: "
+                "use another --workdir, or put the data back"
+            )
         self._workdir.mkdir(parents=True, exist_ok=True)
         runlog.write_config(self._workdir, self._config)
-        data.write_split(self._workdir / "split.json", frames, split)
-        path = self._workdir / "run.json"
-        if path.exists():
-            before = runlog.read_run(self._workdir)
-            if before["data"] != record["data"]:
-                raise InputError(
-                    f"the frames or labels of config.data.path changed since {self._workdir} began: "
-                    "use another --workdir, or put the data back"
-                )
-        else:
+        if not path.exists():
+            data.write_split(self._workdir / "split.json", frames, split)
             write_json(path, record)
 
     def progress(self) -> TrainingProgress:

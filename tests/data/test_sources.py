@@ -190,6 +190,7 @@ def test_no_label_at_all(make_project, data_config):
     [
         ({"source": "deeplabcat"}, "config.data.source: .*did you mean 'deeplabcut'"),
         ({"source": "deeplabcut", "path": ""}, "config.data.path: is empty"),
+        ({"source": "paw_on_ball", "path": "mine"}, "config.data.path = 'mine' is not read .*=deeplabcut"),
         ({"source": "paw_on_ball", "n_frames": 0}, "config.data.n_frames: is 0"),
         ({"source": "paw_on_ball", "data_seed": -1}, "config.data.data_seed: is -1"),
     ],

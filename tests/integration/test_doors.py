@@ -20,6 +20,17 @@ def door(name: str, *arguments: str, **options: str) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, **options)
 
 
+def test_of_a_config_field_given_twice_the_last_word_counts():
+    words = ["train", "--config.augment.crop=(0,0)", "--workdir=a", "--config.steps=1", "--config.augment.crop=(64,64)"]
+    assert cli._last_of_each(words) == ["train", *words[2:]]
+    assert cli._last_of_each(["train", "--config", "x.py", "--config=y.py"]) == [
+        "train",
+        "--config",
+        "x.py",
+        "--config=y.py",
+    ]
+
+
 @pytest.mark.parametrize(
     "name, arguments, words",
     [

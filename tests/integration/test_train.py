@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,7 +116,7 @@ def test_a_part_without_a_label_is_told_before_training(part, tmp_path, monkeypa
         return dataclasses.replace(frames, labelled=labelled)
 
     monkeypatch.setattr(data, "load", load_without)
-    with pytest.raises(InputError, match=rf"none of the \d+ {part} frames has a label of paw: .*config.data.split"):
+    with pytest.raises(InputError, match=rf"none of the \d+ {part} frames has a label of .*config.data.split"):
         train_and_evaluate(tiny_config(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -186,6 +187,16 @@ def test_a_folder_of_another_config_is_refused_field_by_field(whole_run):
     config.seed = 3
     with pytest.raises(InputError, match=r"optimizer.learning_rate is 0.001 there and 0.5 here; seed is 0 there"):
         train_and_evaluate(config, whole_run)
+
+
+def test_a_refused_resumption_leaves_the_folder_as_it_was(whole_run, tmp_path):
+    workdir = shutil.copytree(whole_run, tmp_path / "run")
+    run, split = read(workdir), json.dumps(read(workdir, "split.json"))
+    (workdir / "split.json").write_text(split)
+    (workdir / "run.json").write_text(json.dumps(run | {"data": run["data"] | {"fingerprint": "another"}}))
+    with pytest.raises(InputError, match=r"config.data.path changed since .*run began"):
+        train_and_evaluate(tiny_config(), workdir)
+    assert (workdir / "split.json").read_text() == split
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path):

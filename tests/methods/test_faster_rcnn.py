@@ -244,7 +244,6 @@ def test_proposals_are_not_clipped_but_must_be_seen():
     "fields",
     [
         {"detector.backbone": "vgg16", "detector.pool": "pool", "detector.proposals_min_side": 1e6},
-        {"detector.map": "c4", "detector.pool": "pool"},
         {"detector.map": "c4"},
     ],
 )

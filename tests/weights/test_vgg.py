@@ -39,7 +39,7 @@ def state() -> dict[str, np.ndarray]:
 def fresh(hidden: int = HIDDEN) -> dict:
     def init():
         backbone = VGG16().init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-        head = BoxHead(hidden).init(jax.random.key(0), jnp.zeros((1, 7, 7, 512)), train=False)
+        head = BoxHead(hidden).init(jax.random.key(0), jnp.zeros((1, 7, 7, 512)))
         return {"params": {"backbone": backbone["params"], "box_head": head["params"]}}
 
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(init))
@@ -61,7 +61,7 @@ def test_torchvisions_state_dict_gives_torchvisions_features(state):
     for block, layers in enumerate(BLOCKS, start=1):
         error = relative_error(outputs[f"conv{block}_{layers}"][..., ::32], golden[f"block{block}"])
         assert error < 1e-4, f"block {block}: {error:.1e}"
-    found = BoxHead(HIDDEN).apply({"params": params["box_head"]}, recipe("regions", (2, 7, 7, 512)), train=False)
+    found = BoxHead(HIDDEN).apply({"params": params["box_head"]}, recipe("regions", (2, 7, 7, 512)))
     assert relative_error(found, golden["fc7"]) < 1e-4
 
 

@@ -7,7 +7,7 @@ Meant for a GPU. Not yet run to its end.
 
 from ml_collections import ConfigDict
 
-from pawjax.config import default_config, smoke
+from pawjax.config import default_config, variant
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -18,4 +18,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.checkpoint_every = 1000
     config.model.depth = 101
     config.optimizer.schedule = "stepwise_scaled"
-    return smoke(config) if arg == "smoke" else config
+    return variant(config, arg)

@@ -9,7 +9,7 @@ Meant for a GPU. Not yet run to its end.
 
 from ml_collections import ConfigDict
 
-from pawjax.config import default_config, smoke
+from pawjax.config import default_config, variant
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -21,4 +21,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.depth = 101
     config.model.intermediate = "block3_unit12"
     config.optimizer.schedule = "stepwise_scaled"
-    return smoke(config) if arg == "smoke" else config
+    return variant(config, arg)

@@ -10,7 +10,7 @@ Meant for a GPU or for pretrained weights; on a CPU use configs/dlc_r50_fast.py.
 
 from ml_collections import ConfigDict
 
-from pawjax.config import default_config, smoke
+from pawjax.config import default_config, variant
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -20,4 +20,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.eval_every = 1000
     config.checkpoint_every = 1000
     config.optimizer.schedule = "stepwise_scaled"
-    return smoke(config) if arg == "smoke" else config
+    return variant(config, arg)

@@ -9,7 +9,7 @@ Meant for a GPU and for torchvision's weights of ResNet-50; run in a narrow vers
 
 from ml_collections import ConfigDict
 
-from pawjax.config import default_config, smoke
+from pawjax.config import default_config, variant
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -29,6 +29,4 @@ def get_config(arg: str = "") -> ConfigDict:
     if arg == "smoke":
         config.detector.box = (32.0, 32.0)
         config.detector.anchor_sizes = (32.0,)
-        config.model.width = 16
-        return smoke(config)
-    return config
+    return variant(config, arg)

@@ -11,7 +11,7 @@ Run in a narrow version only, see the README.
 
 from ml_collections import ConfigDict
 
-from pawjax.config import default_config, smoke
+from pawjax.config import default_config, variant
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -43,4 +43,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.warmup_steps = 20
     config.optimizer.clip_norm = 10.0
     config.optimizer.ema_decay = 0.99
-    return smoke(config) if arg == "smoke" else config
+    return variant(config, arg)

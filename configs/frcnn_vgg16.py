@@ -11,7 +11,7 @@ align and no dropout (`--config.detector.pool=align --config.detector.dropout=0.
 
 from ml_collections import ConfigDict
 
-from pawjax.config import default_config, smoke
+from pawjax.config import default_config, variant
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -34,6 +34,4 @@ def get_config(arg: str = "") -> ConfigDict:
     if arg == "smoke":
         config.detector.box = (32.0, 32.0)
         config.detector.anchor_sizes = (32.0,)
-        config.model.width = 16
-        return smoke(config)
-    return config
+    return variant(config, arg)

@@ -8,7 +8,7 @@ python -m pawjax.evaluate --workdir=runs/quickstart --split=test
 
 from ml_collections import ConfigDict
 
-from pawjax.config import default_config, smoke
+from pawjax.config import default_config, variant
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -36,4 +36,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.warmup_steps = 20
     config.optimizer.weight_decay = 0.01
     config.optimizer.ema_decay = 0.98
-    return smoke(config) if arg == "smoke" else config
+    return variant(config, arg)

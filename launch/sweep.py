@@ -2,11 +2,11 @@
 
     python launch/sweep.py launch/experiment2.py --out=runs/experiment2 --seeds=3 -- --config.data.source=... [flags]
 
-Flags behind `--` go to every `python -m pawjax.train`; `{seed}` in a setting's flag becomes the run's seed. The same
-command again resumes what was stopped and skips what is finished. Every run is evaluated on train, dev and test: choose
-among settings by dev. All runs share one split, the first run's. With --slurm=N nothing runs here: a SLURM array of at
-most N jobs at a time is written to OUT/array.sbatch, and the same command without --slurm makes the table when it is
-done.
+Flags behind `--` go to every `python -m pawjax.train`; where a setting has the same field, the setting's counts.
+`{seed}` in a setting's flag becomes the run's seed. The same command again resumes what was stopped and skips what is
+finished. Every run is evaluated on train, dev and test: choose among settings by dev. All runs share one split, the
+first run's. With --slurm=N nothing runs here: a SLURM array of at most N jobs at a time is written to OUT/array.sbatch,
+and the same command without --slurm makes the table when it is done.
 """
 
 import argparse
@@ -34,6 +34,25 @@ def folder_of(out: Path, name: str, seed: int) -> Path:
     return out / re.sub(r"[^A-Za-z0-9.]+", "_", name) / f"seed{seed}"
 
 
+def flags_of(settings: dict[str, list[str]], common: list[str]) -> dict[str, list[str]]:
+    """Of each setting: its config file, the common flags, and its own, of which the last word counts."""
+    return {
+        name: sorted([*common, *flags], key=lambda flag: not flag.startswith("--config="))
+        for name, flags in settings.items()
+    }
+
+
+def keep_flags(path: Path, flags: dict[str, list[str]]) -> None:
+    """Writes the settings of a sweep to its folder, or ends with one sentence where it began with others."""
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    if other := [name for name in flags if kept.get(name, flags[name]) != flags[name]]:
+        gone = sorted(set(kept[other[0]]) ^ set(flags[other[0]]))
+        sys.exit(
+            f"{path}: this sweep began with other flags for {', '.join(other)} ({' '.join(gone)}): use another --out"
+        )
+    path.write_text(json.dumps(kept | flags, indent=1) + "\n")
+
+
 def commands(flags: list[str], workdir: Path, seed: int, split: Path | None) -> list[list[str]]:
     """Those that are still to be run for one run."""
     run = workdir / "run.json"
@@ -43,7 +62,7 @@ def commands(flags: list[str], workdir: Path, seed: int, split: Path | None) -> 
         train = [sys.executable, "-m", "pawjax.train", *flags, f"--workdir={workdir}", f"--config.seed={seed}"]
         left.append(train + ([f"--config.data.split={split}"] if split else []))
     for part in SPLITS:
-        if not (workdir / "eval" / part / "metrics.json").exists():
+        if left or not (workdir / "eval" / part / "metrics.json").exists():
             left.append([sys.executable, "-m", "pawjax.evaluate", f"--workdir={workdir}", f"--split={part}"])
     return left
 
@@ -68,8 +87,9 @@ def main() -> None:
     parser.add_argument("--slurm", type=int, default=0, metavar="N")
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options, common = parser.parse_args(sys.argv[1:at]), sys.argv[at + 1 :]
-    settings = read_sweep(options.sweep)
+    settings = flags_of(read_sweep(options.sweep), common)
     options.out.mkdir(parents=True, exist_ok=True)
+    keep_flags(options.out / "sweep.json", settings)
     runs = [(name, seed) for seed in range(options.seeds) for name in settings]
     first = folder_of(options.out, *runs[0])
     given = any(flag.startswith("--config.data.split=") for flag in common)
@@ -77,7 +97,7 @@ def main() -> None:
     def left_of(name: str, seed: int) -> list[list[str]]:
         workdir = folder_of(options.out, name, seed)
         split = None if given or workdir == first else first / "split.json"
-        return commands([*settings[name], *common], workdir, seed, split)
+        return commands(settings[name], workdir, seed, split)
 
     if options.slurm:
         if not given:
@@ -88,7 +108,9 @@ def main() -> None:
     for number, (name, seed) in enumerate(runs, 1):
         for command in left_of(name, seed):
             print(f"[{number}/{len(runs)}] {name}, seed {seed}: {command[2]}", file=sys.stderr, flush=True)
-            subprocess.run(command, check=True)
+            if code := subprocess.run(command).returncode:
+                print(f"{name}, seed {seed}: {command[2]} ended with {code}: see above", file=sys.stderr)
+                sys.exit(code)
     results = {
         name: [
             {

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
         result = training_memory(config, values.height, values.width, values.bodyparts)
         print(", ".join(f"{name} {value}" for name, value in result.items()))
         if values.json:
-            write_json(Path(values.json), result)
+            write_json(Path(values.json).expanduser(), result)
         return
     start = _start_training if values.mode == "train" else _start_prediction
     work = start(config, values.height, values.width, values.bodyparts)
@@ -74,10 +74,10 @@ def main(arguments: list[str]) -> None:
     speed = f"{result['images_per_second']:.2f} images/s, {tflops:.3g} TFLOP/s"
     print(f"{values.mode}: {speed} (step {median:.3g} s, {len(seconds)} steps)")
     if values.profile:
-        result["seconds_by_operation"] = trace_calls(work.step, Path(values.profile), PROFILED_CALLS)
+        result["seconds_by_operation"] = trace_calls(work.step, Path(values.profile).expanduser(), PROFILED_CALLS)
         print_shares(result["seconds_by_operation"])
     if values.json:
-        write_json(Path(values.json), result)
+        write_json(Path(values.json).expanduser(), result)
 
 
 def time_steps(step: Callable[[], Any], budget: float) -> tuple[float, list[float]]:

@@ -22,15 +22,24 @@ def run(main: Callable[[list[str]], None]) -> None:
     _tune_allocator()
     logging.set_verbosity(logging.ERROR)  # Orbax and TFDS tell much that nobody asked for
 
-    def guarded(argv: list[str]) -> int:
-        try:
-            _set_up_jax()
-            main(argv[1:])
-        except InputError as error:
-            return _fail(str(error))
-        return 0
+    def set_up(argv: list[str]) -> int:
+        _set_up_jax()
+        return guarded(main, argv[1:])
 
-    app.run(guarded, flags_parser=_parse)
+    app.run(set_up, flags_parser=_parse)
+
+
+def guarded(main: Callable[[list[str]], None], arguments: list[str]) -> int:
+    """The exit code of main(arguments): 0, or 2 after one sentence on stderr for bad input or a path's trouble."""
+    try:
+        main(arguments)
+    except InputError as error:
+        return _fail(str(error))
+    except OSError as error:
+        if error.filename is None:  # not a path of the user's
+            raise
+        return _fail(f"{error.filename}: {error.strerror}")
+    return 0
 
 
 def no_arguments(arguments: list[str]) -> None:
@@ -63,7 +72,7 @@ def _parse(argv: list[str]) -> list[str]:
         message = str(error)
     except (AttributeError, KeyError) as error:  # a config field that is not there
         message = f"unknown config field: {error.args[0]}"
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:  # InputError of a config file among them
         message = str(error)
     sys.exit(_fail(re.sub(r"\s+", " ", message)))
 

@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> None:
     from pawjax.report.comparison import check_out, write_comparison
 
     values = flags.FLAGS
-    out, workdirs = Path(values.out), [Path(argument) for argument in arguments]
+    out, *workdirs = (Path(path).expanduser() for path in (values.out, *arguments))
     check_out(out, workdirs)
     runs = collect_runs(workdirs, evaluate=values.evaluate)
     print(write_comparison(out, runs, sources=values.sources))

@@ -126,6 +126,16 @@ def check_choices(config: ConfigDict, choices: Mapping[str, Sequence[Any]]) -> N
             raise InputError(f"config.{field} = {config[section][name]!r} is not one of {told}")
 
 
+def variant(config: ConfigDict, argument: str) -> ConfigDict:
+    """The config that `--config=FILE.py:ARGUMENT` asks for: itself, or its smoke version.
+
+    Raises InputError for another argument than 'smoke'.
+    """
+    if argument not in ("", "smoke"):
+        raise InputError(f"--config=...:{argument}: behind the colon stands 'smoke', or leave both away")
+    return smoke(config) if argument else config
+
+
 def smoke(config: ConfigDict) -> ConfigDict:
     """The same experiment in a minute on a laptop: tiny synthetic frames and a few steps. Proves that it runs."""
     config.steps = 6
@@ -136,6 +146,7 @@ def smoke(config: ConfigDict) -> ConfigDict:
     config.scale = 1.0
     config.data.n_frames = 20
     config.data.height, config.data.width = 96, 128
+    config.model.width = min(config.model.width, 16)
     config.augment.crop = (0, 0)
     config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 2)
     return config

@@ -1,7 +1,8 @@
 """python -m pawjax.evaluate --workdir=RUN [--split=dev] [--checkpoint=best|last|STEP]
                           [--refine=votes --flip --scales=1,1.2] [--boxes]
 
-Writes RUN/eval/SPLIT/: metrics.json, predictions.csv and pictures. The test frames are looked at only with
+Writes RUN/eval/SPLIT/: metrics.json, predictions.csv and pictures; what is not the best checkpoint's plain prediction
+goes to a folder of its own, as RUN/eval/dev-checkpoint=last-flip=True/. The test frames are looked at only with
 --split=test.
 
 --boxes, for Faster R-CNN, adds boxes.json (COCO's average precision of the detections, how well anchors and proposals
@@ -24,7 +25,7 @@ def main(arguments: list[str]) -> None:
 
     cli.no_arguments(arguments)
     values = flags.FLAGS
-    workdir = Path(values.workdir)
+    workdir = Path(values.workdir).expanduser()
     prediction = {
         name: values[name].value for name in ("refine", "flip", "temperature") if values[name].value is not None
     }
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> None:
             prediction["scales"] = tuple(map(float, values.scales))
         except ValueError as error:
             raise InputError(f"--scales={','.join(values.scales)} must be numbers, as 0.8,1,1.25") from error
-    folder = evaluation_folder(workdir, values.split, prediction)
+    folder = evaluation_folder(workdir, values.split, values.checkpoint, prediction)
     summary = evaluate_run(workdir, values.split, values.checkpoint, values.boxes, **prediction)
     print(errors_line(values.split, summary, folder))
     if values.boxes:

@@ -1,12 +1,14 @@
 """python -m pawjax.train --config=configs/NAME.py[:smoke] [--workdir=RUN] [--config.FIELD=VALUE ...]
 
-Trains a run; the same command again resumes it. The folder defaults to runs/NAME. With --draw_augmented=FILE.png it
-draws a batch as the network would see it instead, points and all, and trains nothing.
+Trains a run; the same command again resumes it. SIGTERM and Ctrl-C save, and end it with exit code 3. The folder
+defaults to runs/NAME. With --draw_augmented=FILE.png it draws a batch as the network would see it instead, points and
+all, and trains nothing.
 
 Several processes, one for each machine, train one run with --coordinator=HOST:PORT --num_processes=N --process_id=I
 beside the same command and a --workdir that all of them see; under SLURM's srun they find each other.
 """
 
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -14,22 +16,31 @@ from ml_collections import config_flags
 
 from pawjax import cli
 
+STOPPED = 3  # exit code of a training that a signal ended before its last step
+
 
 def main(arguments: list[str]) -> None:
     """Trains what the flags say. Raises InputError for anything that cannot work."""
     from pawjax.engine.loop import train_and_evaluate  # these after the process is set up
     from pawjax.engine.preview import draw_augmented
-    from pawjax.engine.processes import connect, ending_with_the_others
+    from pawjax.engine.processes import connect, ending_with_the_others, is_main
 
     cli.no_arguments(arguments)
-    if cli.chosen_config().deterministic:
+    config, workdir = cli.chosen_config(), Path(flags.FLAGS.workdir or default_workdir()).expanduser()
+    if config.deterministic:
         cli.use_deterministic_operations()
     connect(flags.FLAGS.coordinator, flags.FLAGS.num_processes, flags.FLAGS.process_id)
     if flags.FLAGS.draw_augmented:
-        draw_augmented(cli.chosen_config(), Path(flags.FLAGS.draw_augmented))
+        draw_augmented(config, Path(flags.FLAGS.draw_augmented).expanduser())
         return
     with ending_with_the_others():
-        train_and_evaluate(cli.chosen_config(), flags.FLAGS.workdir or default_workdir())
+        step = int(train_and_evaluate(config, workdir).step)
+    if not is_main():  # it may be done before the last checkpoint is
+        return
+    stopped = step < config.steps
+    print(f"step {step} of {config.steps}{', stopped: the same command goes on from there' * stopped} -> {workdir}")
+    if stopped:
+        sys.exit(STOPPED)
 
 
 def default_workdir() -> Path:

@@ -3,6 +3,10 @@
 import ast
 from pathlib import Path
 
+import pytest
+
+from pawjax.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[1]
 DOORS = {"train", "evaluate", "predict", "triangulate", "compare", "benchmark"}
 FLOORS = [  # from the top; a room may import its own floor and those below, and what `ALSO` adds
@@ -73,3 +77,5 @@ def test_every_config_has_a_smoke_variant_and_its_command():
         spec.loader.exec_module(module)
         assert f"--config=configs/{path.name}" in module.__doc__, f"{path.name}: its docstring gives the command"
         assert module.get_config().steps > module.get_config("smoke").steps
+        with pytest.raises(InputError, match=":smok: behind the colon stands 'smoke'"):
+            module.get_config("smok")

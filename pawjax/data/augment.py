@@ -5,10 +5,12 @@ anything outside changes it. Each kind has its own probability; kinds of probabi
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
 
+from pawjax.errors import InputError
 from pawjax.ops.warp import apply_affine, compose_affine, invert_affine, warp
 
 Batch = dict[str, jax.Array]
@@ -56,6 +58,37 @@ class Augment:
     noise_p: float = 0.3
     occlusion: float = 0.15
     occlusion_p: float = 0.3
+
+    def __post_init__(self):
+        """Raises InputError for a value that cannot be."""
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name in ("scale", "contrast", "gamma"):
+                fits = len(value) == 2 and 0 < value[0] <= value[1] < math.inf
+                wanted = "two positive numbers, the smaller first"
+            elif name == "crop":
+                fits = len(value) == 2 and all(isinstance(side, int) and side >= 0 for side in value)
+                wanted = "(height, width) in whole pixels, 0 for the frame's own"
+            elif name == "symmetric_pairs":
+                fits = all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in value)
+                fits = fits and len({point for pair in value for point in pair}) == 2 * len(value)
+                wanted = "pairs of bodyparts, as ((1, 2), (3, 4)), each in one pair alone"
+            elif name.endswith("_p"):
+                fits, wanted = 0 <= value <= 1, "a probability"
+            else:
+                fits, wanted = 0 <= value < math.inf, "a number that is not negative"
+            if not fits:
+                raise InputError(f"config.augment.{name} = {value} must be {wanted}")
+        if self.blur > BLUR_TAPS:
+            raise InputError(f"config.augment.blur = {self.blur} must be at most {BLUR_TAPS} px")
+
+    def check_pairs(self, bodyparts: tuple[str, ...]) -> None:
+        """Raises InputError for a pair of a bodypart that there is not."""
+        for point in (point for pair in self.symmetric_pairs for point in pair):
+            if point not in range(len(bodyparts)):
+                places = ", ".join(f"{place} {name}" for place, name in enumerate(bodyparts))
+                told = f"config.augment.symmetric_pairs = {self.symmetric_pairs}"
+                raise InputError(f"{told}: there is no bodypart {point} among {places}")
 
 
 def augment(settings: Augment, keys: jax.Array, batch: Batch) -> Batch:

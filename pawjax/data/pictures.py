@@ -15,6 +15,7 @@ from pawjax.errors import InputError
 
 THREADS = max(2, min(8, os.cpu_count() or 1))
 GRAY_MODES = ("1", "L", "LA")
+LISTED = 5  # images that a message spells out
 COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 
 
@@ -27,7 +28,7 @@ class Pictures:
 
 
 def hash_pictures(root: Path, ids: Sequence[str]) -> str:
-    """SHA-256 of the bytes of all images in order. Raises InputError naming every image that cannot be used."""
+    """SHA-256 of the bytes of all images in order. Raises InputError naming images that cannot be used."""
 
     def digest(frame: str) -> bytes:
         with open(root / frame, "rb") as file:
@@ -42,7 +43,7 @@ def hash_pictures(root: Path, ids: Sequence[str]) -> str:
 
 
 def inspect_pictures(root: Path, ids: Sequence[str]) -> Pictures:
-    """Decodes every image once. Raises InputError naming every one that is missing, truncated or not 8 bits deep."""
+    """Decodes every image once. Raises InputError naming those that are missing, truncated or not 8 bits deep."""
 
     def look(frame: str) -> tuple[tuple[int, int], bool, str]:
         try:
@@ -61,8 +62,9 @@ def inspect_pictures(root: Path, ids: Sequence[str]) -> Pictures:
         looks = list(pool.map(look, ids))
     bad = [f"{frame} {trouble}" for frame, (_, _, trouble) in zip(ids, looks, strict=True) if trouble]
     if bad:
+        more = f" and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
         raise InputError(
-            f"{root}: {len(bad)} of {len(ids)} labelled images cannot be used: {'; '.join(bad)}; "
+            f"{root}: {len(bad)} of {len(ids)} labelled images cannot be used: {'; '.join(bad[:LISTED])}{more}; "
             f"restore them as 8-bit images or remove their rows from the label table"
         )
     return Pictures(

@@ -142,7 +142,7 @@ def _test_frames(workdir: Path, config: ConfigDict, run: dict[str, Any], ids: li
 
 
 def _collect(name: str, workdir: Path, run: dict[str, Any], cost: tuple[int, int], evaluate: bool) -> ComparedRun:
-    folders = {split: evaluation_folder(workdir, split, {}) for split in SPLITS}
+    folders = {split: evaluation_folder(workdir, split, "best", {}) for split in SPLITS}
     for split, folder in folders.items():
         if evaluate or not all((folder / result).exists() for result in RESULTS):
             print(f"{name}: evaluating {split}", file=sys.stderr, flush=True)

@@ -46,9 +46,10 @@ def predict_store(predict: Predict, variables: Any, store: FrameStore, batch_siz
     return Predictions(original, likelihood, seconds)
 
 
-def evaluation_folder(workdir: Path, split: str, prediction: dict[str, Any]) -> Path:
-    """Where `evaluate_run` writes."""
-    words = [f"{field}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for field, v in prediction.items()]
+def evaluation_folder(workdir: Path, split: str, checkpoint: str, prediction: dict[str, Any]) -> Path:
+    """Where `evaluate_run` writes: what is not the best checkpoint's plain prediction has a folder of its own."""
+    words = [f"checkpoint={checkpoint}"] if checkpoint != "best" else []
+    words += [f"{field}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for field, v in prediction.items()]
     return workdir / "eval" / "-".join([split, *words])
 
 
@@ -56,7 +57,8 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str, boxes: bool = False
     """Evaluates a run on one part of its own split and writes `eval/<split>/`.
 
     `prediction` names fields of `config.predict` to use instead of the run's own; the folder is then
-    `eval/<split>-<field>=<value>`. With `boxes` the detections of a detector are evaluated too, see `write_boxes`.
+    `eval/<split>-<field>=<value>`, and `eval/<split>-checkpoint=<checkpoint>` for another than the best. With `boxes`
+    the detections of a detector are evaluated too, see `write_boxes`.
 
     Needs the run folder and the data alone. Raises InputError if either is missing, or if the data changed, or if
     `boxes` cannot be had.
@@ -66,6 +68,8 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str, boxes: bool = False
     config, run = with_prediction(runlog.read_config(workdir), **prediction), runlog.read_run(workdir)
     if boxes:
         check_boxes(config)
+        if config.predict.flip or tuple(config.predict.scales) != (1.0,):
+            raise InputError("the boxes are of the frames as they are: leave --flip and --scales away with --boxes")
     config.data.split = str(workdir / "split.json")
     frames = data.load(config.data)
     if frames.fingerprint != run["data"]["fingerprint"]:
@@ -79,7 +83,7 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str, boxes: bool = False
     variables = jax.jit(method.prepare)(variables)
     store = make_store(frames, indices, config.scale)
     found = predict_store(compiler.jit(make_predict(method, config)), variables, store, config.batch_size)
-    folder = evaluation_folder(workdir, split, prediction)
+    folder = evaluation_folder(workdir, split, checkpoint, prediction)
     seen = {
         "images": frames.images[indices],
         "sizes": frames.sizes[indices],

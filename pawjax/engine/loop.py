@@ -3,13 +3,14 @@
 import errno
 import functools
 import itertools
+import math
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import jax
 import numpy as np
@@ -43,9 +44,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     Returns the last state.
     """
     run = _Run(config, Path(workdir))
-    with _stop_signal() as stopped, run.progress() as bar:
+    with run.lock or nullcontext(), _stop_signal() as stopped, run.progress() as bar:
         state = run.train(bar, stopped)
-    run.finish(state)
+        run.finish(state)
     return state
 
 
@@ -53,16 +54,16 @@ class _Run:
     """One call of `train_and_evaluate`: what it needs, made once, checked before the first step."""
 
     def __init__(self, config: ConfigDict, workdir: Path):
-        _check(config)
+        check_numbers(config)
         self._config, self._workdir = config, workdir
         frames = main_first(lambda: data.load(config.data))
         split = data.split(config.data, frames)
         _check_labels(frames, split)
-        method = make_method(config, frames.bodyparts)
+        method, settings = make_method(config, frames.bodyparts), Augment(**config.augment)
+        settings.check_pairs(frames.bodyparts)
         if is_main():
             for sentence in method.warnings:
                 print(f"pawjax: warning: {sentence}", file=sys.stderr)
-        settings = Augment(**config.augment)
         optimizer = make_optimizer(config.optimizer, config.steps)
         self._schedule = make_schedule(config.optimizer, config.steps)
         self._ids = [frames.ids[i] for i in split["train"]]
@@ -88,18 +89,19 @@ class _Run:
         record = runlog.describe_run(config, frames, split)
         if config.init_from and not has_checkpoints(workdir):
             anchors = len(config.detector.anchor_sizes), len(config.detector.anchor_ratios)
-            state, merged = initialise(state, config.init_from, config.model.lineage, anchors)
+            lineage, bodyparts = config.model.lineage, frames.bodyparts
+            state, merged = initialise(state, config.init_from, lineage, anchors, bodyparts)
             if is_main():
                 print(f"{config.init_from}: {merged}", file=sys.stderr)
             record["init_from"] = {"used": len(merged.used), "missing": merged.missing, "skipped": merged.skipped}
-        main_only(lambda: self._open_folder(frames, split, record))
+        self.lock = main_only(lambda: self._open_folder(frames, split, record))
         self._checkpoints = Checkpoints(workdir)
         self._state = self._checkpoints.restore_state(state) or state
         self.first_step = int(self._state.step)
         self._log = runlog.MetricsLog(workdir, self.first_step, config.tensorboard)
         self._clock = _Clock(self._log.seconds)
 
-    def _open_folder(self, frames: data.LabelledFrames, split: dict[str, np.ndarray], record: dict[str, Any]) -> None:
+    def _open_folder(self, frames: data.LabelledFrames, split: dict[str, np.ndarray], record: dict[str, Any]) -> TextIO:
         path = self._workdir / "run.json"
         if path.exists() and runlog.read_run(self._workdir)["data"] != record["data"]:  # before anything is written
             raise InputError(
@@ -108,9 +110,11 @@ class _Run:
             )
         self._workdir.mkdir(parents=True, exist_ok=True)
         runlog.write_config(self._workdir, self._config)
+        lock = runlog.lock(self._workdir)
         if not path.exists():
             data.write_split(self._workdir / "split.json", frames, split)
             write_json(path, record)
+        return lock
 
     def progress(self) -> TrainingProgress:
         return TrainingProgress(self._config.steps, self.first_step, self._config.batch_size, quiet=not is_main())
@@ -215,7 +219,8 @@ class _Clock:
         self._start += time.perf_counter() - start
 
 
-def _check(config: ConfigDict) -> None:
+def check_numbers(config: ConfigDict) -> None:
+    """Raises InputError for numbers of a run that cannot be."""
     every = ("steps", "log_every", "eval_every", "checkpoint_every")
     for field in ("batch_size", "steps_per_dispatch", *every):
         if config[field] < 1:
@@ -226,8 +231,10 @@ def _check(config: ConfigDict) -> None:
                 f"config.{field} = {config[field]} must be a multiple of "
                 f"config.steps_per_dispatch = {config.steps_per_dispatch}"
             )
-    if config.scale <= 0:
+    if not 0 < config.scale < math.inf:
         raise InputError(f"config.scale = {config.scale} must be positive")
+    if config.seed < 0:
+        raise InputError(f"config.seed = {config.seed} must not be negative")
 
 
 def _check_labels(frames: data.LabelledFrames, split: dict[str, np.ndarray]) -> None:

@@ -1,5 +1,6 @@
 """The papers of a run folder: config.json, run.json, split.json and metrics.jsonl."""
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -8,7 +9,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import jax
 import numpy as np
@@ -51,7 +52,7 @@ def read_config(workdir: Path) -> ConfigDict:
         raise InputError(f"{workdir} is not a run folder (no config.json): give --workdir of a training run")
     config = default_config()  # a field younger than the run has the default that keeps what it did
     with config.unlocked():
-        config.update(_tuples(json.loads(path.read_text())))
+        config.update(_tuples(_read_json(path)))
     return config
 
 
@@ -60,7 +61,7 @@ def read_run(workdir: Path) -> dict[str, Any]:
     path = workdir / "run.json"
     if not path.exists():
         raise InputError(f"{workdir} holds no run.json: start its training, or give --workdir of another run")
-    return json.loads(path.read_text())
+    return _read_json(path)
 
 
 def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -148,6 +149,29 @@ class MetricsLog:
         temporary = self._path.with_name(".metrics.jsonl")
         temporary.write_text("".join(kept))
         os.replace(temporary, self._path)
+
+
+def lock(workdir: Path) -> TextIO:
+    """Keeps other trainings from a run folder until the file returned is closed, or the process ends.
+
+    Raises InputError if another process has it. Where the file system cannot lock, nothing is kept.
+    """
+    file = (workdir / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise InputError(f"another process is training in {workdir}: end it, or use another --workdir") from error
+    except OSError:
+        pass
+    return file
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}): put it back from a copy, or use another folder") from error
 
 
 def _summary_writer(folder: Path) -> Any:

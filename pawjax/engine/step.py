@@ -80,7 +80,8 @@ def train_step(
     else:
         # Every accumulate-th sample, so that each device's share of the batch is cut alike.
         parts = [jax.tree.map(lambda x, i=i: x[i::accumulate], batch) for i in range(accumulate)]
-        # Counts depend on labels alone: of this pass through the network the compiler keeps nothing else.
+        # First the counts of the whole batch: the compiler keeps of this pass what they depend on, which is the labels
+        # alone, or of a detector's the proposals too.
         counted = [terms_of(state.params, state.batch_stats, part)[0] for part in parts]
         counts = add_up({name: sum(terms[name][1] for terms in counted) for name in counted[0]})
 

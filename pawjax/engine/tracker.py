@@ -108,7 +108,7 @@ def load_variables(workdir: Path, method: Any, checkpoint: str) -> tuple[int, An
         checkpoints.close()
 
 
-def load(workdir: str | Path, checkpoint: str = "best", **prediction: Any) -> Tracker:
+def load(workdir: str | Path, checkpoint: str | int = "best", **prediction: Any) -> Tracker:
     """The tracker of a training run.
 
     Args:
@@ -118,10 +118,10 @@ def load(workdir: str | Path, checkpoint: str = "best", **prediction: Any) -> Tr
 
     Raises InputError if the folder is no run or has no such checkpoint, or for a value that cannot be.
     """
-    workdir = Path(workdir)
+    workdir = Path(workdir).expanduser()
     config, run = with_prediction(read_config(workdir), **prediction), read_run(workdir)
     bodyparts = tuple(run["data"]["bodyparts"])
     method = make_method(config, bodyparts)
-    step, variables = load_variables(workdir, method, checkpoint)
+    step, variables = load_variables(workdir, method, str(checkpoint))
     variables = jax.jit(method.prepare)(variables)
     return Tracker(method, variables, config, bodyparts, step)

@@ -16,9 +16,18 @@ from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.weights import Merge, lineage_of, merge, read_tensors, to_pawjax
 
+OF_BODYPARTS = (  # layers that have channels for each of them
+    *("scoremap", "locref", "intermediate_scoremap", "intermediate_locref"),
+    *("class_score", "class_box"),
+)
+
 
 def initialise(
-    state: TrainState, source: str, lineage: str, anchors: tuple[int, int] = (1, 1)
+    state: TrainState,
+    source: str,
+    lineage: str,
+    anchors: tuple[int, int] = (1, 1),
+    bodyparts: tuple[str, ...] = (),
 ) -> tuple[TrainState, Merge]:
     """The state with the weights of `source` in place, and what was taken.
 
@@ -28,12 +37,13 @@ def initialise(
         (`pawjax.engine.download`), or a run folder (its best checkpoint).
       lineage: `config.model.lineage`, the geometry that the network has.
       anchors: of a detector, how many sizes and ratios `config.detector` gives those of a cell.
+      bodyparts: of the state. Where one of them stands at another place in the run given, heads are not taken.
 
     Raises InputError if there is nothing there, or if it belongs to another network.
     """
-    path = main_first(lambda: fetch(source)) if re.match("https?://", source) else Path(source)
+    path = main_first(lambda: fetch(source)) if re.match("https?://", source) else Path(source).expanduser()
     if path.is_dir():
-        theirs, leaves, unknown = read_config(path).model.lineage, _leaves_of_run(path), []
+        theirs, (leaves, unknown) = read_config(path).model.lineage, _leaves_of_run(path, bodyparts)
     elif path.is_file():
         tensors = read_tensors(path)
         theirs, (leaves, unknown) = lineage_of(tensors), to_pawjax(tensors, anchors)
@@ -54,9 +64,12 @@ def initialise(
     return state.replace(**placed(), average=placed() if state.average else state.average), merged
 
 
-def _leaves_of_run(workdir: Path) -> dict[str, np.ndarray]:
-    config, run = read_config(workdir), read_run(workdir)
-    method = make_method(config, tuple(run["data"]["bodyparts"]))
-    _, variables = load_variables(workdir, method, "best")
-    leaves, _ = jax.tree_util.tree_flatten_with_path(variables)
-    return {"/".join(entry.key for entry in path): np.asarray(leaf) for path, leaf in leaves}
+def _leaves_of_run(workdir: Path, bodyparts: tuple[str, ...]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Its leaves by path, and the names of those that are not to be taken."""
+    config, theirs = read_config(workdir), tuple(read_run(workdir)["data"]["bodyparts"])
+    _, variables = load_variables(workdir, make_method(config, theirs), "best")
+    flat, _ = jax.tree_util.tree_flatten_with_path(variables)
+    leaves = {"/".join(entry.key for entry in path): np.asarray(leaf) for path, leaf in flat}
+    moved = any(name in theirs and theirs.index(name) != place for place, name in enumerate(bodyparts))
+    left = [name for name in leaves if moved and name.split("/")[1] in OF_BODYPARTS]
+    return {name: leaf for name, leaf in leaves.items() if name not in left}, left

@@ -1,5 +1,6 @@
 """Prediction from several views of an image: mirrored, and at several sizes (test-time augmentation)."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,10 +23,10 @@ def make_predict(method: Any, config: ConfigDict) -> Predict:
     temperature that is not positive.
     """
     flip, scales = config.predict.flip, tuple(config.predict.scales)
-    if not scales or min(scales) <= 0:
+    if not scales or not all(0 < scale < math.inf for scale in scales):
         raise InputError(f"config.predict.scales = {scales} must hold positive numbers")
     temperature = config.predict.temperature
-    if temperature <= 0:
+    if not 0 < temperature < math.inf:
         raise InputError(f"config.predict.temperature = {temperature} must be positive")
     views = method.predict
     if flip or scales != (1.0,):
@@ -34,7 +35,12 @@ def make_predict(method: Any, config: ConfigDict) -> Predict:
 
 
 def with_prediction(config: ConfigDict, **fields: Any) -> ConfigDict:
-    """The config with other fields of `config.predict`. Raises InputError for one that its method does not read."""
+    """The config with other fields of `config.predict`.
+
+    Raises InputError for one that there is not, or that the run's method does not read.
+    """
+    if unknown := [name for name in fields if name not in config.predict]:
+        raise InputError(f"config.predict has no field '{unknown[0]}', only {', '.join(config.predict)}")
     if "refine" in fields and config.method != "deeplabcut":
         raise InputError(f"refine='{fields['refine']}' is of score maps: this run's method is '{config.method}'")
     config.predict.update(fields)

@@ -51,10 +51,15 @@ METHODS: dict[str, Callable[[ConfigDict, int], Method]] = {
     "deeplabcut": deeplabcut.from_config,
     "faster_rcnn": detection_config.from_config,
 }
+DTYPES = ("float32", "bfloat16")
 
 
 def make_method(config: ConfigDict, bodyparts: tuple[str, ...]) -> Method:
-    """The method that `config.method` names, for these bodyparts. Raises InputError for another name."""
+    """The method that `config.method` names, for these bodyparts. Raises InputError for a field that cannot be."""
     if config.method not in METHODS:
         raise InputError(f"config.method = '{config.method}' is not one of {', '.join(METHODS)}")
+    if config.dtype not in DTYPES:
+        raise InputError(f"config.dtype = '{config.dtype}' is not one of {', '.join(DTYPES)}")
+    if config.model.width < 1:
+        raise InputError(f"config.model.width = {config.model.width} must be at least 1")
     return METHODS[config.method](config, len(bodyparts))

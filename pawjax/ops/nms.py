@@ -79,13 +79,6 @@ def nms(
     return index.astype(jnp.int32), jnp.arange(k) < count
 
 
-def nms_mask(boxes: jax.Array, scores: jax.Array, **options) -> jax.Array:
-    """bool [N]: which boxes greedy suppression keeps; the arguments are those of `nms`, without k."""
-    n = scores.shape[0]
-    index, found = nms(boxes, scores, k=n, **options)
-    return jnp.zeros(n, bool).at[jnp.where(found, index, n)].set(True, mode="drop")
-
-
 def _fixed_point(overlap: jax.Array, alive: jax.Array) -> jax.Array:
     """The alive [T] that no kept one before them overlaps ([T, T] bool, row suppresses column)."""
     before = jnp.triu(overlap, k=1)

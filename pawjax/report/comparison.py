@@ -245,6 +245,7 @@ def _page(
             page.table([(column.group, column.title) for column in columns], cells, best, len(runs)),
             *map(page.note, notes),
             page.heading("Learning curves"),
+            page.note("While a run trains, its train error is that of as many training frames as dev has."),
             page.picture(folder / "learning_curves.png", "train and dev error by step, for each run"),
             page.heading("Errors on test"),
             page.picture(folder / "cumulative_errors.png", "share of test points within a distance, for each run"),

@@ -83,7 +83,8 @@ def worst_frames(
         figure.text(
             OUTER / width,
             1 - 0.08 / height,
-            f"{len(order)} worst of {len(images)} frames: the ring is the label, the cross the prediction",
+            f"{len(order)} worst of {len(images)} frames: "
+            + ("the ring is the label, the cross the prediction" if columns > 1 else "ring: label, cross: prediction"),
             va="top",
             fontsize=12,
             fontweight="bold",
@@ -124,14 +125,14 @@ class _Legend:
         many = len(self._entries) > 1
         self.height = 0.19 * math.ceil(len(self._entries) / self._columns) + 0.1 if many else 0.0
 
-    def draw(self, figure: Figure) -> None:
-        """Puts it at the foot of the figure."""
+    def draw(self, figure: Figure, place: str = "lower left") -> None:
+        """Puts it at the foot of the figure; 'outside lower left' leaves room for it where a layout engine does."""
         if self.height:
             marks = [Line2D([], [], ls="", marker="o", ms=6, mfc=c, mec=style.INK, mew=0.5) for _, c in self._entries]
             figure.legend(
                 marks,
                 [name for name, _ in self._entries],
-                loc="lower left",
+                loc=place,
                 ncols=min(self._columns, len(marks)),
                 handletextpad=0.1,
                 labelspacing=0.3,
@@ -242,6 +243,7 @@ def points_grid(
     out_path: str | Path,
     titles: Sequence[str] | None = None,
     n_columns: int = 4,
+    bodyparts: Sequence[str] = (),
 ) -> None:
     """Draws images with their labelled points, row by row; for looking at augmented batches.
 
@@ -252,6 +254,7 @@ def points_grid(
       out_path: the PNG.
       titles: N captions.
       n_columns: images per row.
+      bodyparts: K names for a legend of colours.
     """
     if not len(images):
         with style.picture(out_path, 6, 2) as figure:
@@ -262,7 +265,9 @@ def points_grid(
     tile = 3.1
     ratio = float(np.clip(np.median([image.shape[0] / image.shape[1] for image in images]), 0.4, 2))
     colours = style.bodypart_colors(np.shape(keypoints)[1])
-    with style.picture(out_path, columns * tile, rows * (tile * ratio + (0.25 if titles else 0.06))) as figure:
+    legend = _Legend(bodyparts, colours[: len(bodyparts)], columns * tile)
+    height = rows * (tile * ratio + (0.25 if titles else 0.06)) + legend.height
+    with style.picture(out_path, columns * tile, height) as figure:
         figure.get_layout_engine().set(wspace=0.01, hspace=0.01, w_pad=0.02, h_pad=0.02)
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid[len(images) :]:
@@ -274,3 +279,4 @@ def points_grid(
                 grid[i].plot(*keypoints[i][k], "+", ms=9, mec=colours[k], mew=1.5, path_effects=style.HALO)
             if titles:
                 grid[i].set_title(style.shorten(titles[i], 44), fontsize=8, fontweight="normal", pad=3)
+        legend.draw(figure, "outside lower left")

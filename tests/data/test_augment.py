@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pawjax.data.augment import Augment, augment
+from pawjax.errors import InputError
 from pawjax.ops.warp import apply_affine
 
 STILL = Augment(
@@ -50,6 +51,34 @@ def centroid(image):
     weight = image[..., 0].astype(float)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
     return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+
+
+@pytest.mark.parametrize(
+    "field, value, words",
+    [
+        ("scale", (1.2, 0.8), "two positive numbers"),
+        ("gamma", (0.0, 1.0), "two positive numbers"),
+        ("crop", (-64, 64), "whole pixels"),
+        ("crop", (64.0, 64.0), "whole pixels"),
+        ("rotation_p", 1.5, "a probability"),
+        ("noise", -1.0, "not negative"),
+        ("rotation", float("nan"), "not negative"),
+        ("blur", 9.0, "at most 7 px"),
+        ("symmetric_pairs", (1, 2), "pairs of bodyparts"),
+        ("symmetric_pairs", ((1, 2), (2, 3)), "in one pair alone"),
+        ("symmetric_pairs", ((1, 1),), "in one pair alone"),
+    ],
+)
+def test_what_cannot_be_is_told(field, value, words):
+    with pytest.raises(InputError, match=rf"config\.augment\.{field} = .*{words}"):
+        Augment(**{field: value})
+
+
+def test_a_pair_is_of_bodyparts_that_there_are():
+    Augment(symmetric_pairs=((0, 1),)).check_pairs(("left", "right"))
+    for pair in ((0, 2), (-1, 0), ("left", "right")):
+        with pytest.raises(InputError, match="no bodypart .* among 0 left, 1 right"):
+            Augment(symmetric_pairs=(pair,)).check_pairs(("left", "right"))
 
 
 def test_nothing_asked_nothing_done():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pawjax.config import default_config
-from pawjax.engine.views import make_predict
+from pawjax.engine.views import make_predict, with_prediction
 from pawjax.errors import InputError
 
 
@@ -62,6 +62,10 @@ def test_without_views_it_is_the_method_itself():
     assert make_predict(method, config_with()) is method.predict
     with pytest.raises(InputError, match="scales"):
         make_predict(method, config_with(scales=(1.0, 0.0)))
+    with pytest.raises(InputError, match="scales"):
+        make_predict(method, config_with(scales=(float("nan"),)))
+    with pytest.raises(InputError, match="no field 'refinement', only flip, refine"):
+        with_prediction(default_config(), refinement="votes")
 
 
 def test_a_temperature_softens_the_likelihood_and_moves_nothing():
@@ -71,3 +75,5 @@ def test_a_temperature_softens_the_likelihood_and_moves_nothing():
     np.testing.assert_allclose(found["likelihood"], 2 / 3, rtol=1e-5)  # odds of 4 become odds of 2
     with pytest.raises(InputError, match="temperature"):
         make_predict(method, config_with(temperature=0.0))
+    with pytest.raises(InputError, match="temperature"):
+        make_predict(method, config_with(temperature=float("nan")))

@@ -198,7 +198,9 @@ def test_every_view_of_a_frame_counts():
 def test_evaluations_of_different_checkpoints_do_not_mix(runs, copies):
     collect_runs(runs[:1])
     shutil.copytree(runs[0] / "eval", copies[0] / "eval")
-    assert len(collect_runs(copies[:1])) == 1
+    assert [path.name for path in collect_runs(copies[:1])[0].pictures] == ["worst_frames.png"]
+    (copies[0] / "eval" / "test" / "proposals.png").touch()  # of an evaluation with --boxes
+    assert [path.name for path in collect_runs(copies[:1])[0].pictures] == ["worst_frames.png", "proposals.png"]
     metrics = copies[0] / "eval" / "dev" / "metrics.json"
     change(metrics, step=read(metrics)["step"] + 1)
     with pytest.raises(InputError, match="different checkpoints, train at step .* compare with --evaluate"):

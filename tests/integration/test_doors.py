@@ -31,6 +31,14 @@ def test_of_a_config_field_given_twice_the_last_word_counts():
     ]
 
 
+def test_a_path_that_cannot_be_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert cli.guarded(lambda _: (tmp_path / "file" / "run").mkdir(), []) == 2
+    assert capsys.readouterr().err == f"pawjax: {tmp_path / 'file' / 'run'}: Not a directory\n"
+    with pytest.raises(OSError, match="a bug"):
+        cli.guarded(lambda _: (_ for _ in ()).throw(OSError("a bug")), [])
+
+
 @pytest.mark.parametrize(
     "name, arguments, words",
     [

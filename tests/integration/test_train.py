@@ -16,10 +16,12 @@ import pytest
 
 import pawjax
 from pawjax import data
+from pawjax.engine import runlog
 from pawjax.engine.evaluation import evaluate_run
 from pawjax.engine.feed import stream_batches
 from pawjax.engine.loop import train_and_evaluate
 from pawjax.engine.tracker import load_variables
+from pawjax.engine.transfer import _leaves_of_run
 from pawjax.errors import InputError
 from pawjax.evaluate import errors_line
 from pawjax.methods import make_method
@@ -149,6 +151,27 @@ def test_a_run_starts_from_another(whole_run, tmp_path):
         train_and_evaluate(config, tmp_path / "other")
 
 
+def test_heads_of_bodyparts_at_another_place_are_left(whole_run):
+    (paw,) = read(whole_run)["data"]["bodyparts"]
+    for bodyparts, moved in (((paw,), False), (("nose",), False), (("nose", paw), True)):
+        leaves, left = _leaves_of_run(whole_run, bodyparts)
+        heads = {name.split("/")[1] for name in left}
+        assert heads == ({"scoremap", "locref"} if moved else set()) and not set(left) & set(leaves)
+        assert any(name.startswith("params/backbone/") for name in leaves)
+
+
+def test_one_training_at_a_time(whole_run):
+    with runlog.lock(whole_run), pytest.raises(InputError, match="another process is training in"):
+        train_and_evaluate(tiny_config(), whole_run)
+    runlog.lock(whole_run).close()
+
+
+def test_a_damaged_paper_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": ')
+    with pytest.raises(InputError, match="config.json is damaged"):
+        runlog.read_config(tmp_path)
+
+
 def test_a_run_that_starts_from_nowhere_leaves_no_folder(tmp_path):
     config = tiny_config()
     config.init_from = str(tmp_path / "resnet50.pth")
@@ -159,7 +182,8 @@ def test_a_run_that_starts_from_nowhere_leaves_no_folder(tmp_path):
 
 def test_evaluation_and_tracker_agree(whole_run):
     summary = evaluate_run(whole_run, "test", "last")
-    folder = whole_run / "eval" / "test"
+    assert not (whole_run / "eval" / "test").exists(), "that is the best checkpoint's"
+    folder = whole_run / "eval" / "test-checkpoint=last"
     assert read(folder, "metrics.json")["rmse_px"] == summary["rmse_px"]
     assert summary["n_images"] == 4 and summary["images_per_second"] > 0
     assert list(folder.glob("*.png"))

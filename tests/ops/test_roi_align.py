@@ -10,7 +10,6 @@ import pytest
 from jax.test_util import check_grads
 
 from pawjax.ops.roi_align import BLOCK, FORMS, roi_align
-from pawjax.ops.roi_pyramid import pyramid_roi_align, roi_level
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 TORCHVISION = np.load(GOLDEN / "detection_rois.npz")
@@ -148,18 +147,3 @@ def test_the_gradient_has_no_scatter_and_none_goes_to_regions():
 def test_an_unknown_form_is_named():
     with pytest.raises(ValueError, match="'scatter'; known are matrix, gather"):
         roi_align(np.zeros((2, 2, 1)), np.zeros((1, 4)), (1, 1), scale=1.0, form="scatter")
-
-
-def test_pyramid_equals_torchvision():
-    golden = np.load(GOLDEN / "detection_pyramid.npz")
-    levels = np.asarray(roi_level(golden["rois"], 2, 5))
-    assert set(levels.tolist()) == {2, 3, 4, 5} and levels[-3:].tolist() == [3, 4, 5]
-    maps = [golden[f"level{i}"] for i in (2, 3, 4, 5)]
-    found = pyramid_roi_align(maps, golden["rois"], (3, 3), lowest=2)
-    np.testing.assert_allclose(found, golden["cut"], atol=1e-5)
-
-
-def test_levels_change_where_the_paper_changes_them():
-    side = np.array([0, 111, 112, 113, 223, 224, 225, 447, 449, 5000], np.float32)
-    rois = np.stack([0 * side, 0 * side, side, side], axis=1)
-    np.testing.assert_array_equal(roi_level(rois, 2, 5), [2, 2, 3, 3, 3, 4, 4, 4, 5, 5])

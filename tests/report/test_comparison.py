@@ -94,6 +94,16 @@ def test_the_page_needs_nothing_else(tmp_path):
     assert re.findall(r'<td class="best">([^<]*)</td>', html) == ["2.50", "1.25", "0.62", "7.50"]  # the last run's
 
 
+def test_each_run_has_all_its_pictures(tmp_path):
+    paths = [tmp_path / "worst.png", tmp_path / "proposals.png"]
+    run = make_run(tmp_path, "x", 4.0, pictures=tuple(paths))
+    Image.fromarray(np.zeros((30, 40), np.uint8)).save(paths[1])
+    write_comparison(tmp_path / "out", [run])
+    html = (tmp_path / "out" / "index.html").read_text()
+    pictures = [base64.b64decode(text) for text in re.findall('src="data:image/png;base64,([^"]*)"', html)]
+    assert pictures[2:] == [path.read_bytes() for path in paths]
+
+
 def test_the_sources_rows_are_marked_as_theirs(tmp_path):
     runs = [make_run(tmp_path, "x", 4.0)]
     assert "sources" not in write_comparison(tmp_path / "out", runs)

@@ -112,3 +112,8 @@ def test_points_grid_takes_mixed_sizes(tmp_path):
     points_grid(images, np.ones((3, 2, 2)), np.ones((3, 2), bool), tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as picture:
         assert min(picture.size) > 100
+        height = picture.height
+    named = tmp_path / "named.png"
+    points_grid(images, np.ones((3, 2, 2)), np.ones((3, 2), bool), named, bodyparts=("left", "right"))
+    with Image.open(named) as picture:
+        assert picture.height > height, "a legend"

@@ -133,25 +133,10 @@ def write_rois() -> None:
     np.savez_compressed(GOLDEN / "detection_rois.npz", **arrays)
 
 
-def write_pyramid() -> None:
-    """Maps of strides 4, 8, 16 and 32 of an image of 256 x 320, and regions of all sizes cut from them."""
-    rng = np.random.default_rng(4)
-    maps = {f"level{i}": rng.standard_normal((256 >> i, 320 >> i, 1)).astype(np.float32) for i in (2, 3, 4, 5)}
-    side = np.concatenate([np.geomspace(10, 700, 20), [112, 224, 448]])[:, None]
-    centre = rng.uniform((0, 0), (320, 256), (len(side), 2))
-    rois = np.concatenate([centre - side / 2, centre + side / 2], axis=1).astype(np.float32)
-    rois[-3:] = [[16, 32, 128, 144], [0, 8, 224, 232], [-64, -96, 384, 352]]  # sides that are exactly a power of two
-    pooler = ops.MultiScaleRoIAlign(list(maps), 3, 2)
-    pyramid = {name: torch.tensor(one.transpose(2, 0, 1)[None].copy()) for name, one in maps.items()}
-    cut = pooler(pyramid, [torch.tensor(rois)], [(256, 320)]).permute(0, 2, 3, 1).numpy()
-    np.savez_compressed(GOLDEN / "detection_pyramid.npz", rois=rois, cut=cut, **maps)
-
-
 if __name__ == "__main__":
     write_boxes()
     write_matches()
     write_nms()
     write_rois()
-    write_pyramid()
     for path in sorted(GOLDEN.glob("detection_*.npz")):
         print(path.name, path.stat().st_size, "bytes", file=sys.stderr)

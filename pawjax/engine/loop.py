@@ -233,8 +233,8 @@ def check_numbers(config: ConfigDict) -> None:
             )
     if not 0 < config.scale < math.inf:
         raise InputError(f"config.scale = {config.scale} must be positive")
-    if config.seed < 0:
-        raise InputError(f"config.seed = {config.seed} must not be negative")
+    if not 0 <= config.seed < 2**32:
+        raise InputError(f"config.seed = {config.seed} must be from 0 to {2**32 - 1}")
 
 
 def _check_labels(frames: data.LabelledFrames, split: dict[str, np.ndarray]) -> None:

@@ -55,10 +55,10 @@ def make_state(
     batch: dict[str, jax.Array],
     average: bool,
 ) -> TrainState:
-    """A fresh state on every device."""
+    """A fresh state on every device. One program for all seeds, so that another run does not compile it again."""
     replicated = NamedSharding(_mesh(), PartitionSpec())
-    create = functools.partial(create_state, method, optimizer, seed, average=average)
-    return jax.jit(create, out_shardings=replicated)(batch)
+    create = functools.partial(create_state, method, optimizer, average=average)
+    return jax.jit(create, out_shardings=replicated)(np.uint32(seed), batch)
 
 
 def compile_training(

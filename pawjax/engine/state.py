@@ -47,7 +47,7 @@ def empty_window(terms: tuple[str, ...]) -> dict[str, jax.Array]:
 def create_state(
     method: Any,
     optimizer: optax.GradientTransformation,
-    seed: int,
+    seed: int | jax.Array,
     batch: dict[str, jax.Array],
     average: bool,
 ) -> TrainState:

@@ -68,12 +68,13 @@ def use_deterministic_operations() -> None:
 def _parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(_last_of_each(argv))
-    except flags.Error as error:
-        message = str(error)
     except (AttributeError, KeyError) as error:  # a config field that is not there
-        message = f"unknown config field: {error.args[0]}"
-    except (OSError, ValueError, TypeError) as error:  # InputError of a config file among them
-        message = str(error)
+        reason = error.args[0]
+        message = f"unknown config field: {reason.args[0] if isinstance(reason, KeyError) else reason}"
+    except (flags.Error, OSError, ValueError, TypeError) as error:
+        message, _, trace = str(error).partition("Traceback (most recent call last):")
+        if trace:  # of a config file: what it raised, without the name of its class
+            message += re.sub(r"^[\w.]+: ", "", trace.strip().splitlines()[-1])
     sys.exit(_fail(re.sub(r"\s+", " ", message)))
 
 

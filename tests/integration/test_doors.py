@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import pytest
 
-from pawjax import cli
+from pawjax import cli, train
+from pawjax.engine import loop
+from tests.tiny import tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = "--config=configs/quickstart.py:smoke"
@@ -39,11 +43,24 @@ def test_a_path_that_cannot_be_is_one_sentence(tmp_path, capsys):
         cli.guarded(lambda _: (_ for _ in ()).throw(OSError("a bug")), [])
 
 
+@pytest.mark.parametrize("step, ending", [(4, 3), (6, None)])
+def test_a_training_that_a_signal_stopped_ends_with_3(step, ending, monkeypatch, capsys):
+    values = {"workdir": "runs/x", "draw_augmented": "", "coordinator": "", "num_processes": 1, "process_id": -1}
+    monkeypatch.setattr(train.flags, "FLAGS", SimpleNamespace(**values))
+    monkeypatch.setattr(cli, "chosen_config", tiny_config)
+    monkeypatch.setattr(loop, "train_and_evaluate", lambda *_: SimpleNamespace(step=step))
+    with pytest.raises(SystemExit) if ending else nullcontext() as ended:
+        train.main([])
+    assert ended is None or ended.value.code == ending
+    assert capsys.readouterr().out.startswith(f"step {step} of 6{', stopped: the same' if ending else ' -> runs/x'}")
+
+
 @pytest.mark.parametrize(
     "name, arguments, words",
     [
         ("train", [QUICK, "--config.optimizer.learningrate=1"], ["learningrate", "learning_rate"]),
-        ("train", [QUICK, "--config.stepps=1"], ["stepps", "steps"]),
+        ("train", [QUICK, "--config.stepps=1"], ["unknown config field: 'stepps' Did you mean \"steps\""]),
+        ("train", [QUICK[:-1]], ["quickstart.py:smok", "behind the colon stands 'smoke'"]),
         ("train", [QUICK, "--config.steps=many"], ["steps"]),
         ("train", ["--config=configs/nowhere.py"], ["nowhere"]),
         ("train", [], ["config"]),

@@ -96,7 +96,8 @@ def default_config() -> ConfigDict:
     config.detector.refinements = 0  # times that the head looks again at its own answer
 
     config.predict = ConfigDict()  # may also be chosen when a run is evaluated or loaded
-    config.predict.refine = "locref"  # see pawjax/ops/decoding.py
+    config.predict.refine = "locref"  # of score maps, see pawjax/ops/decoding.py
+    config.predict.proposals = 0  # regions that a detector's head looks at; 0 for detector.proposals_after's
     config.predict.flip = False  # also look at the mirrored frame; pairs as in augment.symmetric_pairs
     config.predict.temperature = 1.0  # likelihoods become sigmoid(logit / temperature); see metrics.json of dev
     config.predict.scales = (1.0,)  # look at the frame at each of these sizes

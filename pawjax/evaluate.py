@@ -1,5 +1,5 @@
 """python -m pawjax.evaluate --workdir=RUN [--split=dev] [--checkpoint=best|last|STEP]
-                          [--refine=votes --flip --scales=1,1.2] [--boxes]
+                          [--refine=votes --flip --scales=1,1.2] [--proposals=10] [--boxes]
 
 Writes RUN/eval/SPLIT/: metrics.json, predictions.csv and pictures; what is not the best checkpoint's plain prediction
 goes to a folder of its own, as RUN/eval/dev-checkpoint=last-flip=True/. The test frames are looked at only with
@@ -27,7 +27,9 @@ def main(arguments: list[str]) -> None:
     values = flags.FLAGS
     workdir = Path(values.workdir).expanduser()
     prediction = {
-        name: values[name].value for name in ("refine", "flip", "temperature") if values[name].value is not None
+        name: values[name].value
+        for name in ("refine", "proposals", "flip", "temperature")
+        if values[name].value is not None
     }
     if values.scales:
         try:
@@ -72,6 +74,7 @@ if __name__ == "__main__":
     flags.DEFINE_enum("split", "dev", ["train", "dev", "test"], "Part to evaluate; test only by name.")
     flags.DEFINE_string("checkpoint", "best", "best (on dev), last, or a step's number.")
     flags.DEFINE_string("refine", None, "locref, votes, soft_argmax or taylor, instead of the run's own.")
+    flags.DEFINE_integer("proposals", None, "Regions that a detector's head looks at.", lower_bound=1)
     flags.DEFINE_bool("flip", None, "Look at the mirrored frames too.")
     flags.DEFINE_float("temperature", None, "Divide the logits of likelihoods by this.")
     flags.DEFINE_bool("boxes", False, "Evaluate the boxes of Faster R-CNN too.")

@@ -115,8 +115,8 @@ def calibration(d: np.ndarray, likelihood: np.ndarray) -> dict:
     Returns:
       `right_px`; `bins`, ten of equal width, the empty ones left out: {low, high, n, likelihood (their mean), right
       (share)}; `expected_error`, the mean over the points of |likelihood - right| of their bin (Naeini et al. 2015,
-      ECE); `temperature`, which likelihoods sigmoid(logit / temperature) would fit these points best (Guo et al. 2017).
-      Without points the last two are None.
+      ECE); `temperature`, which likelihoods sigmoid(logit / temperature) would fit these points best (Guo et al. 2017),
+      None where no value between 0.1 and 10 is best, as when all points are right. Without points both are None.
     """
     labelled = np.isfinite(d)
     p, right = np.asarray(likelihood, np.float64)[labelled], d[labelled] <= SATISFICING_PX
@@ -135,14 +135,15 @@ def calibration(d: np.ndarray, likelihood: np.ndarray) -> dict:
 
 
 def _temperature(p: np.ndarray, right: np.ndarray) -> float | None:
-    """The temperature of least cross entropy, between 0.1 and 10, to within 2 %."""
+    """The temperature of least cross entropy, to within 2 %; None where it is not between 0.1 and 10."""
     if not len(p):
         return None
     p = p.clip(1e-6, 1 - 1e-6)
     candidates = np.geomspace(0.1, 10, 233)
     logits = np.log(p / (1 - p)) / candidates[:, None]
     losses = np.logaddexp(0, np.where(right, -logits, logits)).mean(1)
-    return float(candidates[losses.argmin()])
+    best = int(losses.argmin())
+    return float(candidates[best]) if 0 < best < len(candidates) - 1 else None
 
 
 def _selection(d: np.ndarray, selected: np.ndarray, bodyparts: Sequence[str]) -> dict:

@@ -80,6 +80,10 @@ def test_calibration_by_hand():
     assert calibration(np.full((2, 2), np.nan), np.ones((2, 2)))["temperature"] is None
 
 
+def test_points_that_are_all_right_have_no_best_temperature():
+    assert calibration(np.zeros((3, 2)), np.full((3, 2), 0.9))["temperature"] is None
+
+
 def test_the_temperature_that_made_the_likelihoods_is_found():
     rng = np.random.default_rng(0)
     truth = rng.uniform(0.02, 0.98, (4000, 1))

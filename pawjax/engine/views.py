@@ -41,8 +41,10 @@ def with_prediction(config: ConfigDict, **fields: Any) -> ConfigDict:
     """
     if unknown := [name for name in fields if name not in config.predict]:
         raise InputError(f"config.predict has no field '{unknown[0]}', only {', '.join(config.predict)}")
-    if "refine" in fields and config.method != "deeplabcut":
-        raise InputError(f"refine='{fields['refine']}' is of score maps: this run's method is '{config.method}'")
+    for name, method in (("refine", "deeplabcut"), ("proposals", "faster_rcnn")):
+        if name in fields and config.method != method:
+            told = f"{name}={fields[name]!r} is of config.method = '{method}'"
+            raise InputError(f"{told}: this run's method is '{config.method}'")
     config.predict.update(fields)
     return config
 

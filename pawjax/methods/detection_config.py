@@ -46,9 +46,10 @@ def from_config(config: ConfigDict, n_keypoints: int) -> FasterRCNN:
         n_sampled=detector.rpn_sampled,
         positive=detector.rpn_positive,
     )
+    train, predict = detector.proposals_after
     proposals = Proposals(
         before=tuple(detector.proposals_before),
-        after=tuple(detector.proposals_after),
+        after=(train, config.predict.proposals or predict),
         iou=detector.proposals_iou,
         min_side=detector.proposals_min_side,
     )
@@ -120,6 +121,8 @@ def _check(config: ConfigDict) -> None:
     for name, count in counts.items():
         if count < 1:
             raise InputError(f"config.detector.{name} = {detector[name]} must be at least 1")
+    if config.predict.proposals < 0:
+        raise InputError(f"config.predict.proposals = {config.predict.proposals} must not be negative")
     for name in ("rpn_beta", "head_beta", "refinements", "proposals_min_side"):
         if detector[name] < 0:
             raise InputError(f"config.detector.{name} = {detector[name]} must not be negative")

@@ -197,7 +197,9 @@ def reliability(calibration: Mapping[str, Any], out_path: str | Path) -> None:
         axes.set_xlabel("likelihood")
         axes.set_ylabel(f"share within {calibration['right_px']:g} px")
         off, temperature = calibration["expected_error"], calibration["temperature"]
-        below = f"off by {off:.2f} on average; a temperature of {temperature:.2f} would fit best"
+        below = f"off by {off:.2f} on average"
+        if temperature is not None:
+            below += f"; a temperature of {temperature:.2f} would fit best"
         style.title(axes, "What a likelihood is worth", below)
 
 

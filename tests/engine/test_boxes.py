@@ -244,13 +244,15 @@ def test_a_tracker_finds_every_instance_in_pixels_of_the_images(tmp_path):
     np.testing.assert_allclose(found["scores"], expected["scores"], rtol=1e-4)
     np.testing.assert_allclose(found["boxes"], 2 * np.asarray(expected["boxes"]) + 0.5, atol=1e-2)
     assert not tracker.detect(images, score_threshold=1.0)["valid"].any()
+    assert (found["valid"].sum(axis=1) > 2).all(), "so that fewer regions show"
+    assert (pawjax.load(tmp_path, "last", proposals=2).detect(images, **options)["valid"].sum(axis=1) <= 2).all()
 
 
 def test_a_run_of_score_maps_has_no_instances_and_a_detector_no_score_maps(tmp_path):
     begin_run(tmp_path)
-    with pytest.raises(InputError, match=r"refine='votes' is of score maps: this run's method is 'faster_rcnn'"):
+    with pytest.raises(InputError, match=r"refine='votes' is of config.method = 'deeplabcut': this run's"):
         pawjax.load(tmp_path, "last", refine="votes")
-    with pytest.raises(InputError, match=r"refine='locref' is of score maps"):
+    with pytest.raises(InputError, match=r"refine='locref' is of config.method = 'deeplabcut'"):
         evaluate_run(tmp_path, "dev", "last", refine="locref")
     assert not (tmp_path / "eval").exists()
     config = default_config()

@@ -64,8 +64,10 @@ def test_without_views_it_is_the_method_itself():
         make_predict(method, config_with(scales=(1.0, 0.0)))
     with pytest.raises(InputError, match="scales"):
         make_predict(method, config_with(scales=(float("nan"),)))
-    with pytest.raises(InputError, match="no field 'refinement', only flip, refine"):
+    with pytest.raises(InputError, match="no field 'refinement', only flip, proposals, refine"):
         with_prediction(default_config(), refinement="votes")
+    with pytest.raises(InputError, match="proposals=9 is of config.method = 'faster_rcnn': this run's"):
+        with_prediction(default_config(), proposals=9)
 
 
 def test_a_temperature_softens_the_likelihood_and_moves_nothing():

@@ -337,6 +337,7 @@ def test_it_learns_two_points_and_leaves_none_out():
         ("detector.head_positive", 1.5),
         ("detector.head_weights", (10.0, 10.0)),
         ("detector.proposals_after", (100, 0)),
+        ("predict.proposals", -1),
         ("detector.rpn_sampled", 0),
         ("detector.dropout", 1.0),
         ("detector.head_beta", -1.0),

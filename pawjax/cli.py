@@ -101,9 +101,9 @@ def _set_up_jax() -> None:
     import jax  # after the allocator is set
 
     from pawjax.data.prepared import cache_root
+    from pawjax.data.rendering import n_processors
 
     # A CPU's program is cut for as many processors as its process may use, which JAX's key to the cache does not name.
-    n_processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    jax.config.update("jax_compilation_cache_dir", str(cache_root("") / "xla" / f"{n_processors}-processors"))
+    jax.config.update("jax_compilation_cache_dir", str(cache_root("") / "xla" / f"{n_processors()}-processors"))
     # A CPU's buffers are then allocated by this thread. What another thread frees, gigabytes a step, glibc gives back.
     jax.config.update("jax_cpu_enable_async_dispatch", False)

@@ -36,7 +36,7 @@ class RenderedFrame:
 
 def render_frames(n_frames: int, *, seed: int, height: int, width: int, workers: int = 0) -> Iterator[RenderedFrame]:
     """Frames 0 .. n_frames - 1 in order, from `workers` processes (0: as many as pay); 1 renders in this process."""
-    workers = workers or min(_n_cpus(), max(1, n_frames // FRAMES_PER_WORKER))
+    workers = workers or min(n_processors(), max(1, n_frames // FRAMES_PER_WORKER))
     if workers == 1:
         for index in range(n_frames):
             yield _render(index, seed, height, width)
@@ -57,7 +57,8 @@ def render_frames(n_frames: int, *, seed: int, height: int, width: int, workers:
             process.wait()
 
 
-def _n_cpus() -> int:
+def n_processors() -> int:
+    """How many processors this process may use: under taskset or SLURM fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax.config import default_config
+from pawjax.data.rendering import n_processors
 from pawjax.engine.processes import is_main
 from pawjax.errors import InputError
 from pawjax.report.tables import write_json
@@ -85,7 +86,7 @@ def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) 
 
 
 def device_name() -> str:
-    """The accelerator's name, or the processor's with its number of cores."""
+    """The accelerator's name, or the processor's with the number of cores that this process may use."""
     device = jax.devices()[0]
     if device.platform != "cpu":
         return device.device_kind
@@ -95,7 +96,8 @@ def device_name() -> str:
         model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    return f"{model}, {os.cpu_count()} cores"
+    n, usable = os.cpu_count(), n_processors()
+    return f"{model}, {n if usable == n else f'{usable} of {n}'} cores"
 
 
 def params_sha256(params: Any) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from pawjax import cli, train
 from pawjax.engine import loop
+from pawjax.engine.runlog import device_name
 from tests.tiny import tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +113,13 @@ def test_the_benchmark_takes_turns():
     ready, *seconds = result.stdout.splitlines()
     assert result.returncode == 0 and ready == "ready"
     assert len(seconds) == 3 and all(float(line) > 0 for line in seconds)
+
+
+def test_a_run_says_how_many_processors_it_had(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    for usable, words in (({0}, ", 1 of 4 cores"), ({0, 1, 2, 3}, ", 4 cores")):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, of=usable: of, raising=False)
+        assert device_name().endswith(words)
 
 
 def test_programs_are_kept_apart_by_the_number_of_processors(monkeypatch):

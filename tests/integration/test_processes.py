@@ -69,6 +69,7 @@ def losses(workdir: Path) -> dict[int, float]:
     return {line["step"]: line["loss"] for line in lines if "loss" in line}
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_and_another_number_of_devices_resumes(tmp_path):
     run_two(tmp_path / "two")
     config = tiny_config()

@@ -111,7 +111,7 @@ def test_prepared_variables_predict_the_same(monkeypatch, norm):
         jax.tree.map(np.testing.assert_array_equal, predict(blank, images), found)
 
 
-@pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
+@pytest.mark.parametrize("norm", ["batch", "group"])
 def test_chains_of_a_batch_learn_as_the_whole(monkeypatch, norm):
     method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm, width=32, intermediate="block3_unit1"))
     batch = make_batch() | {"weight": jnp.array([1.0, 0.0, 1.0])}

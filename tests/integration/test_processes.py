@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 from pawjax.engine.loop import train_and_evaluate
 from tests.tiny import tiny_config

@@ -36,9 +36,9 @@ class Work(NamedTuple):
 def main(arguments: list[str]) -> None:
     """Benchmarks what the flags say, prints the result and writes it to --json."""
     from pawjax.engine.flops import count_flops
-    from pawjax.engine.runlog import device_name
+    from pawjax.files import write_json
+    from pawjax.machine import device_name
     from pawjax.report.profile import trace_calls
-    from pawjax.report.tables import write_json
 
     cli.no_arguments(arguments)
     values = flags.FLAGS

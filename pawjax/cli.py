@@ -100,10 +100,9 @@ def _tune_allocator() -> None:
 def _set_up_jax() -> None:
     import jax  # after the allocator is set
 
-    from pawjax.data.prepared import cache_root
-    from pawjax.data.rendering import n_processors
+    from pawjax.machine import cache_root, n_processors
 
     # A CPU's program is cut for as many processors as its process may use, which JAX's key to the cache does not name.
-    jax.config.update("jax_compilation_cache_dir", str(cache_root("") / "xla" / f"{n_processors()}-processors"))
+    jax.config.update("jax_compilation_cache_dir", str(cache_root() / "xla" / f"{n_processors()}-processors"))
     # A CPU's buffers are then allocated by this thread. What another thread frees, gigabytes a step, glibc gives back.
     jax.config.update("jax_cpu_enable_async_dispatch", False)

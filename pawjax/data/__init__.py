@@ -13,8 +13,21 @@ A **batch** (made by `pawjax.data.batches`) is a dict of arrays over B frames wi
 - `key`, in training alone: PRNG keys [B], for what a method draws at random for each frame.
 """
 
-from pawjax.data.frames import LabelledFrames
-from pawjax.data.sources import load
-from pawjax.data.splits import split, write_split
+from importlib import import_module
+from typing import Any
 
 __all__ = ["LabelledFrames", "load", "split", "write_split"]
+
+_HOMES = {
+    "LabelledFrames": "pawjax.data.frames",
+    "load": "pawjax.data.sources",
+    "split": "pawjax.data.splits",
+    "write_split": "pawjax.data.splits",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: TFDS takes seconds, and a config or a method does not need it.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pawjax.data' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

@@ -15,10 +15,10 @@ import tensorflow_datasets as tfds
 from pawjax.data.frames import LabelledFrames
 from pawjax.data.label_table import LabelTable, video_of
 from pawjax.data.paw_on_ball import BODYPART
+from pawjax.data.paw_on_ball.rendering import render_frames
 from pawjax.data.pictures import THREADS, Pictures, decode_png, encode_picture
-from pawjax.data.rendering import render_frames
 from pawjax.errors import InputError
-from pawjax.report.progress import track
+from pawjax.progress import track
 
 READER_VERSION = "1.0.0"  # raise it when the same files would give other frames
 SPLIT = "frames"

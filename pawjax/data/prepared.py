@@ -1,26 +1,18 @@
 """The folder of prepared data sets: each is made in private and appears whole, or not at all."""
 
 import errno
-import fcntl
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from pawjax.errors import InputError
+from pawjax.files import lock, need_space
 
 NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 ABANDONED_AFTER_S = 24 * 3600
 UNFINISHED = ".unfinished-"
-
-
-def cache_root(cache: str) -> Path:
-    """The folder given, or $PAWJAX_CACHE, or $XDG_CACHE_HOME/pawjax, or ~/.cache/pawjax."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache or os.environ.get("PAWJAX_CACHE") or Path(base) / "pawjax").expanduser()
 
 
 def prepare_once(folder: Path, n_bytes: int, make: Callable[[Path], None]) -> None:
@@ -34,13 +26,11 @@ def prepare_once(folder: Path, n_bytes: int, make: Callable[[Path], None]) -> No
         return
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(folder.parent / ".lock"):
+        with lock(folder.parent / ".lock", wait=True):
             if folder.is_dir():
                 return
             _remove_abandoned(folder.parent)
-            free = shutil.disk_usage(folder.parent).free
-            if free < n_bytes:
-                raise OSError(errno.ENOSPC, f"{n_bytes / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free")
+            need_space(folder.parent, n_bytes)
             private = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{folder.name}-", dir=folder.parent))
             try:
                 make(private)
@@ -73,14 +63,3 @@ def _remove_abandoned(parent: Path) -> None:
             continue
         if old:
             shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Held by one process at a time, and let go by the system when that process dies."""
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks
-            pass
-        yield

@@ -23,8 +23,9 @@ from pawjax.data.frames import LabelledFrames
 from pawjax.data.label_table import LabelTable
 from pawjax.data.lightning_pose import read_lightning_pose
 from pawjax.data.pictures import Pictures, hash_pictures, inspect_pictures
-from pawjax.data.prepared import cache_root, prepare_once
+from pawjax.data.prepared import prepare_once
 from pawjax.errors import InputError
+from pawjax.machine import cache_root
 
 SOURCES = ("paw_on_ball", "deeplabcut", "lightning_pose")
 LISTED = 5  # labels outside their image that a message spells out
@@ -59,17 +60,16 @@ def _load_paw_on_ball(config: ConfigDict) -> LabelledFrames:
             raise InputError(f"config.data.{field}: is {config[field]}; it has to be at least {least}")
     scene = {"n_frames": config.n_frames, "height": config.height, "width": config.width, "seed": config.data_seed}
     text = "x".join(map(str, scene.values()))
-    key = hashlib.sha256(f"{READER_VERSION} {text} {_source_of(paw_on_ball)}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{READER_VERSION} {text} {_source_of_drawing()}".encode()).hexdigest()[:16]
     folder = cache_root(config.cache) / f"paw_on_ball-{text}" / key
     n_bytes = config.n_frames * config.height * config.width
     prepare_once(folder, n_bytes, functools.partial(write_dataset, functools.partial(PawOnBall, **scene)))
     return read_dataset(folder)
 
 
-def _source_of(module: object) -> str:
-    """The text of a module and of the files named after it, so that a change of the drawing draws anew."""
-    path = Path(module.__file__)
-    return "".join(file.read_text() for file in sorted(path.parent.glob(f"{path.stem}*.py")))
+def _source_of_drawing() -> str:
+    """The text of the package that draws `paw_on_ball`: a change of the drawing prepares the set anew."""
+    return "".join(file.read_text() for file in sorted(Path(paw_on_ball.__file__).parent.glob("*.py")))
 
 
 def _load_images(config: ConfigDict) -> LabelledFrames:

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 from pawjax.data.batches import FrameStore, evaluation_batches
 from pawjax.engine import compiler
 from pawjax.errors import InputError
+from pawjax.files import write_json
 from pawjax.methods.faster_rcnn import FasterRCNN
 from pawjax.models.detector import PADDING
 from pawjax.ops.anchors import inside_image
@@ -30,7 +31,6 @@ from pawjax.ops.matching import best_iou_per_box
 from pawjax.ops.warp import apply_affine
 from pawjax.report.boxes import FrameBoxes
 from pawjax.report.gallery import worst_frames
-from pawjax.report.tables import write_json
 
 DETECTIONS = {"score_threshold": 0.0, "max_detections": 100, "nms_threshold": 0.5}  # of a frame, as COCO takes them
 COVERED = 0.5  # IoU from which on a proposal covers a box

@@ -3,8 +3,6 @@
 Two items a step: `model` (the variables to predict with) and `train` (all of the state, for exact resume).
 """
 
-import errno
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
+from pawjax.files import need_space
 
 BEST_METRIC = "dev/rmse_px"
 WRITING_SECONDS = 7 * 24 * 3600  # before Orbax gives up on a write; by its own 600 a machine that slept had crashed
@@ -60,15 +59,10 @@ class Checkpoints:
             return
         variables = state.eval_variables
         self._manager.wait_until_finished()
-        self._need_room(sum(leaf.nbytes for leaf in jax.tree.leaves((variables, state))))
+        # Checked first: a write that fails half-way prints the tracebacks of all its threads.
+        need_space(self._folder, sum(leaf.nbytes for leaf in jax.tree.leaves((variables, state))))
         items = ocp.args.Composite(model=ocp.args.StandardSave(variables), train=ocp.args.StandardSave(state))
         self._manager.save(step, args=items, metrics=metrics, force=True)
-
-    def _need_room(self, n_bytes: int) -> None:
-        # Looked at beforehand, because a write that fails half-way floods the terminal with its threads' complaints.
-        free = shutil.disk_usage(self._folder).free
-        if free < n_bytes:
-            raise OSError(errno.ENOSPC, f"{n_bytes / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free")
 
     def restore_state(self, like: TrainState) -> TrainState | None:
         """The last state, placed as `like` is, or None where there is no checkpoint yet."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 
-from pawjax.data.prepared import cache_root
 from pawjax.errors import InputError
-from pawjax.report.files import replacing
-from pawjax.report.progress import track
+from pawjax.files import replacing
+from pawjax.machine import cache_root
+from pawjax.progress import track
 
 CHUNK = 2**20  # bytes
 TIMEOUT = 30.0  # seconds without an answer
@@ -28,7 +28,7 @@ def fetch(source: str) -> Path:
         raise InputError(
             f"config.init_from = '{source}': write the file's sha256 behind the address, as URL#sha256=..."
         )
-    folder = cache_root("") / "weights" / wanted
+    folder = cache_root() / "weights" / wanted
     target = folder / (Path(urllib.request.url2pathname(url.partition("?")[0])).name or "weights")
     if target.is_file():
         return target

@@ -16,6 +16,7 @@ from pawjax.engine.boxes import check_boxes, write_boxes
 from pawjax.engine.tracker import load_variables
 from pawjax.engine.views import Predict, make_predict, with_prediction
 from pawjax.errors import InputError
+from pawjax.machine import device_name
 from pawjax.methods import make_method
 from pawjax.ops.warp import apply_affine
 from pawjax.report.evaluation import write_evaluation
@@ -102,6 +103,6 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str, boxes: bool = False
         **seen,
         pcutoff=config.pcutoff,
         seconds=found.seconds,
-        about={"device": runlog.device_name(), "step": step, "predict": config.predict.to_dict()},
+        about={"device": device_name(), "step": step, "predict": config.predict.to_dict()},
         metrics_jsonl=workdir / "metrics.jsonl",
     )

@@ -28,9 +28,9 @@ from pawjax.engine.processes import any_process, here, is_main, main_first, main
 from pawjax.engine.state import TrainState, stream
 from pawjax.engine.transfer import initialise
 from pawjax.errors import InputError
+from pawjax.files import write_json
 from pawjax.methods import make_method
-from pawjax.report.progress import TrainingProgress
-from pawjax.report.tables import write_json
+from pawjax.progress import TrainingProgress
 
 
 def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
@@ -110,7 +110,7 @@ class _Run:
             )
         self._workdir.mkdir(parents=True, exist_ok=True)
         runlog.write_config(self._workdir, self._config)
-        lock = runlog.lock(self._workdir)
+        lock = runlog.lock_run(self._workdir)
         if not path.exists():
             data.write_split(self._workdir / "split.json", frames, split)
             write_json(path, record)

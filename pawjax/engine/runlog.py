@@ -1,6 +1,5 @@
 """The papers of a run folder: config.json, run.json, split.json and metrics.jsonl."""
 
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -16,10 +15,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax.config import default_config
-from pawjax.data.rendering import n_processors
 from pawjax.engine.processes import is_main
 from pawjax.errors import InputError
-from pawjax.report.tables import write_json
+from pawjax.files import lock, read_json, write_json, write_text
+from pawjax.machine import device_name
 
 PACKAGES = ("pawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 FREE_FIELDS = ("log_every", "tensorboard", "data.cache", "data.path")  # may change between the parts of a run
@@ -53,7 +52,7 @@ def read_config(workdir: Path) -> ConfigDict:
         raise InputError(f"{workdir} is not a run folder (no config.json): give --workdir of a training run")
     config = default_config()  # a field younger than the run has the default that keeps what it did
     with config.unlocked():
-        config.update(_tuples(_read_json(path)))
+        config.update(_tuples(read_json(path)))
     return config
 
 
@@ -62,7 +61,7 @@ def read_run(workdir: Path) -> dict[str, Any]:
     path = workdir / "run.json"
     if not path.exists():
         raise InputError(f"{workdir} holds no run.json: start its training, or give --workdir of another run")
-    return _read_json(path)
+    return read_json(path)
 
 
 def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -83,21 +82,6 @@ def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) 
             **{f"n_{part}": len(indices) for part, indices in split.items()},
         },
     }
-
-
-def device_name() -> str:
-    """The accelerator's name, or the processor's with the number of cores that this process may use."""
-    device = jax.devices()[0]
-    if device.platform != "cpu":
-        return device.device_kind
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    n, usable = os.cpu_count(), n_processors()
-    return f"{model}, {n if usable == n else f'{usable} of {n}'} cores"
 
 
 def params_sha256(params: Any) -> str:
@@ -148,32 +132,15 @@ class MetricsLog:
             if record["step"] <= step:
                 kept.append(line + "\n")
                 self.seconds = record.get("seconds", self.seconds)
-        temporary = self._path.with_name(".metrics.jsonl")
-        temporary.write_text("".join(kept))
-        os.replace(temporary, self._path)
+        write_text(self._path, "".join(kept))
 
 
-def lock(workdir: Path) -> TextIO:
-    """Keeps other trainings from a run folder until the file returned is closed, or the process ends.
-
-    Raises InputError if another process has it. Where the file system cannot lock, nothing is kept.
-    """
-    file = (workdir / ".lock").open("w")
+def lock_run(workdir: Path) -> TextIO:
+    """Locks a run folder against other trainings, see `files.lock`. Raises InputError if another process has it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock(workdir / ".lock", wait=False)
     except BlockingIOError as error:
-        file.close()
         raise InputError(f"another process is training in {workdir}: end it, or use another --workdir") from error
-    except OSError:
-        pass
-    return file
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}): put it back from a copy, or use another folder") from error
 
 
 def _summary_writer(folder: Path) -> Any:

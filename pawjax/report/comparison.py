@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from pawjax.errors import InputError
+from pawjax.files import replacing
 from pawjax.metrics import GROSS_MISS
 from pawjax.report import page, style
 from pawjax.report.comparison_pictures import cumulative_errors, learning_curves
 from pawjax.report.curves import Series
-from pawjax.report.files import replacing
 
 SPLITS = ("train", "dev", "test")
 FILES = ("index.html", "table.md", "table.csv", "learning_curves.png", "cumulative_errors.png")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pawjax import metrics
+from pawjax.files import write_json
 from pawjax.report import curves, errors, gallery, tables
 
 
@@ -83,5 +84,5 @@ def write_evaluation(
     )
     if metrics_jsonl is not None:
         curves.learning_curve(metrics_jsonl, folder / "learning_curve.png")
-    tables.write_json(folder / "metrics.json", numbers)
+    write_json(folder / "metrics.json", numbers)
     return numbers

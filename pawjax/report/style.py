@@ -14,7 +14,7 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from pawjax.report.files import replacing
+from pawjax.files import replacing
 
 DPI = 120
 SMALLEST_PX = 0.01  # on logarithmic axes smaller errors, zero included, are drawn here

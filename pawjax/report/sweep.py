@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pawjax.files import replacing
 from pawjax.report import style
-from pawjax.report.files import replacing
 
 SPLITS = ("train", "dev", "test")
 FRAMES = re.compile(r"(.+), (\d+) frames")  # names of settings that differ in the number of training frames

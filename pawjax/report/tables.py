@@ -1,14 +1,13 @@
-"""Numbers as files: predictions as CSV, metrics as JSON."""
+"""Predictions as a CSV table."""
 
 import csv
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pawjax.report.files import replacing
+from pawjax.files import replacing
 
 COLUMNS = ("x_true", "y_true", "x", "y", "likelihood", "error_px")
 
@@ -50,27 +49,3 @@ def write_predictions_csv(
         writer.writerow(["id", *(f"{name}_{column}" for name in bodyparts for column in COLUMNS)])
         for frame, row in zip(ids, table, strict=True):
             writer.writerow([frame, *(f"{value:.4f}" if math.isfinite(value) else "" for value in row)])
-
-
-def write_json(path: str | Path, values: dict) -> None:
-    """Writes a dict of plain and numpy values as indented JSON; the file is replaced as a whole.
-
-    Raises:
-      ValueError: a number that is not finite, named by its key: JSON has no NaN.
-    """
-    text = json.dumps(_plain(values, ""), indent=2, ensure_ascii=False) + "\n"
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _plain(value, key: str):
-    """The value with numpy's numbers, arrays and tuples as Python's, checked to be finite."""
-    if isinstance(value, dict):
-        return {str(name): _plain(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist(), key)
-    if isinstance(value, list | tuple):
-        return [_plain(item, f"{key}[{i}]") for i, item in enumerate(value)]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{key} is {value}, which JSON cannot hold")
-    return value

@@ -10,13 +10,24 @@ import av
 import numpy as np
 import pytest
 
-from pawjax.data.paw_on_ball import frame_instant, paw_mask, render, render_at, write_video
-from pawjax.data.paw_on_ball_look import N_SESSIONS
-from pawjax.data.paw_on_ball_motion import BALL_RADIUS, TABLE_RATE, ball_surface, bend, session_motion
-from pawjax.data.paw_on_ball_scene import session_stage
+from pawjax.data.paw_on_ball import frame_instant, render, render_at
+from pawjax.data.paw_on_ball.frame import draw
+from pawjax.data.paw_on_ball.look import N_SESSIONS
+from pawjax.data.paw_on_ball.motion import BALL_RADIUS, TABLE_RATE, ball_surface, bend, session_motion
+from pawjax.data.paw_on_ball.scene import session_stage
+from pawjax.data.paw_on_ball.video import write_video
 from pawjax.errors import InputError
 
 SMALL = {"height": 150, "width": 200}
+
+
+def paw_mask(index: int, *, seed: int = 0, height: int = 600, width: int = 800, hidden: bool = False) -> np.ndarray:
+    """Coverage float32 [H, W] of the labelled foot in frame `index`: its visible part, or all of it with `hidden`."""
+    canvas = draw(*frame_instant(index, seed=seed), seed, height, width).canvas
+    foot = canvas.whole if hidden else canvas.watched
+    mask = np.zeros((height, width), np.float32)
+    mask[foot.top : foot.top + foot.alpha.shape[0], foot.left : foot.left + foot.alpha.shape[1]] = foot.alpha
+    return mask
 
 
 def _digest(index: int) -> str:
@@ -171,7 +182,7 @@ def test_an_interrupted_video_leaves_nothing(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("stopped")
 
-    monkeypatch.setattr("pawjax.data.paw_on_ball.render_at", fail)
+    monkeypatch.setattr("pawjax.data.paw_on_ball.video.render_at", fail)
     with pytest.raises(RuntimeError):
         write_video(tmp_path / "clip.mp4", n_frames=2, **SMALL)
     assert list(tmp_path.iterdir()) == []

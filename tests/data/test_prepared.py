@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pawjax.data import prepared, rendering
+from pawjax import files
+from pawjax.data import prepared
+from pawjax.data.paw_on_ball import rendering
+from pawjax.machine import cache_root
 
 REPOSITORY = Path(__file__).parents[2]
 HALF = """
@@ -58,7 +61,7 @@ def test_two_at_once_agree(tmp_path, monkeypatch, locks):
         raise OSError("no locks here")
 
     if not locks:
-        monkeypatch.setattr(prepared.fcntl, "flock", no_lock)
+        monkeypatch.setattr(files.fcntl, "flock", no_lock)
     made, folder = [], tmp_path / "set/key"
 
     def make(private: Path) -> None:
@@ -79,13 +82,13 @@ def test_two_at_once_agree(tmp_path, monkeypatch, locks):
 def test_cache_root_in_order_of_precedence(monkeypatch, tmp_path):
     monkeypatch.setenv("PAWJAX_CACHE", str(tmp_path / "a"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
-    assert prepared.cache_root(str(tmp_path / "c")) == tmp_path / "c"
-    assert prepared.cache_root("") == tmp_path / "a"
+    assert cache_root(str(tmp_path / "c")) == tmp_path / "c"
+    assert cache_root() == tmp_path / "a"
     monkeypatch.delenv("PAWJAX_CACHE")
-    assert prepared.cache_root("") == tmp_path / "b/pawjax"
+    assert cache_root() == tmp_path / "b/pawjax"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "d"))
-    assert prepared.cache_root("") == tmp_path / "d/.cache/pawjax"
+    assert cache_root() == tmp_path / "d/.cache/pawjax"
 
 
 def test_workers_render_the_same_frames_in_order():

@@ -26,11 +26,11 @@ from pawjax.engine.runlog import describe_run, write_config
 from pawjax.engine.state import create_state
 from pawjax.engine.tracker import Tracker, load_variables
 from pawjax.errors import InputError
+from pawjax.files import write_json
 from pawjax.methods import make_method
 from pawjax.methods.detection_targets import Anchors, LabelBox
 from pawjax.ops.warp import resize
 from pawjax.report.gallery import worst_frames
-from pawjax.report.tables import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = 20.0

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from pawjax.data.prepared import cache_root
 from pawjax.engine.download import fetch
 from pawjax.errors import InputError
+from pawjax.machine import cache_root
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

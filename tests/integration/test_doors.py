@@ -12,7 +12,7 @@ import pytest
 
 from pawjax import cli, train
 from pawjax.engine import loop
-from pawjax.engine.runlog import device_name
+from pawjax.machine import device_name
 from tests.tiny import tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]

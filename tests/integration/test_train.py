@@ -161,9 +161,9 @@ def test_heads_of_bodyparts_at_another_place_are_left(whole_run):
 
 
 def test_one_training_at_a_time(whole_run):
-    with runlog.lock(whole_run), pytest.raises(InputError, match="another process is training in"):
+    with runlog.lock_run(whole_run), pytest.raises(InputError, match="another process is training in"):
         train_and_evaluate(tiny_config(), whole_run)
-    runlog.lock(whole_run).close()
+    runlog.lock_run(whole_run).close()
 
 
 def test_a_damaged_paper_is_named(tmp_path):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pawjax.files import write_json
 from pawjax.report.evaluation import write_evaluation
 from pawjax.report.gallery import points_grid
-from pawjax.report.tables import write_json
 
 FILES = {
     "metrics.json",

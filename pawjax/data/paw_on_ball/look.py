@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawjax.data.paw_on_ball_draw import View
-from pawjax.data.paw_on_ball_motion import BALL_CENTRE, BALL_RADIUS
+from pawjax.data.paw_on_ball.draw import View
+from pawjax.data.paw_on_ball.motion import BALL_CENTRE, BALL_RADIUS
 
 N_SESSIONS = 12
 HIP, SHOULDER, TAIL_BASE, SNOUT = (552.0, 338.0), (288.0, 340.0), (640.0, 322.0), (136.0, 292.0)

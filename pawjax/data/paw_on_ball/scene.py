@@ -5,10 +5,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from pawjax.data.paw_on_ball_body import Body, draw_body
-from pawjax.data.paw_on_ball_draw import Canvas, Layer, Part, draw_parts, noise, point, sample
-from pawjax.data.paw_on_ball_look import N_SESSIONS, Look, session_look
-from pawjax.data.paw_on_ball_motion import BALL_CENTRE, BALL_RADIUS
+from pawjax.data.paw_on_ball.body import Body, draw_body
+from pawjax.data.paw_on_ball.draw import Canvas, Layer, Part, draw_parts, noise, point, sample
+from pawjax.data.paw_on_ball.look import N_SESSIONS, Look, session_look
+from pawjax.data.paw_on_ball.motion import BALL_CENTRE, BALL_RADIUS
 
 _BALL_CELL = 2.0  # scene units per texel of the ball's texture
 _BALL_ROWS, _BALL_COLUMNS = 256, 2048

@@ -5,30 +5,26 @@ something hides part of it) averaged over the exposure, exact to a few hundredth
 `MIN_VISIBLE` of the foot can be seen is not labelled. Everything is a pure function of its arguments.
 """
 
-import csv
-import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from pawjax.data.paw_on_ball_draw import Canvas, blur
-from pawjax.data.paw_on_ball_limbs import (
+from pawjax.data.paw_on_ball.draw import Canvas, blur
+from pawjax.data.paw_on_ball.limbs import (
     fore_foot_centroid,
     limb_layers,
     shadow_layer,
     tail_layer,
     whisker_layer,
 )
-from pawjax.data.paw_on_ball_look import N_SESSIONS, Look
-from pawjax.data.paw_on_ball_motion import FRAME_RATE, SESSION_SECONDS, Motion, session_motion
-from pawjax.data.paw_on_ball_scene import Stage, session_stage
+from pawjax.data.paw_on_ball.look import N_SESSIONS, Look
+from pawjax.data.paw_on_ball.motion import FRAME_RATE, SESSION_SECONDS, Motion, session_motion
+from pawjax.data.paw_on_ball.scene import Stage, session_stage
 from pawjax.errors import InputError
 
 BODYPART = "left_forepaw"
-SCORER = "paw_on_ball"
 MIN_VISIBLE = 0.15
-_FRAMES_PER_SESSION = int(SESSION_SECONDS * FRAME_RATE)
+FRAMES_PER_SESSION = int(SESSION_SECONDS * FRAME_RATE)
 _PIXELS_PER_INSTANT, _MAX_INSTANTS = 1.6, 8  # how finely motion blur is sampled
 
 
@@ -41,7 +37,9 @@ class Frame(NamedTuple):
     video: str
 
 
-class _Drawing(NamedTuple):
+class Drawing(NamedTuple):
+    """A frame before its noise: canvas, look and stage of the session, and the labelled point [2] (x, y) px."""
+
     canvas: Canvas
     look: Look
     stage: Stage
@@ -53,7 +51,7 @@ def frame_instant(index: int, *, seed: int = 0) -> tuple[int, float]:
     if index < 0:
         raise InputError(f"paw_on_ball: index is {index}, but frames are numbered from 0.")
     rng = np.random.default_rng([seed, index, 5])
-    return int(rng.integers(N_SESSIONS)), int(rng.integers(_FRAMES_PER_SESSION)) / FRAME_RATE
+    return int(rng.integers(N_SESSIONS)), int(rng.integers(FRAMES_PER_SESSION)) / FRAME_RATE
 
 
 def render(index: int, *, seed: int = 0, height: int = 600, width: int = 800) -> Frame:
@@ -70,7 +68,7 @@ def render_at(session: int, time_s: float, *, seed: int = 0, height: int = 600, 
 
     Raises InputError for an unknown session, a time outside it, or a frame under 16 pixels.
     """
-    drawing = _draw(session, time_s, seed, height, width)
+    drawing = draw(session, time_s, seed, height, width)
     look = drawing.look
     rng = np.random.Generator(np.random.SFC64([seed, session, round(time_s * 1e6), 71]))
     image = blur(drawing.canvas.image, look.defocus * look.view.frame_scale)
@@ -83,15 +81,6 @@ def render_at(session: int, time_s: float, *, seed: int = 0, height: int = 600, 
     return Frame(pixels[..., None], drawing.point.astype(np.float32), visible, f"session{session:02d}")
 
 
-def paw_mask(index: int, *, seed: int = 0, height: int = 600, width: int = 800, hidden: bool = False) -> np.ndarray:
-    """Coverage float32 [H, W] of the labelled foot in frame `index`: its visible part, or all of it with `hidden`."""
-    canvas = _draw(*frame_instant(index, seed=seed), seed, height, width).canvas
-    foot = canvas.whole if hidden else canvas.watched
-    mask = np.zeros((height, width), np.float32)
-    mask[foot.top : foot.top + foot.alpha.shape[0], foot.left : foot.left + foot.alpha.shape[1]] = foot.alpha
-    return mask
-
-
 def _check(session: int, time_s: float, height: int, width: int) -> None:
     if not 0 <= session < N_SESSIONS:
         raise InputError(f"paw_on_ball: session is {session}, use 0 to {N_SESSIONS - 1}.")
@@ -101,7 +90,7 @@ def _check(session: int, time_s: float, height: int, width: int) -> None:
         raise InputError(f"paw_on_ball: height x width is {height}x{width}, use at least 16 pixels each.")
 
 
-def _draw(session: int, time_s: float, seed: int, height: int, width: int) -> _Drawing:
+def draw(session: int, time_s: float, seed: int, height: int, width: int) -> Drawing:
     """The noiseless frame, from the far side to the near one, with the labelled foot watched for occlusion."""
     _check(session, time_s, height, width)
     look, stage = session_stage(seed, session, height, width)
@@ -132,7 +121,7 @@ def _draw(session: int, time_s: float, seed: int, height: int, width: int) -> _D
         canvas.over(layer)
     # The truth is measured at the reference size, so that it scales exactly with the frame.
     centre = fore_foot_centroid(_exposed(look, motion, "left_fore", time_s, look.view.zoom), look.paw_size)
-    return _Drawing(canvas, look, stage, look.view.project(centre))
+    return Drawing(canvas, look, stage, look.view.project(centre))
 
 
 def _exposed(look: Look, motion: Motion, limb: str, time_s: float, scale: float) -> np.ndarray:
@@ -143,51 +132,3 @@ def _exposed(look: Look, motion: Motion, limb: str, time_s: float, scale: float)
     count = min(1 + int(moved / _PIXELS_PER_INSTANT), _MAX_INSTANTS)
     offsets = (np.arange(count) + 0.5) / count - 0.5
     return motion.at(table, time_s + look.exposure * offsets)
-
-
-def write_video(
-    path: str | os.PathLike,
-    *,
-    seed: int = 0,
-    session: int = 0,
-    n_frames: int = 300,
-    height: int = 600,
-    width: int = 800,
-) -> Path:
-    """Write the first `n_frames` of a session as an mp4 at 150 frames/s, and its truth beside it.
-
-    The truth table is `path` with the suffix `.csv`: a DeepLabCut single-animal table (rows scorer, bodyparts, coords),
-    x and y in pixels, empty where the paw is hidden. Both appear only when complete. Returns the table's path.
-    Raises InputError for an odd frame size, more frames than the session has, or an existing file.
-    """
-    import av  # only this function writes video
-
-    path = Path(path)
-    truth = path.with_suffix(".csv")
-    if height % 2 or width % 2:
-        raise InputError(f"paw_on_ball: a video of {height}x{width} is not possible, use even height and width.")
-    if not 1 <= n_frames <= _FRAMES_PER_SESSION:
-        raise InputError(f"paw_on_ball: n_frames is {n_frames}, use 1 to {_FRAMES_PER_SESSION}.")
-    for target in (path, truth):
-        if target.exists():
-            raise InputError(f"{target} exists; remove it or choose another name for the video.")
-    part_video, part_truth = (p.with_name(f".{p.name}.{os.getpid()}.part") for p in (path, truth))
-    try:
-        with av.open(str(part_video), "w", format="mp4") as container, part_truth.open("w", newline="") as file:
-            stream = container.add_stream("h264", rate=int(FRAME_RATE), options={"crf": "18"})
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            table = csv.writer(file)
-            table.writerows([["scorer"] + [SCORER] * 2, ["bodyparts"] + [BODYPART] * 2, ["coords", "x", "y"]])
-            for number in range(n_frames):
-                frame = render_at(session, number / FRAME_RATE, seed=seed, height=height, width=width)
-                point = [f"{value:.4f}" for value in frame.keypoint] if frame.labelled else ["", ""]
-                table.writerow([number, *point])
-                picture = av.VideoFrame.from_ndarray(frame.image[..., 0], format="gray")
-                container.mux(stream.encode(picture))
-            container.mux(stream.encode())
-        os.replace(part_truth, truth)
-        os.replace(part_video, path)
-    finally:
-        part_video.unlink(missing_ok=True)
-        part_truth.unlink(missing_ok=True)
-    return truth

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pawjax.data.paw_on_ball_draw import Layer, Part, View, draw_hairs, draw_parts
-from pawjax.data.paw_on_ball_look import HIP, SHOULDER, SNOUT, TAIL_BASE, Look
-from pawjax.data.paw_on_ball_motion import ball_surface, bend
+from pawjax.data.paw_on_ball.draw import Layer, Part, View, draw_hairs, draw_parts
+from pawjax.data.paw_on_ball.look import HIP, SHOULDER, SNOUT, TAIL_BASE, Look
+from pawjax.data.paw_on_ball.motion import ball_surface, bend
 
 _FORE_BONES, _HIND_BONES = (64.0, 74.0), (78.0, 76.0)
 # Feet in their own frame: root of each digit (forward, up), its direction (rad from forward, up positive), its length.

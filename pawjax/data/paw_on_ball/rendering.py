@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pawjax.data import paw_on_ball
+from pawjax.data.paw_on_ball.frame import render
 from pawjax.data.pictures import encode_png
+from pawjax.machine import n_processors
 
 FRAMES_PER_WORKER = 16  # below this a worker costs more to start than it saves
 
@@ -57,18 +58,13 @@ def render_frames(n_frames: int, *, seed: int, height: int, width: int, workers:
             process.wait()
 
 
-def n_processors() -> int:
-    """How many processors this process may use: under taskset or SLURM fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _start_worker(first: int, stride: int, n_frames: int, seed: int, height: int, width: int) -> subprocess.Popen:
-    package_home = str(Path(__file__).resolve().parents[2])
+    package_home = str(Path(__file__).resolve().parents[3])
     paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     numbers = [str(number) for number in (first, stride, n_frames, seed, height, width)]
     return subprocess.Popen(
-        [sys.executable, "-P", "-c", "from pawjax.data.rendering import work; work()", *numbers],
+        [sys.executable, "-P", "-c", "from pawjax.data.paw_on_ball.rendering import work; work()", *numbers],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)},
@@ -76,7 +72,7 @@ def _start_worker(first: int, stride: int, n_frames: int, seed: int, height: int
 
 
 def _render(index: int, seed: int, height: int, width: int) -> RenderedFrame:
-    frame = paw_on_ball.render(index, seed=seed, height=height, width=width)
+    frame = render(index, seed=seed, height=height, width=width)
     pixels = np.ascontiguousarray(frame.image)
     return RenderedFrame(
         encode_png(pixels),

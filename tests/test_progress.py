@@ -2,7 +2,7 @@
 
 import pytest
 
-from pawjax.report import progress
+from pawjax import progress
 
 
 def test_plain_lines_and_an_honest_rate(capsys, monkeypatch):

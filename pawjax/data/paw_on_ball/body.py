@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawjax.data.paw_on_ball_draw import Canvas, Layer, Part, capsule, draw_hairs, draw_parts, noise, point, sample
-from pawjax.data.paw_on_ball_look import Look
+from pawjax.data.paw_on_ball.draw import Canvas, Layer, Part, capsule, draw_hairs, draw_parts, noise, point, sample
+from pawjax.data.paw_on_ball.look import Look
 
 # Tapered capsules (start x, y, end x, y, radii) that melt into the outline of the body: trunk, hump, neck, head, snout.
 _BODY = (

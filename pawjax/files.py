@@ -1,0 +1,90 @@
+"""Files of a run or a cache: replaced as a whole, read with clear errors, locked, and refused where a disk is full."""
+
+import errno
+import fcntl
+import json
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from pawjax.errors import InputError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary name beside `path`; moved to `path` when the block ends, removed when it fails."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes UTF-8 text; the file is replaced as a whole."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, values: dict) -> None:
+    """Writes a dict of plain and numpy values as indented JSON; the file is replaced as a whole.
+
+    Raises:
+      ValueError: a number that is not finite, named by its key: JSON has no NaN.
+    """
+    write_text(path, json.dumps(_plain(values, ""), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file that pawjax wrote. Raises InputError if it is damaged, OSError if it is not there."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}): restore it from a copy, or use another folder") from error
+
+
+def need_space(folder: Path, n_bytes: int) -> None:
+    """Raises OSError (ENOSPC) if the disk of `folder` has fewer than `n_bytes` free."""
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise OSError(errno.ENOSPC, f"{n_bytes / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free")
+
+
+def lock(path: Path, wait: bool) -> TextIO:
+    """Locks the file `path` for this process until the file returned is closed, or the process dies.
+
+    Where the file system has no locks, nothing is locked. Without `wait`, raises BlockingIOError if another process
+    holds the lock.
+    """
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        file.close()
+        raise
+    except OSError:
+        pass
+    return file
+
+
+def _plain(value: Any, key: str) -> Any:
+    """The value with numpy's numbers, arrays and tuples as Python's, checked to be finite."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist(), key)
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{key}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{key} is {value}, which JSON cannot hold")
+    return value

@@ -19,7 +19,7 @@ FLOORS = [  # from the top; a room may import its own floor and those below
     {"config"},
     {"models", "data", "report"},
     {"losses", "metrics", "weights", "ops", "pose3d"},
-    {"files", "progress", "machine", "errors"},
+    {"files", "progress", "machine", "sections", "errors"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 FORBIDDEN = {"tensorflow", "torch", "torchvision", "pandas", "third_party", "tests", "configs"}

@@ -16,15 +16,15 @@ class Section:
     """Base class of all sections. `__post_init__` of a subclass checks its values with the methods below.
 
     Attributes:
-      path: where the section stands in a config, as 'augment' or 'data.paw_on_ball'; '' is the config itself.
+      section: where it stands in a config, as 'augment' or 'data.paw_on_ball'; '' is the config itself.
     """
 
-    path: ClassVar[str] = ""
+    section: ClassVar[str] = ""
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
         """The section with the values that a whole config has for it. Raises InputError for a wrong value."""
-        for name in filter(None, cls.path.split(".")):
+        for name in filter(None, cls.section.split(".")):
             config = config[name]
         values = {}
         for field in dataclasses.fields(cls):
@@ -58,7 +58,7 @@ class Section:
     @classmethod
     def name_of(cls, field: str) -> str:
         """The field's full name in a config: 'augment.crop'."""
-        return f"{cls.path}.{field}" if cls.path else field
+        return f"{cls.section}.{field}" if cls.section else field
 
 
 def _with_tuples(value: Any) -> Any:

@@ -1,65 +1,25 @@
-"""Methods: each joins a network, its targets, its losses and its decoding, and is all that the engine sees of them.
+"""Methods, by name. To add one, write a file or package here and register it in `METHODS`; nothing else names it.
 
-A method is a frozen dataclass with
-
-- `init(key, batch) -> variables`: {'params': ..., 'batch_stats': ...};
-- `loss(variables, batch, key, train) -> (terms, batch_stats)`: terms {name: (sum, count)}, so that padding, missing
-  labels and the number of devices never change a result; the engine adds weight * sum / count by `loss_weights`;
-- `prepare(variables) -> variables` with what prediction makes of them alone, so that it is made once for many images;
-- `predict(variables, images) -> {'keypoints': [B, K, 2], 'likelihood': [B, K]}`, in (x, y) pixels of the images given;
-- `loss_weights`: {name: weight} for every term;
-- `warnings`: sentences on settings that will hardly work, told before training;
-- `with_axis(name)`: the same method with batch statistics shared over a mapped axis.
+`pawjax.methods.method` says what a method is. Its settings are the section `config[name]`.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
-
-import jax
 from ml_collections import ConfigDict
 
 from pawjax.errors import InputError
-from pawjax.losses import Term
-from pawjax.methods import deeplabcut, detection_config
+from pawjax.methods import deeplabcut, faster_rcnn
+from pawjax.methods.method import Method, MethodEntry
 
-Variables = Mapping[str, Any]
-
-
-class Method(Protocol):
-    """What the engine asks of a method; see the module's docstring."""
-
-    @property
-    def loss_weights(self) -> dict[str, float]: ...
-
-    @property
-    def warnings(self) -> tuple[str, ...]: ...
-
-    def init(self, key: jax.Array, batch: dict[str, jax.Array]) -> Variables: ...
-
-    def loss(
-        self, variables: Variables, batch: dict[str, jax.Array], key: jax.Array, train: bool
-    ) -> tuple[dict[str, Term], Any]: ...
-
-    def prepare(self, variables: Variables) -> Variables: ...
-
-    def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]: ...
-
-    def with_axis(self, name: str) -> "Method": ...
-
-
-METHODS: dict[str, Callable[[ConfigDict, int], Method]] = {
-    "deeplabcut": deeplabcut.from_config,
-    "faster_rcnn": detection_config.from_config,
+METHODS: dict[str, MethodEntry] = {
+    "deeplabcut": MethodEntry(deeplabcut.Settings, deeplabcut.make),
+    "faster_rcnn": MethodEntry(faster_rcnn.Settings, faster_rcnn.make),
 }
-DTYPES = ("float32", "bfloat16")
 
 
 def make_method(config: ConfigDict, bodyparts: tuple[str, ...]) -> Method:
-    """The method that `config.method` names, for these bodyparts. Raises InputError for a field that cannot be."""
+    """The method that `config.method` names, for these bodyparts. Raises InputError for a wrong setting."""
     if config.method not in METHODS:
-        raise InputError(f"config.method = '{config.method}' is not one of {', '.join(METHODS)}")
-    if config.dtype not in DTYPES:
-        raise InputError(f"config.dtype = '{config.dtype}' is not one of {', '.join(DTYPES)}")
-    if config.model.width < 1:
-        raise InputError(f"config.model.width = {config.model.width} must be at least 1")
-    return METHODS[config.method](config, len(bodyparts))
+        raise InputError(f"config.method = '{config.method}' must be one of {', '.join(METHODS)}")
+    return METHODS[config.method].make(config, bodyparts)
+
+
+__all__ = ["METHODS", "Method", "MethodEntry", "make_method"]

@@ -1,55 +1,43 @@
-"""Score maps and location refinement to keypoints, by the geometry of `pawjax.ops.scoremaps`."""
-
-from collections.abc import Callable
+"""Score maps to keypoints, by the geometry of `pawjax.ops.scoremaps`."""
 
 import jax
 import jax.numpy as jnp
 
-from pawjax.ops.scoremaps import cell_centers
+from pawjax.ops.scoremaps import ScoreMaps, cell_centers
 
-REFINEMENTS = ("locref", "votes", "soft_argmax", "taylor")
+DECODERS = ("locref", "votes", "soft_argmax", "taylor")
 REACH = 2  # cells on each side of the best one that vote
+SMALLEST = 1e-12  # likelihood
 
 
-def decode(
-    scores: jax.Array,
-    locref: jax.Array,
-    *,
-    stride: int,
-    locref_stdev: float,
-    likelihood_of: Callable[[jax.Array], jax.Array],
-    refine: str = "locref",
-) -> tuple[jax.Array, jax.Array]:
+def decode(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Array]:
     """The best cell of each map, refined to a point.
 
     Args:
-      scores: [B, h, w, K], larger is likelier.
-      locref: [B, h, w, K, 2], (x, y) offsets in units of `locref_stdev` pixels.
-      stride: pixels of the network's input from cell to cell.
-      likelihood_of: scores to likelihoods in 0..1.
-      refine: 'locref', the best cell's offset (DeepLabCut); 'votes', the mean over the 5x5 cells around it of where
+      maps: of B images and K bodyparts.
+      decoder: 'locref', the best cell's offset (DeepLabCut); 'votes', the mean over the 5x5 cells around it of where
         each one's offset points, weighted by likelihood; 'soft_argmax', the same mean of the cells' own places, without
         locref (Luvizon et al. 2019, in a window); 'taylor', one Newton step on the logarithm of the likelihood, without
         locref, exact for a Gaussian (DARK, Zhang et al. 2020).
 
     Returns:
-      keypoints float32 [B, K, 2], (x, y) in pixels of the network's input; likelihood [B, K] of the best cell.
+      keypoints float32 [B, K, 2], (x, y) in pixels of the images; likelihood [B, K] of the best cell.
     """
-    batch, height, width, parts = scores.shape
-    flat = scores.reshape(batch, height * width, parts)
+    batch, height, width, n_keypoints = maps.log_likelihood.shape
+    flat = maps.log_likelihood.reshape(batch, height * width, n_keypoints)
     best = jnp.argmax(flat, axis=1)[:, None]  # [B, 1, K]
-    reach = {"locref": 0, "taylor": 1}.get(refine, REACH)
+    reach = {"locref": 0, "taylor": 1}.get(decoder, REACH)
     around, inside = _around(best, height, width, reach)  # [B, n, K]
-    likelihood = likelihood_of(jnp.take_along_axis(flat, around, axis=1))
-    cells = cell_centers(height, width, stride).reshape(height * width, 2)[around]  # [B, n, K, 2]
+    likelihood = jnp.exp(jnp.minimum(jnp.take_along_axis(flat, around, axis=1), 0))
+    cells = cell_centers(height, width, maps.stride).reshape(height * width, 2)[around]  # [B, n, K, 2]
     centre = likelihood.shape[1] // 2
-    if refine == "taylor":
-        keypoints = cells[:, centre] + stride * _newton_step(likelihood, inside)
+    if decoder == "taylor":
+        keypoints = cells[:, centre] + maps.stride * _newton_step(likelihood, inside)
     else:
-        if refine != "soft_argmax":
-            offsets = locref.reshape(batch, height * width, parts, 2)
-            cells += locref_stdev * jnp.take_along_axis(offsets, around[..., None], axis=1)
-        weights = jnp.where(inside, jnp.maximum(likelihood, 1e-12), 0)[..., None]
+        if decoder != "soft_argmax":
+            offsets = maps.offsets.reshape(batch, height * width, n_keypoints, 2)
+            cells += jnp.take_along_axis(offsets, around[..., None], axis=1)
+        weights = jnp.where(inside, jnp.maximum(likelihood, SMALLEST), 0)[..., None]
         keypoints = (weights * cells).sum(1) / weights.sum(1)
     return keypoints, likelihood[:, centre]
 
@@ -73,7 +61,7 @@ def _newton_step(likelihood: jax.Array, inside: jax.Array) -> jax.Array:
     Returns:
       [B, K, 2].
     """
-    f = jnp.log(jnp.maximum(likelihood, 1e-12)).reshape(likelihood.shape[0], 3, 3, -1)
+    f = jnp.log(jnp.maximum(likelihood, SMALLEST)).reshape(likelihood.shape[0], 3, 3, -1)
     dx, dy = (f[:, 1, 2] - f[:, 1, 0]) / 2, (f[:, 2, 1] - f[:, 0, 1]) / 2
     dxx, dyy = f[:, 1, 2] - 2 * f[:, 1, 1] + f[:, 1, 0], f[:, 2, 1] - 2 * f[:, 1, 1] + f[:, 0, 1]
     dxy = (f[:, 2, 2] - f[:, 2, 0] - f[:, 0, 2] + f[:, 0, 0]) / 4

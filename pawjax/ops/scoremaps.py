@@ -4,8 +4,23 @@ Cell (i, j) of a map of stride s stands for the image point (s j + s/2, s i + s/
 whole numbers (DeepLabCut's rule). Points are (x, y); maps are [B, h, w, K].
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
+
+
+class ScoreMaps(NamedTuple):
+    """Where the bodyparts of B images may be, as any method with score maps tells it.
+
+    log_likelihood [B, h, w, K], the logarithm of each cell's likelihood (values above 0 count as 0);
+    offsets [B, h, w, K, 2], (x, y) pixels of the images from each cell's centre to the keypoint;
+    stride, pixels from cell to cell, see `cell_centers`.
+    """
+
+    log_likelihood: jax.Array
+    offsets: jax.Array
+    stride: int
 
 
 def cell_centers(height: int, width: int, stride: int) -> jax.Array:

@@ -2,6 +2,6 @@
 
 from pawjax.weights.files import read_tensors
 from pawjax.weights.merge import Merge, merge
-from pawjax.weights.names import lineage_of, to_pawjax
+from pawjax.weights.names import read_weights, variant_of
 
-__all__ = ["Merge", "lineage_of", "merge", "read_tensors", "to_pawjax"]
+__all__ = ["Merge", "merge", "read_tensors", "read_weights", "variant_of"]

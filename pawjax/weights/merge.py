@@ -1,6 +1,7 @@
 """One strict merge by name of foreign leaves into a network's variables."""
 
 import dataclasses
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -9,10 +10,6 @@ import numpy as np
 from pawjax.errors import InputError
 from pawjax.weights.detection import with_block4_in_place
 
-HEADS = (
-    *("scoremap", "locref", "intermediate_scoremap", "intermediate_locref"),
-    *("rpn", "box_head", "class_score", "class_box", "lateral8", "lateral16", "lateral32", "smooth"),
-)
 NAMED = 8  # names in a message
 
 
@@ -40,7 +37,14 @@ class Merge:
         return words
 
 
-def merge(variables: Any, leaves: dict[str, np.ndarray], *, source: str, unknown: list[str] | None = None) -> Merge:
+def merge(
+    variables: Any,
+    leaves: dict[str, np.ndarray],
+    *,
+    source: str,
+    heads: Collection[str],
+    unknown: Sequence[str] = (),
+) -> Merge:
     """Puts `leaves` in the places of the same names.
 
     The backbone has to be whole: each of its leaves in the file, in the same shape. Heads of another number of
@@ -50,6 +54,7 @@ def merge(variables: Any, leaves: dict[str, np.ndarray], *, source: str, unknown
       variables: {'params': ..., 'batch_stats': ...}.
       leaves: arrays by path, as `to_pawjax` gives them.
       source: of the leaves, for messages.
+      heads: modules that need not be whole, see `pawjax.methods.method`.
       unknown: further names of the file, to be reported as skipped.
 
     Raises InputError for a file of another architecture, with the names that do not fit.
@@ -65,14 +70,14 @@ def merge(variables: Any, leaves: dict[str, np.ndarray], *, source: str, unknown
             values.append(found.astype(value.dtype))
             continue
         values.append(value)
-        if name.split("/")[1] in HEADS:
+        if name.split("/")[1] in heads:
             missing.append(name)
         elif found is None:
             wrong.append(f"{name} is not there")
         else:
             wrong.append(f"{name} is {list(found.shape)} there and {list(value.shape)} here")
     skipped = [name for name in leaves if name not in set(used)]
-    backbone = [name for name in skipped if name.split("/")[1] not in HEADS]
+    backbone = [name for name in skipped if name.split("/")[1] not in heads]
     if wrong or backbone:
         extra = [f"{name} has no place" for name in backbone if name not in names]
         message = f"{source}: weights of another network: {_some(wrong + extra)}"
@@ -81,8 +86,10 @@ def merge(variables: Any, leaves: dict[str, np.ndarray], *, source: str, unknown
             message += f"; its normalisation wants config.model.norm = {norm}"
         raise InputError(message)
     if not used:
-        raise InputError(f"{source}: no weights that this network could use; it holds {_some(unknown or skipped)}")
-    return Merge(jax.tree.unflatten(tree, values), used, missing, skipped + list(unknown or []))
+        raise InputError(
+            f"{source}: no weights that this network could use; it holds {_some(list(unknown) or skipped)}"
+        )
+    return Merge(jax.tree.unflatten(tree, values), used, missing, skipped + list(unknown))
 
 
 def _some(names: list[str]) -> str:

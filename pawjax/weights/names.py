@@ -5,6 +5,7 @@ of VGG-16 and of torchvision's detectors have files of their own.
 """
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -24,8 +25,8 @@ DEEPLABCUT_HEADS = {
 }
 
 
-def to_pawjax(
-    tensors: dict[str, np.ndarray], anchors: tuple[int, int] = (1, 1)
+def read_weights(
+    tensors: Mapping[str, np.ndarray], anchors: tuple[int, int] = (1, 1)
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Renames and transposes what is known: {pawjax's path: float32 array}, and the names that are not known.
 
@@ -53,14 +54,14 @@ def to_pawjax(
     return known, unknown
 
 
-def lineage_of(tensors: dict[str, np.ndarray]) -> str:
+def variant_of(tensors: Mapping[str, np.ndarray]) -> str:
     """'torchvision' or 'slim': the geometry that a residual network's tensors were trained in; '' for other tensors.
 
-    Their shapes do not tell; see `pawjax.models.resnet.LINEAGES`.
+    Their shapes do not tell; see `pawjax.models.resnet.VARIANTS`.
     """
-    for lineage, leaf_of in (("torchvision", _leaf), ("slim", leaf_of_slim)):
+    for variant, leaf_of in (("torchvision", _leaf), ("slim", leaf_of_slim)):
         if any(leaf_of(plain_name(_bare(name)), value) for name, value in tensors.items()):
-            return lineage
+            return variant
     return ""
 
 

@@ -11,19 +11,26 @@ from pawjax.config import default_config
 from pawjax.errors import InputError
 from pawjax.losses import weighted_total
 from pawjax.methods import make_method
-from pawjax.methods.deeplabcut import DeepLabCut
-from pawjax.models.pose_net import PoseNet
-from pawjax.ops import chains, conv
 
-METHOD = DeepLabCut(PoseNet(2, depth=26, width=8))
+BODYPARTS = ("left", "right")
+
+
+def method_of(**fields):
+    config = default_config()
+    config.model.backbone, config.model.stem_channels = "resnet26", 8
+    config.update_from_flattened_dict(fields)
+    return make_method(config, BODYPARTS)
+
+
+METHOD = method_of()
 
 
 def make_batch(seed=0):
     rng = np.random.default_rng(seed)
     return {
         "image": jnp.asarray(rng.integers(0, 256, (3, 40, 56, 1), np.uint8)),
-        "keypoints": jnp.asarray(rng.uniform(5, 35, (3, 2, 2)), jnp.float32),
-        "labelled": jnp.array([[True, True], [True, False], [True, True]]),
+        "keypoints": jnp.asarray(rng.uniform(5, 35, (3, 1, 2, 2)), jnp.float32),
+        "labelled": jnp.array([[[True, True]], [[True, False]], [[True, True]]]),
         "weight": jnp.ones(3),
         "to_original": jnp.tile(jnp.eye(2, 3)[None], (3, 1, 1)),
     }
@@ -34,25 +41,24 @@ def variables():
     return jax.jit(METHOD.init)(jax.random.key(0), make_batch())
 
 
-def terms_of(method, variables, batch, train=False):
-    loss = jax.jit(method.loss, static_argnums=3)
-    return jax.device_get(loss(variables, batch, jax.random.key(0), train)[0])
+def terms_of(method, variables, batch):
+    return jax.device_get(jax.jit(method.loss)(variables, batch)[0])
 
 
 def test_an_ignored_label_changes_nothing(variables):
     batch = make_batch()
-    moved = batch | {"keypoints": batch["keypoints"].at[1, 1].set(20.0)}
+    moved = batch | {"keypoints": batch["keypoints"].at[1, 0, 1].set(20.0)}
     assert terms_of(METHOD, variables, batch) == terms_of(METHOD, variables, moved)
-    seen = moved | {"labelled": jnp.ones((3, 2), bool)}
+    seen = moved | {"labelled": jnp.ones((3, 1, 2), bool)}
     assert terms_of(METHOD, variables, seen) != terms_of(METHOD, variables, batch)
 
 
 def test_padding_changes_nothing(variables):
-    batch = make_batch()
-    whole = terms_of(METHOD, variables, batch | {"weight": jnp.array([1.0, 1.0, 0.0])})
-    part = terms_of(METHOD, variables, jax.tree.map(lambda x: x[:2], batch))
-    for name in whole:
-        np.testing.assert_allclose(whole[name], part[name], rtol=1e-5)
+    frozen, batch = method_of(**{"model.norm": "frozen"}), make_batch()
+    padded = terms_of(frozen, variables, batch | {"weight": jnp.array([1.0, 1.0, 0.0])})
+    shorter = terms_of(frozen, variables, jax.tree.map(lambda x: x[:2], batch))
+    for name in padded:
+        np.testing.assert_allclose(padded[name], shorter[name], rtol=1e-5)
 
 
 def test_counts_by_hand(variables):
@@ -75,11 +81,11 @@ def test_counts_by_hand(variables):
 @pytest.mark.parametrize("target", ["disc", "gaussian"])
 @pytest.mark.parametrize("score_loss", ["cross_entropy", "squared_error"])
 def test_gradients_are_finite_even_without_labels(variables, target, score_loss):
-    method = dataclasses.replace(METHOD, target=target, score_loss=score_loss)
-    batch = make_batch() | {"labelled": jnp.zeros((3, 2), bool), "weight": jnp.zeros(3)}
+    method = method_of(**{"deeplabcut.target": target, "deeplabcut.score_loss": score_loss})
+    batch = make_batch() | {"labelled": jnp.zeros((3, 1, 2), bool), "weight": jnp.zeros(3)}
 
     def total(params):
-        terms, _ = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+        terms, _ = method.loss(variables | {"params": params}, batch)
         return weighted_total(terms, method.loss_weights)
 
     gradients = jax.jit(jax.grad(total))(variables["params"])
@@ -92,51 +98,28 @@ def test_predictions_have_the_contracts_shapes(variables):
     assert ((found["likelihood"] >= 0) & (found["likelihood"] <= 1)).all()
 
 
-@pytest.mark.parametrize("norm", ["batch", "group"])
-def test_prepared_variables_predict_the_same(monkeypatch, norm):
-    monkeypatch.setattr(conv, "WINOGRAD_CHANNELS", 32)
-    method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm, width=32))
-    images = make_batch()["image"]
+@pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
+def test_folded_variables_predict_the_same(norm):
+    method, images = method_of(**{"model.norm": norm, "model.stem_channels": 32}), make_batch()["image"]
     variables = jax.jit(method.init)(jax.random.key(1), make_batch())
     shake = np.random.default_rng(0)
     variables = jax.tree.map(lambda x: x + shake.uniform(0, 0.1, x.shape).astype(np.float32), variables)
-    prepared = jax.jit(method.prepare)(variables)
-    assert any(leaf.shape[:1] == (6,) for leaf in jax.tree.leaves(prepared["prepared"]))  # Winograd's
-    predict = jax.jit(method.predict)
-    expected, found = predict(variables, images), predict(prepared, images)
+    folded, less = method.fold(variables)
+    expected, found = jax.jit(method.predict)(variables, images), jax.jit(folded.predict)(less, images)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, expected)
-    if norm == "batch":  # then the backbone's own kernels are no longer read
-        bare = jax.tree.map(jnp.zeros_like, variables["params"]["backbone"])
-        blank = prepared | {"params": variables["params"] | {"backbone": bare}}
-        jax.tree.map(np.testing.assert_array_equal, predict(blank, images), found)
-
-
-@pytest.mark.parametrize("norm", ["batch", "group"])
-def test_chains_of_a_batch_learn_as_the_whole(monkeypatch, norm):
-    method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm, width=32, intermediate="block3_unit1"))
-    batch = make_batch() | {"weight": jnp.array([1.0, 0.0, 1.0])}
-    batch = jax.tree.map(lambda x: jnp.concatenate([x, x[::-1]]), batch)
-    variables = jax.jit(method.init)(jax.random.key(1), batch)
-
-    def total(params):
-        terms, stats = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
-        return weighted_total(terms, method.loss_weights), stats
-
-    whole = jax.jit(jax.grad(total, has_aux=True))(variables["params"])
-    monkeypatch.setattr(chains, "PIXELS", 0)
-    cut = jax.jit(jax.grad(total, has_aux=True))(variables["params"])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6 + 1e-4 * np.abs(a).max()), whole, cut)
+    stem = less["params"]["backbone"]["stem"]
+    assert stem.keys() == ({"kernel", "bias"} if norm != "group" else {"kernel", "bias", "scale"})
 
 
 def test_bfloat16_is_close_to_float32(variables):
-    half = dataclasses.replace(METHOD, net=METHOD.net.copy(dtype=jnp.bfloat16))
+    half = method_of(dtype="bfloat16")
     batch = make_batch()
-    whole, found = (terms_of(method, variables, batch, train=True) for method in (METHOD, half))
+    whole, found = (terms_of(method, variables, batch) for method in (METHOD, half))
     for name, (total, count) in whole.items():
         assert found[name][1] == count and found[name][0] == pytest.approx(total, rel=0.02)
 
     def scoremap(params):
-        return half.loss(variables | {"params": params}, batch, jax.random.key(0), True)[0]["scoremap"][0]
+        return half.loss(variables | {"params": params}, batch)[0]["scoremap"][0]
 
     gradients = jax.eval_shape(jax.grad(scoremap), variables["params"])
     assert {leaf.dtype for leaf in jax.tree.leaves(gradients)} == {jnp.dtype("float32")}
@@ -144,20 +127,26 @@ def test_bfloat16_is_close_to_float32(variables):
 
 def test_live_statistics_move_and_frozen_ones_do_not(variables):
     for norm, moves in (("batch", True), ("frozen", False)):
-        method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm))
-        _, stats = method.loss(variables, make_batch(), jax.random.key(0), True)
-        same = jax.tree.map(lambda a, b: bool((a == b).all()), stats, variables["batch_stats"])
+        _, updates = method_of(**{"model.norm": norm}).loss(variables, make_batch())
+        same = jax.tree.map(lambda a, b: bool((a == b).all()), updates["batch_stats"], variables["batch_stats"])
         assert all(jax.tree.leaves(same)) is not moves
 
 
 @pytest.mark.parametrize(
-    "field, value", [("model.depth", 51), ("model.norm", "layer"), ("target.target", "box"), ("target.unlabelled", "x")]
+    "field, value",
+    [
+        ("model.backbone", "resnet51"),
+        ("model.norm", "layer"),
+        ("model.variant", "caffe"),
+        ("deeplabcut.target", "box"),
+        ("deeplabcut.radius", 0.0),
+        ("deeplabcut.locref_weight", -1.0),
+        ("predict.decode", "x"),
+    ],
 )
-def test_a_wrong_choice_is_named(field, value):
-    config = default_config()
-    config.update_from_flattened_dict({field: value})
-    with pytest.raises(InputError, match=f"config.{field}"):
-        make_method(config, ("a",))
+def test_a_wrong_value_is_named(field, value):
+    with pytest.raises(InputError, match=f"config.{field} = {value!r} must be"):
+        method_of(**{field: value})
 
 
 def test_an_unknown_method_is_named():
@@ -167,14 +156,15 @@ def test_an_unknown_method_is_named():
         make_method(config, ("a",))
 
 
-SUPERVISED = dataclasses.replace(METHOD, net=METHOD.net.copy(intermediate="block3_unit1", intermediate_locref=True))
+UNIT = {"deeplabcut.intermediate": "block3_unit1"}
+SUPERVISED = method_of(**UNIT, **{"deeplabcut.intermediate_locref": True})
 
 
 def test_intermediate_supervision_reaches_its_unit_and_below():
     variables = jax.jit(SUPERVISED.init)(jax.random.key(0), make_batch())
 
     def only_intermediate(params):
-        terms, _ = SUPERVISED.loss(variables | {"params": params}, make_batch(), jax.random.key(0), True)
+        terms, _ = SUPERVISED.loss(variables | {"params": params}, make_batch())
         weights = {name: float(name.startswith("intermediate_")) for name in terms}
         return weighted_total(terms, weights)
 
@@ -199,17 +189,16 @@ def test_intermediate_terms_and_weights():
     terms = terms_of(SUPERVISED, variables, make_batch())
     assert terms["scoremap"][1] == terms["intermediate_scoremap"][1]
     assert terms["locref"][1] == terms["intermediate_locref"][1]
-    scores_only = dataclasses.replace(SUPERVISED, net=METHOD.net.copy(intermediate="block3_unit1"))
-    assert set(scores_only.loss_weights) == {"scoremap", "locref", "intermediate_scoremap"}
+    assert set(method_of(**UNIT).loss_weights) == {"scoremap", "locref", "intermediate_scoremap"}
 
 
 def test_intermediate_weight_zero_changes_no_bit(variables):
-    silent = dataclasses.replace(SUPERVISED, intermediate_weight=0.0)
+    silent = method_of(**UNIT, **{"deeplabcut.intermediate_locref": True, "deeplabcut.intermediate_weight": 0.0})
     richer = jax.jit(silent.init)(jax.random.key(0), make_batch())
 
     def gradient(method, variables):
         def total(params):
-            terms, _ = method.loss(variables | {"params": params}, make_batch(), jax.random.key(0), True)
+            terms, _ = method.loss(variables | {"params": params}, make_batch())
             return weighted_total(terms, method.loss_weights)
 
         return jax.device_get(jax.jit(jax.grad(total))(variables["params"]))
@@ -222,8 +211,11 @@ def test_intermediate_weight_zero_changes_no_bit(variables):
 
 def test_a_unit_that_the_net_lacks_is_refused():
     config = default_config()
-    config.model.intermediate = "block3_unit12"
-    with pytest.raises(InputError, match="block3_unit12.*ResNet-50.*3, 4, 6, 3"):
+    config.deeplabcut.intermediate = "block3_unit12"
+    with pytest.raises(InputError, match="block3_unit12.*resnet50.*3, 4, 6, 3"):
         make_method(config, ("paw",))
-    config.model.depth = 101
+    config.model.backbone = "vgg16"
+    with pytest.raises(InputError, match="only ResNets have units"):
+        make_method(config, ("paw",))
+    config.model.backbone = "resnet101"
     make_method(config, ("paw",))

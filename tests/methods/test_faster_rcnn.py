@@ -17,9 +17,10 @@ from pawjax.engine.step import batch_of_step
 from pawjax.errors import InputError
 from pawjax.losses import weighted_total
 from pawjax.methods import make_method
-from pawjax.methods.detection_decoding import class_boxes, many_boxes, single_box
-from pawjax.methods.detection_targets import Anchors, LabelBox, Proposals, anchor_fit, propose
-from pawjax.models.detector import Detector
+from pawjax.methods.faster_rcnn import Settings
+from pawjax.methods.faster_rcnn.decoding import best_box, class_boxes, detections
+from pawjax.methods.faster_rcnn.targets import anchor_fit, anchor_grid, boxes_around, keypoints_of, propose
+from pawjax.ops import region_chunks
 from pawjax.ops.boxes import encode_boxes
 
 BODYPARTS = ("left", "right")
@@ -29,12 +30,12 @@ SIDE = 24.0
 def config_of(**fields):
     config = default_config()
     config.method = "faster_rcnn"
-    config.model.depth, config.model.width = 26, 8
-    config.detector.map = "fine"
-    config.detector.box = (SIDE, SIDE)
-    config.detector.anchor_sizes, config.detector.anchor_ratios = (SIDE,), (1.0,)
-    config.detector.proposals_before, config.detector.proposals_after = (100, 100), (50, 20)
-    config.detector.head_sampled = 16
+    config.model.backbone, config.model.stem_channels = "resnet26", 8
+    settings = config.faster_rcnn
+    settings.box = (SIDE, SIDE)
+    settings.anchor_sizes, settings.anchor_ratios = (SIDE,), (1.0,)
+    settings.proposals_before, settings.proposals_after = (100, 100), (50, 20)
+    settings.head_sampled = 16
     config.update_from_flattened_dict(fields)
     return config
 
@@ -43,15 +44,16 @@ def method_of(**fields):
     return make_method(config_of(**fields), BODYPARTS)
 
 
-METHOD = method_of(**{"detector.backbone": "vgg16"})  # which compiles soonest, and joins no images
+METHOD = method_of(**{"model.backbone": "vgg16"})  # compiles soonest, and no statistics join its images
+STRIDE8 = {"faster_rcnn.feature_map": "stride8"}
 
 
 def make_batch(seed=0):
     rng = np.random.default_rng(seed)
     return {
         "image": jnp.asarray(rng.integers(0, 256, (4, 60, 90, 1), np.uint8)),
-        "keypoints": jnp.asarray(rng.uniform(5, 55, (4, 2, 2)), jnp.float32),
-        "labelled": jnp.array([[True, True], [True, False], [False, False], [True, True]]),
+        "keypoints": jnp.asarray(rng.uniform(5, 55, (4, 1, 2, 2)), jnp.float32),
+        "labelled": jnp.array([[True, True], [True, False], [False, False], [True, True]])[:, None],
         "weight": jnp.ones(4),
         "key": jax.random.split(jax.random.key(3), 4),
     }
@@ -63,8 +65,11 @@ def variables():
 
 
 def terms_of(method, variables, batch):
-    loss = jax.jit(method.loss, static_argnums=3)
-    return jax.device_get(loss(variables, batch, jax.random.key(0), True)[0])
+    return jax.device_get(jax.jit(method.loss)(variables, batch)[0])
+
+
+def with_settings(**fields):
+    return dataclasses.replace(METHOD, settings=dataclasses.replace(METHOD.settings, **fields))
 
 
 def assert_same(found, expected):
@@ -87,15 +92,15 @@ def silenced(variables):
 
 def test_terms_by_hand(variables):
     """Where outputs are zero and all anchors are sampled, the loss follows from the overlaps alone."""
-    method = dataclasses.replace(METHOD, anchors=dataclasses.replace(METHOD.anchors, n_sampled=512))
+    method = with_settings(rpn_sampled=512)
     batch = make_batch()
     terms = terms_of(method, silenced(variables), batch)
-    anchors = np.asarray(method.anchors.grid((64, 96), 16, 7.5), np.float64)
+    anchors = np.asarray(anchor_grid((64, 96), 16, 7.5, method.settings), np.float64)
     count, total = 0, 0.0
-    for keypoints, labelled in zip(np.asarray(batch["keypoints"]), np.asarray(batch["labelled"]), strict=True):
+    for keypoints, labelled in zip(batch["keypoints"][:, 0], batch["labelled"][:, 0], strict=True):
         if not labelled.any():
             continue
-        boxes = np.array([[x - 12, y - 12, x + 12, y + 12] for x, y in keypoints[labelled]])
+        boxes = np.array([[x - 12, y - 12, x + 12, y + 12] for x, y in np.asarray(keypoints)[labelled]])
         sides = np.minimum(anchors[:, None, 2:], boxes[:, 2:]) - np.maximum(anchors[:, None, :2], boxes[:, :2])
         shared = np.maximum(sides, 0).prod(-1)
         iou = shared / (2 * 24**2 - shared)
@@ -121,7 +126,7 @@ def test_background_says_nothing_of_a_class_whose_label_is_missing(unlabelled, c
     variables = silenced(variables)
 
     def head_score(params):
-        terms, _ = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+        terms, _ = method.loss(variables | {"params": params}, batch)
         return terms["head_score"][0]
 
     _, _, right = jax.jit(jax.grad(head_score))(variables["params"])["class_score"]["bias"]
@@ -131,9 +136,9 @@ def test_background_says_nothing_of_a_class_whose_label_is_missing(unlabelled, c
 def test_a_missing_label_changes_nothing(variables):
     batch = make_batch()
     expected = terms_of(METHOD, variables, batch)
-    moved = batch | {"keypoints": batch["keypoints"].at[1, 1].set(1e9).at[2].set(jnp.nan)}
+    moved = batch | {"keypoints": batch["keypoints"].at[1, 0, 1].set(1e9).at[2].set(jnp.nan)}
     assert_same(terms_of(METHOD, variables, moved), expected)
-    seen = batch | {"labelled": batch["labelled"].at[1, 1].set(True)}
+    seen = batch | {"labelled": batch["labelled"].at[1, 0, 1].set(True)}
     assert terms_of(METHOD, variables, seen)["rpn_box"][0] != expected["rpn_box"][0]
 
 
@@ -170,27 +175,20 @@ def test_every_frame_of_a_batch_has_its_own_key():
     np.testing.assert_array_equal(jax.random.key_data(make(part=lambda x: x[2:])["key"]), keys[2:])
 
 
-def test_one_program_for_any_number_of_labels(variables):
-    loss, batch = jax.jit(METHOD.loss, static_argnums=3), make_batch()
-    for n in range(3):
-        loss(variables, batch | {"labelled": jnp.tile(jnp.arange(2) < n, (4, 1))}, jax.random.key(0), True)
-    assert loss._cache_size() == 1
-
-
 def test_gradients_are_finite_whatever_the_labels(variables):
     @jax.jit
     def gradient(params, batch):
         def total(params):
-            terms, _ = METHOD.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+            terms, _ = METHOD.loss(variables | {"params": params}, batch)
             return weighted_total(terms, METHOD.loss_weights)
 
         return jax.grad(total)(params)
 
     batch = make_batch()
     for change in (
-        {"labelled": jnp.zeros((4, 2), bool)},
+        {"labelled": jnp.zeros((4, 1, 2), bool)},
         {"weight": jnp.zeros(4)},
-        {"keypoints": jnp.zeros((4, 2, 2))},  # both at one corner
+        {"keypoints": jnp.zeros((4, 1, 2, 2))},  # both at one corner
         {"keypoints": batch["keypoints"] + 1000},  # out of the picture
     ):
         leaves = jax.tree.leaves(gradient(variables["params"], batch | change))
@@ -199,11 +197,11 @@ def test_gradients_are_finite_whatever_the_labels(variables):
 
 
 def test_boxes_stand_for_keypoints_and_back():
-    box = LabelBox((30.0, 20.0), (4.0, -7.0))
+    settings = Settings(box=(30.0, 20.0), box_shift=(4.0, -7.0))
     keypoints = jnp.array([[1.5, 2.0], [50.0, 33.25]])
-    boxes = box.around(keypoints)
+    boxes = boxes_around(keypoints, settings)
     np.testing.assert_allclose(boxes[0], [1.5 + 4 - 15, 2 - 7 - 10, 1.5 + 4 + 15, 2 - 7 + 10])
-    np.testing.assert_allclose(box.keypoint_of(boxes), keypoints)
+    np.testing.assert_allclose(keypoints_of(boxes, settings), keypoints)
 
 
 def test_answers_are_the_likeliest_box_and_those_that_agree():
@@ -215,16 +213,16 @@ def test_answers_are_the_likeliest_box_and_those_that_agree():
     logits = jnp.array([[0.0, 3, 0], [0.0, 2, 0], [0.0, 1, 5], [0.0, 9, 9]])
     probabilities, boxes = class_boxes(logits, deltas, regions, weights)
     valid = jnp.array([True, True, True, False])
-    box, likelihood = single_box(probabilities[:, 0], boxes[:, 0], valid, 0.6)
+    box, likelihood = best_box(probabilities[:, 0], boxes[:, 0], valid, 0.6)
     np.testing.assert_allclose(box, truth, atol=1e-5)
     np.testing.assert_allclose(likelihood, np.exp(3) / (2 + np.exp(3)), rtol=1e-5)
-    box, _ = single_box(probabilities[:, 1], boxes[:, 1], valid, 0.6)
+    box, _ = best_box(probabilities[:, 1], boxes[:, 1], valid, 0.6)
     np.testing.assert_allclose(box, regions[2])
-    box, _ = single_box(jnp.array([0.6, 0.2]), jnp.array([[0.0, 0, 24, 24], [4, 0, 28, 24]]), valid[:2], 0.6)
+    box, _ = best_box(jnp.array([0.6, 0.2]), jnp.array([[0.0, 0, 24, 24], [4, 0, 28, 24]]), valid[:2], 0.6)
     np.testing.assert_allclose(box, [1, 0, 25, 24], atol=1e-5)  # the mean by probability
-    assert np.isfinite(single_box(probabilities[:, 0], boxes[:, 0], jnp.zeros(4, bool), 0.6)[0]).all()
+    assert np.isfinite(best_box(probabilities[:, 0], boxes[:, 0], jnp.zeros(4, bool), 0.6)[0]).all()
 
-    found = many_boxes(probabilities, boxes, valid, (96, 96), max_detections=5, score_threshold=0.5, nms_threshold=0.5)
+    found = detections(probabilities, boxes, valid, (96, 96), max_detections=5, score_threshold=0.5, nms_threshold=0.5)
     assert found["valid"].tolist() == [True, True, False, False, False]
     assert found["classes"][:2].tolist() == [1, 0]
     np.testing.assert_allclose(found["boxes"][1], [0, 0, 18, 16], atol=1e-5)
@@ -233,48 +231,49 @@ def test_answers_are_the_likeliest_box_and_those_that_agree():
 def test_proposals_are_not_clipped_but_must_be_seen():
     anchors = jnp.array([[-12.0, -12, 12, 12], [-40, 0, -16, 24], [30, 30, 54, 54], [31, 30, 55, 54]])
     logits = jnp.array([1.0, 9, 2, 3])
-    rule = Proposals(before=(4, 3), after=(3, 2), iou=0.7)
-    boxes, found, scores = propose(logits, jnp.zeros((4, 4)), anchors, (64, 64), rule, train=True)
+    boxes, found, scores = propose(logits, jnp.zeros((4, 4)), anchors, (64, 64), 4, 3, Settings())
     np.testing.assert_allclose(boxes[:2], anchors[jnp.array([3, 0])])
     assert found.tolist() == [True, True, False] and scores[:2].tolist() == [3, 1]
-    assert propose(logits, jnp.zeros((4, 4)), anchors, (64, 64), rule, train=False)[1].tolist() == [True, False]
+    assert propose(logits, jnp.zeros((4, 4)), anchors, (64, 64), 3, 2, Settings())[1].tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"detector.backbone": "vgg16", "detector.pool": "pool", "detector.proposals_min_side": 1e6},
-        {"detector.map": "c4"},
+        {"model.backbone": "vgg16", "faster_rcnn.pool": "max", "faster_rcnn.proposals_min_side": 1e6},
+        {},
+        {"faster_rcnn.pool": "max", "model.norm": "frozen"},
     ],
 )
 def test_there_is_always_an_answer(fields):
-    method, images = method_of(**fields, **{"detector.refinements": 1}), make_batch()["image"].at[0].set(0)
+    method, images = method_of(**fields, **{"faster_rcnn.second_looks": 1}), make_batch()["image"].at[0].set(0)
     variables = jax.jit(method.init)(jax.random.key(0), make_batch())
     predict = jax.jit(method.predict)
     found = predict(variables, images)
     assert found["keypoints"].shape == (4, 2, 2) and np.isfinite(found["keypoints"]).all()
     assert ((found["likelihood"] > 0) & (found["likelihood"] <= 1)).all()
-    prepared = jax.jit(method.prepare)(variables)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3), predict(prepared, images), found)
+    folded, less = method.fold(variables)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3), jax.jit(folded.predict)(less, images), found)
 
 
 @pytest.mark.parametrize("n_regions", [5, 6])
-def test_a_head_that_looks_at_a_few_regions_at_a_time_says_the_same(n_regions, monkeypatch):
-    method, batch = method_of(**{"detector.map": "c4"}), make_batch()
+def test_regions_in_chunks_get_the_same_answers(n_regions, monkeypatch):
+    method, batch = method_of(), make_batch()
     variables = jax.jit(method.init)(jax.random.key(0), batch)
     features = jnp.asarray(np.random.default_rng(1).normal(size=(2, 4, 6, 128)), jnp.float32)
     corners = np.random.default_rng(2).uniform(0, 30, (2, n_regions, 2))
     regions = jnp.asarray(np.concatenate([corners, corners + 20], axis=-1), jnp.float32)
-    whole = method._look(variables, features, regions)
-    monkeypatch.setattr(Detector, "regions_at_once", 4)
-    for found, expected in zip(method._look(variables, features, regions), whole, strict=True):
+    whole = method.score_regions(variables, features, regions)
+    monkeypatch.setattr(region_chunks, "CPU_BYTES", 4 * method.net.box_head.bytes_per_region)
+    for found, expected in zip(method.score_regions(variables, features, regions), whole, strict=True):
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_it_learns_two_points_and_leaves_none_out():
     """The whole system: two kinds of spots on four frames, one of them 2 px from the border, to a fraction of a px."""
-    method = method_of(**{"detector.class_agnostic": True, "detector.head_beta": 1 / 9, "detector.head_sampled": 32})
+    fields = {"faster_rcnn.class_agnostic": True, "faster_rcnn.head_beta": 1 / 9, "faster_rcnn.head_sampled": 32}
+    method = method_of(**STRIDE8, **fields)
     rng = np.random.default_rng(1)
     keypoints = rng.uniform((28, 16), (86, 38), (4, 2, 2)).astype(np.float32)
     keypoints[:, 1] = keypoints[:, 0] + np.array([[-26, 20], [-24, -8], [-25, 6], [-22, 16]])
@@ -285,9 +284,11 @@ def test_it_learns_two_points_and_leaves_none_out():
     image = 128 + spots.sum(1)[..., None] + rng.normal(0, 8, (4, 60, 90, 1))
     labelled = np.ones((4, 2), bool)
     labelled[3, 1] = False
-    batch = make_batch() | {"image": jnp.asarray(image.clip(0, 255), jnp.uint8), "keypoints": jnp.asarray(keypoints)}
-    batch["labelled"] = jnp.asarray(labelled)
-    del batch["key"]
+    batch = make_batch() | {
+        "image": jnp.asarray(image.clip(0, 255), jnp.uint8),
+        "keypoints": jnp.asarray(keypoints)[:, None],
+    }
+    batch["labelled"] = jnp.asarray(labelled)[:, None]
     optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, 100))
 
     @jax.jit
@@ -295,12 +296,13 @@ def test_it_learns_two_points_and_leaves_none_out():
         variables, state = carry
 
         def total(params):
-            terms, stats = method.loss(variables | {"params": params}, batch, key, True)
-            return weighted_total(terms, method.loss_weights), stats
+            own = batch | {"key": jax.random.split(key, 4)}
+            terms, rest = method.loss(variables | {"params": params}, own)
+            return weighted_total(terms, method.loss_weights), rest
 
-        gradients, stats = jax.grad(total, has_aux=True)(variables["params"])
+        gradients, rest = jax.grad(total, has_aux=True)(variables["params"])
         updates, state = optimizer.update(gradients, state)
-        return ({"params": optax.apply_updates(variables["params"], updates), "batch_stats": stats}, state), None
+        return ({"params": optax.apply_updates(variables["params"], updates), **rest}, state), None
 
     variables = jax.jit(method.init)(jax.random.key(0), batch)
     carry = (variables, optimizer.init(variables["params"]))
@@ -314,7 +316,7 @@ def test_it_learns_two_points_and_leaves_none_out():
     assert (detected["valid"][:3].sum(1) == 2).all() and (detected["boxes"][0] <= jnp.array([90, 60, 90, 60])).all()
     proposed = jax.jit(method.propose)(variables, batch["image"])
     nearest = jnp.linalg.norm(
-        method.box.keypoint_of(proposed["boxes"][:, :4])[:, :, None] - keypoints[:, None], axis=-1
+        keypoints_of(proposed["boxes"][:, :4], method.settings)[:, :, None] - keypoints[:, None], axis=-1
     )
     assert nearest.min(axis=1)[labelled].max() < 6
 
@@ -322,25 +324,22 @@ def test_it_learns_two_points_and_leaves_none_out():
 @pytest.mark.parametrize(
     "field, value",
     [
-        ("model.depth", 51),
-        ("model.norm", "layer"),
-        ("target.unlabelled", "x"),
-        ("detector.backbone", "vgg19"),
-        ("detector.map", "p2"),
-        ("detector.pool", "crop"),
-        ("detector.box", (0.0, 30.0)),
-        ("detector.box", (30.0, -1.0)),
-        ("detector.box", (30.0, float("nan"))),
-        ("detector.anchor_sizes", ()),
-        ("detector.anchor_ratios", (1.0, 0.0)),
-        ("detector.rpn_low", 0.8),
-        ("detector.head_positive", 1.5),
-        ("detector.head_weights", (10.0, 10.0)),
-        ("detector.proposals_after", (100, 0)),
+        ("model.backbone", "vgg19"),
+        ("faster_rcnn.feature_map", "p2"),
+        ("faster_rcnn.pool", "crop"),
+        ("faster_rcnn.box", (0.0, 30.0)),
+        ("faster_rcnn.box", (30.0, -1.0)),
+        ("faster_rcnn.box", (30.0, float("nan"))),
+        ("faster_rcnn.anchor_sizes", ()),
+        ("faster_rcnn.anchor_ratios", (1.0, 0.0)),
+        ("faster_rcnn.rpn_low", 0.8),
+        ("faster_rcnn.head_positive_fraction", 1.5),
+        ("faster_rcnn.head_weights", (10.0, 10.0)),
+        ("faster_rcnn.proposals_after", (100, 0)),
         ("predict.proposals", -1),
-        ("detector.rpn_sampled", 0),
-        ("detector.dropout", 1.0),
-        ("detector.head_beta", -1.0),
+        ("faster_rcnn.rpn_sampled", 0),
+        ("faster_rcnn.dropout", 1.0),
+        ("faster_rcnn.head_beta", -1.0),
     ],
 )
 def test_a_wrong_value_is_named(field, value):
@@ -348,18 +347,20 @@ def test_a_wrong_value_is_named(field, value):
         method_of(**{field: value})
 
 
-def test_a_vgg_has_no_lineage_of_resnets():
-    with pytest.raises(InputError, match="config.model.lineage"):
-        method_of(**{"detector.backbone": "vgg16", "model.lineage": "slim"})
+def test_a_vgg_has_neither_the_variants_nor_the_pyramid_of_resnets():
+    with pytest.raises(InputError, match="config.model.variant"):
+        method_of(**{"model.backbone": "vgg16", "model.variant": "slim"})
+    with pytest.raises(InputError, match="config.faster_rcnn.feature_map"):
+        method_of(**{"model.backbone": "vgg16"} | STRIDE8)
 
 
-def test_a_box_that_the_anchors_do_not_reach_is_told():
-    (told,) = method_of(**{"detector.box": (5.0, 5.0), "detector.anchor_sizes": (128.0,)}).warnings
-    assert re.search(r"box = \(5, 5\) has an IoU of only 0.0015 .*rpn_low = 0.3", told)
-    (told,) = method_of(
-        **{"detector.box": (12.0, 12.0), "detector.anchor_sizes": (12.0,), "detector.proposals_min_side": 16.0}
+def test_a_box_that_no_anchor_fits_is_warned_of():
+    (warning,) = method_of(**{"faster_rcnn.box": (5.0, 5.0), "faster_rcnn.anchor_sizes": (128.0,)}).warnings
+    assert re.search(r"box = \(5, 5\) has an IoU of only 0.0015 .*rpn_low = 0.3", warning)
+    (warning,) = method_of(
+        **{"faster_rcnn.box": (12.0, 12.0), "faster_rcnn.anchor_sizes": (12.0,), "faster_rcnn.proposals_min_side": 16.0}
     ).warnings
-    assert "proposals_min_side = 16" in told
+    assert "proposals_min_side = 16" in warning
     assert not METHOD.warnings
 
 
@@ -367,12 +368,12 @@ def test_how_well_anchors_fit_is_a_mean_over_the_places_in_a_cell():
     """A box as large as its anchor lies up to half a cell off, on both axes: d px off, it shares (1 - d / side)."""
     off = np.abs(np.arange(16) + 0.5 - 8)
     shared = np.outer(1 - off / 32, 1 - off / 32)
-    fit = anchor_fit(LabelBox((32.0, 32.0)), Anchors(sizes=(32.0,), ratios=(1.0,)), 16)
+    fit = anchor_fit(Settings(box=(32.0, 32.0), anchor_sizes=(32.0,), anchor_ratios=(1.0,)), 16)
     np.testing.assert_allclose(fit, (shared / (2 - shared)).mean(), rtol=1e-5)
 
 
 def test_anchors_inside_the_picture_alone(variables):
-    batch = make_batch() | {"keypoints": jnp.full((4, 2, 2), 30.0)}
-    inside = dataclasses.replace(METHOD, anchors=dataclasses.replace(METHOD.anchors, inside_only=True, n_sampled=512))
+    batch = make_batch() | {"keypoints": jnp.full((4, 1, 2, 2), 30.0)}
+    inside = with_settings(anchors_inside=True, rpn_sampled=512)
     count = terms_of(inside, variables, batch)["rpn_score"][1]
     assert 0 < count <= 3 * 2 * 4  # of 64 x 96 px, centres at 23.5, 39.5 and, along x, 55.5 and 71.5

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pawjax.methods.detection_targets import Anchors
-from pawjax.models.detector import Detector
+from pawjax.config import default_config
+from pawjax.methods import make_method
+from pawjax.methods.faster_rcnn.targets import anchor_grid
 
 IMAGES = jnp.zeros((2, 32, 48, 1), jnp.uint8)
 ROIS = jnp.tile(jnp.array([[4.0, 4.0, 28.0, 28.0]]), (2, 3, 1))
@@ -14,8 +15,15 @@ RESNET50 = 23_508_032  # torchvision's 25,557,032 without its classifier
 VGG16 = 14_714_688 + 25_088 * 4096 + 4096 * 4096 + 2 * 4096
 
 
-def shapes_of(**options):
-    net = Detector(2, 9, **options)
+def method_of(n_classes=2, **fields):
+    config = default_config()
+    config.method = "faster_rcnn"
+    config.update_from_flattened_dict(fields)
+    return make_method(config, tuple(map(str, range(n_classes))))
+
+
+def shapes_of(**fields):
+    net = method_of(**fields).net
     return jax.eval_shape(lambda: net.init_with_output(jax.random.key(0), IMAGES, ROIS, train=False))
 
 
@@ -32,19 +40,25 @@ def outer_layers(features: int, head: int, anchors: int = 9, boxes: int = 3) -> 
 @pytest.mark.parametrize(
     "options, expected",
     [
-        ({"backbone_name": "vgg16"}, VGG16 + outer_layers(512, 4096)),
+        ({"model.backbone": "vgg16"}, VGG16 + outer_layers(512, 4096)),
         ({}, RESNET50 + outer_layers(1024, 2048)),
-        ({"class_agnostic": True}, RESNET50 + outer_layers(1024, 2048, boxes=1)),
+        ({"faster_rcnn.class_agnostic": True}, RESNET50 + outer_layers(1024, 2048, boxes=1)),
     ],
 )
 def test_parameter_counts(options, expected):
     assert count(shapes_of(**options)[1]["params"]) == expected
 
 
-@pytest.mark.parametrize("options, stride", [({"backbone_name": "vgg16"}, 16), ({}, 16), ({"map": "fine"}, 8)])
-@pytest.mark.parametrize("lineage", ["torchvision", "slim"])
-def test_shapes_types_and_names(options, stride, lineage):
-    outputs, variables = shapes_of(depth=26, width=8, lineage=lineage, dtype=jnp.bfloat16, **options)
+SLIM, STRIDE8 = {"model.variant": "slim"}, {"faster_rcnn.feature_map": "stride8"}
+NARROW = {"model.backbone": "resnet26", "model.stem_channels": 8}
+
+
+@pytest.mark.parametrize(
+    "fields, stride",
+    [({"model.backbone": "vgg16"}, 16), ({}, 16), (STRIDE8, 8), (SLIM, 16), (SLIM | STRIDE8, 8)],
+)
+def test_shapes_types_and_names(fields, stride):
+    outputs, variables = shapes_of(**NARROW | {"dtype": "bfloat16"} | fields)
     cells = 32 * 48 // stride**2
     assert [x.shape for x in outputs] == [(2, 9 * cells), (2, 9 * cells, 4), (2, 3, 3), (2, 3, 3, 4)]
     assert {leaf.dtype for leaf in jax.tree.leaves((outputs, variables))} == {jnp.dtype("float32")}
@@ -55,26 +69,28 @@ def test_shapes_types_and_names(options, stride, lineage):
     assert variables["params"]["rpn"].keys() == {"conv", "score", "box"}
 
 
-@pytest.mark.parametrize("options", [{"backbone_name": "vgg16"}, {}, {"map": "fine"}, {"lineage": "slim"}])
-def test_regions_and_anchors_lie_where_the_cells_do(options):
-    net = Detector(1, 1, **options)
+@pytest.mark.parametrize("fields", [{"model.backbone": "vgg16"}, {}, STRIDE8, SLIM])
+def test_regions_and_anchors_lie_where_the_cells_do(fields):
+    fields |= {"faster_rcnn.anchor_sizes": (20.0,), "faster_rcnn.anchor_ratios": (1.0,)}
+    method = method_of(1, **fields)
+    net = method.net
     height, width = 12, 15
     y, x = (net.center + net.stride * np.arange(size, dtype=np.float32) for size in (height, width))
     ramps = jnp.stack(jnp.meshgrid(jnp.asarray(x), jnp.asarray(y)), axis=-1)  # each cell holds its own place
     rois = jnp.array([[30.0, 40.0, 86.0, 75.0], [41.3, 20.2, 97.0, 84.6]])
-    cut = net.apply({}, ramps, rois, (7, 7), method="_cut")
-    np.testing.assert_allclose(cut.mean(axis=(1, 2)), (rois[:, :2] + rois[:, 2:]) / 2, rtol=1e-5)
+    cells = net.apply({}, ramps, rois, 1, method="_pool")
+    np.testing.assert_allclose(cells.mean(axis=(1, 2)), (rois[:, :2] + rois[:, 2:]) / 2, rtol=1e-5)
 
     size = (height * net.stride, width * net.stride)
-    anchors = Anchors(sizes=(20.0,), ratios=(1.0,)).grid(size, net.stride, net.center)
+    anchors = anchor_grid(size, net.stride, net.center, method.settings)
     centres = (anchors[:, :2] + anchors[:, 2:]) / 2
     np.testing.assert_allclose(centres.reshape(height, width, 2), ramps, atol=1e-4)
 
 
-@pytest.mark.parametrize("options", [{"map": "fine"}, {"lineage": "slim"}])
-def test_the_first_cell_is_centred_where_it_says(options):
+@pytest.mark.parametrize("fields", [STRIDE8, SLIM])
+def test_the_first_cell_is_centred_where_it_says(fields):
     """A cell looks at the picture around its centre: the mean place of what moves it, over many random nets."""
-    net = Detector(1, 1, depth=26, width=4, norm="frozen", **options)
+    net = method_of(1, **NARROW | {"model.stem_channels": 4, "model.norm": "frozen"} | fields).net
     size = (1, 96, 96, 1)
     images = np.random.default_rng(0).integers(0, 256, size).astype(np.float32)
     cell = 48 // net.stride

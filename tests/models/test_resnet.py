@@ -8,12 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pawjax.models.resnet import UNITS, ResNet
+from pawjax.models.resnet import UNITS, VARIANTS, ResNet, unit_names
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "torchvision_resnet.npz"
 # torchvision's totals without the classifier (third_party/torchvision); resnet26 is timm's 15,995,176 less its own.
 PARAMETERS = {26: 13_946_176, 50: 23_508_032, 101: 42_500_160, 152: 58_143_808}
+
+
+def as_pictures(normalised: np.ndarray) -> jnp.ndarray:
+    """Images of 0..255 that the network turns into these inputs."""
+    variant = VARIANTS["torchvision"]
+    return jnp.asarray((normalised * np.float32(variant.std) + np.float32(variant.mean)) * 255)
 
 
 def variables_by_recipe(network: ResNet, images: jnp.ndarray) -> dict:
@@ -36,13 +42,14 @@ def variables_by_recipe(network: ResNet, images: jnp.ndarray) -> dict:
 @pytest.mark.parametrize("depth", [50, 101])
 def test_features_are_torchvisions(depth):
     golden = np.load(GOLDEN)
-    images, network = jnp.asarray(golden["images"]), ResNet(depth, norm="frozen")
+    last = {f"block{b}": f"block{b}_unit{n}" for b, n in enumerate(UNITS[depth], start=1)}
+    images, network = as_pictures(golden["images"]), ResNet(depth, norm="frozen", taps=tuple(last.values()))
     variables = variables_by_recipe(network, images)
-    _, outputs = jax.jit(lambda v, x: network.apply(v, x, train=False))(variables, images)
-    last = {"stem": "stem"} | {f"block{b}": f"block{b}_unit{n}" for b, n in enumerate(UNITS[depth], start=1)}
+    features = jax.jit(lambda v, x: network.apply(v, x, train=False))(variables, images)
+    np.testing.assert_array_equal(features[16], features[last["block4"]])
     for name, ours in last.items():
         expected = golden[f"resnet{depth}/{name}"]
-        found = np.asarray(outputs[ours])[..., :: 8 if name == "stem" else 16]
+        found = np.asarray(features[ours])[..., ::16]
         assert found.shape == expected.shape
         error = np.abs(found - expected).max() / np.abs(expected).max()
         assert error < 1e-4, f"{name}: relative error {error:.1e}"
@@ -50,18 +57,22 @@ def test_features_are_torchvisions(depth):
 
 def test_features_at_output_stride_32_are_torchvisions():
     golden = np.load(GOLDEN)
-    images, network = jnp.asarray(golden["images"]), ResNet(50, norm="frozen", output_stride=32)
-    features, _ = network.apply(variables_by_recipe(network, images), images, train=False)
+    images, network = as_pictures(golden["images"]), ResNet(50, norm="frozen", output_stride=32)
+    features = network.apply(variables_by_recipe(network, images), images, train=False)
     expected = golden["resnet50/block4_stride32"]
-    np.testing.assert_allclose(features[..., ::16], expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(features[32][..., ::16], expected, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("lineage", ["torchvision", "slim"])
-def test_output_stride_32_halves_the_last_map(lineage):
-    network = ResNet(26, width=8, lineage=lineage, output_stride=32)
+@pytest.mark.parametrize("variant", ["torchvision", "slim"])
+@pytest.mark.parametrize("output_stride", [16, 32])
+def test_every_map_has_the_stride_of_its_key(variant, output_stride):
+    network = ResNet(26, stem_channels=8, variant=variant, output_stride=output_stride, taps=tuple(unit_names(26)))
     images = jnp.zeros((1, 80, 96, 3))
-    features, _ = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), images, train=False))[0]
-    assert features.shape == (1, 3, 3, 256)
+    features = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), images, train=False))[0]
+    strides = [key for key in features if isinstance(key, int)]
+    assert strides == [4, 8, 16, 32][: 3 + (output_stride == 32)] and features.keys() - strides == set(unit_names(26))
+    assert [features[s].shape[1:3] for s in strides] == [(-(-80 // s), -(-96 // s)) for s in strides]
+    assert features[output_stride].shape[-1] == features["block4_unit2"].shape[-1] == 256
 
 
 def test_parameter_counts():
@@ -76,26 +87,16 @@ def test_parameter_counts():
             assert expected == golden[f"resnet{depth}/n_parameters"]
 
 
-def test_a_smaller_width_keeps_the_form():
-    images = jnp.zeros((1, 48, 80, 3))
-    network = ResNet(26, width=8)
-    features, outputs = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), images, train=False))[0]
-    assert features.shape == (1, 3, 5, 256)
-    assert outputs["block1_unit2"].shape == (1, 12, 20, 32)
-
-
 def test_rematerialised_units_keep_less_and_learn_the_same():
     images = jnp.asarray(np.random.default_rng(0).normal(size=(1, 64, 64, 3)), jnp.float32)
 
     def of(remat):
-        network = ResNet(26, width=8, remat=remat)
+        network = ResNet(26, stem_channels=8, remat=remat)
         variables = jax.jit(lambda key: network.init(key, images, train=True))(jax.random.key(0))
 
         def total(params):
-            (features, _), _ = network.apply(
-                variables | {"params": params}, images, train=True, mutable=["batch_stats"]
-            )
-            return (features**2).sum()
+            features, _ = network.apply(variables | {"params": params}, images, train=True, mutable=["batch_stats"])
+            return (features[16] ** 2).sum()
 
         kept = jax.eval_shape(lambda params: jax.vjp(total, params)[1], variables["params"])
         n_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))

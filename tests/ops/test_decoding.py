@@ -1,11 +1,12 @@
-"""The round trip from points to maps to points, for every way of refining."""
+"""The round trip from points to maps to points, for every decoder."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from pawjax.ops import scoremaps
-from pawjax.ops.decoding import REFINEMENTS, decode
+from pawjax.ops.decoding import DECODERS, decode
 
 ERRORS = {"locref": 1e-4, "votes": 1e-4, "soft_argmax": 4.0, "taylor": 1e-2}  # px, at a stride of 8
 
@@ -17,41 +18,36 @@ def points_and_maps(seed=0, sigma=9.0):
     return keypoints, offsets, scoremaps.gaussian_targets(offsets, sigma)
 
 
-def test_every_refinement_has_its_error():
-    assert set(ERRORS) == set(REFINEMENTS)
+def maps_of(likelihood, offsets):
+    return scoremaps.ScoreMaps(jnp.log(jnp.maximum(likelihood, 1e-12)), offsets, 8)
 
 
-@pytest.mark.parametrize("refine", REFINEMENTS)
-@pytest.mark.parametrize("stdev", [1.0, 7.2801])
-def test_round_trip(refine, stdev):
+def test_every_decoder_has_its_error():
+    assert set(ERRORS) == set(DECODERS)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_round_trip(decoder):
     keypoints, offsets, scores = points_and_maps()
-    found, likelihood = decode(
-        scores, offsets / stdev, stride=8, locref_stdev=stdev, likelihood_of=lambda s: s, refine=refine
-    )
-    np.testing.assert_allclose(found, keypoints, atol=ERRORS[refine])
+    found, likelihood = decode(maps_of(scores, offsets), decoder)
+    np.testing.assert_allclose(found, keypoints, atol=ERRORS[decoder])
     np.testing.assert_allclose(likelihood, scores.max((1, 2)), rtol=1e-6)
 
 
 def test_a_disc_is_decoded_by_its_offsets():
     keypoints, offsets, _ = points_and_maps()
     scores = scoremaps.disc_targets(offsets, 17.0)
-    for refine in ("locref", "votes"):
-        found, _ = decode(scores, offsets, stride=8, locref_stdev=1.0, likelihood_of=lambda s: s, refine=refine)
+    for decoder in ("locref", "votes"):
+        found, _ = decode(maps_of(scores, offsets), decoder)
         np.testing.assert_allclose(found, keypoints, atol=1e-4)
 
 
-@pytest.mark.parametrize("refine", REFINEMENTS)
-def test_corners_stay_on_the_map_and_finite(refine):
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_corners_stay_on_the_map_and_finite(decoder):
     scores = np.full((1, 3, 4, 2), -20.0, np.float32)
     scores[0, 0, 0, 0] = scores[0, 2, 3, 1] = 5.0
-    found, likelihood = decode(
-        jnp.asarray(scores),
-        jnp.zeros((1, 3, 4, 2, 2)),
-        stride=8,
-        locref_stdev=7.0,
-        likelihood_of=lambda s: 1 / (1 + jnp.exp(-s)),
-        refine=refine,
-    )
+    maps = scoremaps.ScoreMaps(jax.nn.log_sigmoid(jnp.asarray(scores)), jnp.zeros((1, 3, 4, 2, 2)), 8)
+    found, likelihood = decode(maps, decoder)
     np.testing.assert_allclose(found[0], [[4, 4], [28, 20]], atol=1e-3)
     assert (np.asarray(likelihood) > 0.99).all()
 
@@ -60,7 +56,7 @@ def test_votes_average_noise_of_the_offsets():
     keypoints, offsets, scores = points_and_maps()
     noisy = offsets + np.random.default_rng(1).normal(0, 2.0, offsets.shape).astype(np.float32)
     errors = {}
-    for refine in ("locref", "votes"):
-        found, _ = decode(scores, noisy, stride=8, locref_stdev=1.0, likelihood_of=lambda s: s, refine=refine)
-        errors[refine] = float(np.linalg.norm(found - keypoints, axis=-1).mean())
+    for decoder in ("locref", "votes"):
+        found, _ = decode(maps_of(scores, noisy), decoder)
+        errors[decoder] = float(np.linalg.norm(found - keypoints, axis=-1).mean())
     assert errors["votes"] < 0.6 * errors["locref"]

@@ -16,10 +16,11 @@ from pawjax.engine.state import TrainState
 from pawjax.engine.transfer import initialise
 from pawjax.errors import InputError
 from pawjax.losses import weighted_total
-from pawjax.methods import detection_targets, make_method
-from pawjax.models.detector import Detector
+from pawjax.methods import make_method
+from pawjax.methods.faster_rcnn import FasterRCNN, targets
+from pawjax.methods.faster_rcnn.targets import anchor_grid
 from pawjax.ops.sampling import sample
-from pawjax.weights import lineage_of, merge, to_pawjax
+from pawjax.weights import merge, read_weights, variant_of
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 HEIGHT, WIDTH, CHANNELS, SIDE = 96, 128, 8, 44.0
@@ -72,14 +73,14 @@ def config_of(kind: str) -> ConfigDict:
     """Numbers as in SETTINGS of third_party/torchvision/make_detector_golden.py."""
     config = default_config()
     config.method = "faster_rcnn"
-    config.model.depth, config.model.width, config.model.norm = 26, CHANNELS, "frozen"
-    config.detector.backbone = {"c4": "resnet", "vgg": "vgg16"}[kind]
-    config.detector.box = (SIDE, SIDE)
-    config.detector.anchor_sizes, config.detector.anchor_ratios = SIZES, RATIOS
-    config.detector.proposals_before, config.detector.proposals_after = (160, 100), (80, 40)
-    config.detector.proposals_min_side = 1e-3
-    config.detector.rpn_sampled, config.detector.head_sampled = 64, 32
-    config.detector.head_beta = 1 / 9
+    config.model.backbone = {"c4": "resnet26", "vgg": "vgg16"}[kind]
+    config.model.stem_channels, config.model.norm = CHANNELS, "frozen"
+    config.faster_rcnn.box = (SIDE, SIDE)
+    config.faster_rcnn.anchor_sizes, config.faster_rcnn.anchor_ratios = SIZES, RATIOS
+    config.faster_rcnn.proposals_before, config.faster_rcnn.proposals_after = (160, 100), (80, 40)
+    config.faster_rcnn.proposals_min_side = 1e-3
+    config.faster_rcnn.rpn_sampled, config.faster_rcnn.head_sampled = 64, 32
+    config.faster_rcnn.head_beta = 1 / 9
     return config
 
 
@@ -97,8 +98,8 @@ def fresh(method) -> dict:
 @cache
 def variables_of(kind: str) -> dict:
     """The network with every tensor of torchvision's."""
-    leaves, unknown = to_pawjax(torchvision_state(kind), (len(SIZES), len(RATIOS)))
-    merged = merge(fresh(method_of(kind)), leaves, source="detector.pth", unknown=unknown)
+    leaves, unknown = read_weights(torchvision_state(kind), (len(SIZES), len(RATIOS)))
+    merged = merge(fresh(method_of(kind)), leaves, source="detector.pth", heads=FasterRCNN.heads, unknown=unknown)
     assert not merged.missing and not merged.skipped
     return merged.variables
 
@@ -112,7 +113,7 @@ def maps_of(kind: str) -> tuple:
     def look(variables):
         features = net.apply(variables, images, train=False, method="features")
         outer = net.apply(variables, features, method="proposals")
-        return features, *outer, *net.apply(variables, features, rois, False, method="regions")
+        return features, *outer, *net.apply(variables, features, rois, train=False, method="regions")
 
     return jax.device_get(jax.jit(look)(variables_of(kind)))
 
@@ -138,7 +139,7 @@ def test_features_and_the_maps_of_the_proposal_network(kind):
     assert_close(logits, in_our_order(expected["rpn_logits"], 3).reshape(2, -1), "logits")
     assert_close(deltas, in_our_order(expected["rpn_deltas"], 3).reshape(2, -1, 4), "deltas")
     method = method_of(kind)
-    anchors = method.anchors.grid((HEIGHT, WIDTH), method.net.stride, method.net.center)
+    anchors = anchor_grid((HEIGHT, WIDTH), method.net.stride, method.net.center, method.settings)
     theirs = in_our_order(expected["anchors"].reshape(-1, len(SIZES) * len(RATIOS), 4), 1).reshape(-1, 4)
     np.testing.assert_array_equal(anchors, theirs)
 
@@ -172,19 +173,20 @@ def test_proposals_and_detections_in_their_order(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_losses_and_their_gradients(kind, monkeypatch):
     """With the first candidates for samples, where both draw at random."""
-    monkeypatch.setattr(detection_targets, "sample", lambda key, *args: sample(None, *args))
+    monkeypatch.setattr(targets, "sample", lambda key, *args: sample(None, *args))
     method, expected = method_of(kind), golden(kind)
     batch = {
         "image": jnp.asarray(images_and_rois()[0]),
-        "keypoints": jnp.asarray(KEYPOINTS),
-        "labelled": jnp.ones((2, 2), bool),
+        "keypoints": jnp.asarray(KEYPOINTS)[:, None],
+        "labelled": jnp.ones((2, 1, 2), bool),
         "weight": jnp.ones(2),
+        "key": jax.random.split(jax.random.key(0), 2),
     }
 
     @jax.jit
     @partial(jax.value_and_grad, has_aux=True)
     def loss(params, rest):
-        terms, _ = method.loss(rest | {"params": params}, batch, jax.random.key(0), True)
+        terms, _ = method.loss(rest | {"params": params}, batch)
         return weighted_total(terms, method.loss_weights), terms
 
     variables = variables_of(kind)
@@ -194,7 +196,7 @@ def test_losses_and_their_gradients(kind, monkeypatch):
         np.testing.assert_allclose(terms[ours][0] / terms[ours][1], expected[theirs], rtol=1e-4, err_msg=ours)
 
     names = [name for name in expected if name.startswith("gradient/")]
-    leaves, unknown = to_pawjax({name.removeprefix("gradient/"): expected[name] for name in names})
+    leaves, unknown = read_weights({name.removeprefix("gradient/"): expected[name] for name in names})
     assert len(leaves) == len(names) == 3 and not unknown
     for name, gradient in leaves.items():
         found = gradients
@@ -257,7 +259,7 @@ def test_other_spellings_give_the_same_leaves(kind, renamed):
         for old, new in renamed.items():
             name = name.replace(old, new)
         state[name] = value
-    (found, unknown), (expected, _) = to_pawjax(state), to_pawjax(torchvision_state(kind))
+    (found, unknown), (expected, _) = read_weights(state), read_weights(torchvision_state(kind))
     assert not unknown and found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value)
@@ -267,15 +269,15 @@ HEADS = {"rpn", "class_score", "class_box"}
 FINE_HEADS = {*HEADS, "box_head", "lateral8", "lateral16", "lateral32", "smooth"}
 
 
-@pytest.mark.parametrize("map, heads", [("c4", HEADS), ("fine", FINE_HEADS)])
-def test_of_a_pyramids_file_the_backbone_is_taken(map, heads):
+@pytest.mark.parametrize("feature_map, heads", [("stride16", HEADS), ("stride8", FINE_HEADS)])
+def test_of_a_pyramids_file_the_backbone_is_taken(feature_map, heads):
     """fasterrcnn_resnet50_fpn as published, into ResNet-50: layer4 is C4's head; above it the finer map is new."""
     names, shapes = golden("c4")["fpn_names"], golden("c4")["fpn_shapes"]
     state = {str(n): np.ones(json.loads(str(s)), np.float16) for n, s in zip(names, shapes, strict=True)}
-    assert lineage_of(state) == "torchvision"
+    assert variant_of(state) == "torchvision"
     config = default_config()
-    config.method, config.model.norm, config.detector.map = "faster_rcnn", "frozen", map
-    leaves, unknown = to_pawjax(state, (3, 3))
+    config.method, config.model.norm, config.faster_rcnn.feature_map = "faster_rcnn", "frozen", feature_map
+    leaves, unknown = read_weights(state, (3, 3))
     merged = merge(fresh(make_method(config, ("left", "right"))), leaves, source="fpn.pth", unknown=unknown)
     body = [name for name in state if name.startswith("backbone.body.")]
     assert len(merged.used) == len(body) == 265
@@ -285,20 +287,19 @@ def test_of_a_pyramids_file_the_backbone_is_taken(map, heads):
 
 def test_what_does_not_fit_is_named():
     into = {kind: fresh(method_of(kind)) for kind in KINDS}
-    resnet, vgg = (to_pawjax(torchvision_state(kind))[0] for kind in KINDS)
+    resnet, vgg = (read_weights(torchvision_state(kind))[0] for kind in KINDS)
     with pytest.raises(InputError, match=r"r50.pth: weights of another network: .*conv1_1/bias is not there"):
-        merge(into["vgg"], resnet, source="r50.pth")
+        merge(into["vgg"], resnet, source="r50.pth", heads=FasterRCNN.heads)
     with pytest.raises(InputError, match=r"vgg.pth: .*backbone/block1_unit1/conv1/.* is not there"):
-        merge(into["c4"], vgg, source="vgg.pth")
+        merge(into["c4"], vgg, source="vgg.pth", heads=FasterRCNN.heads)
     heads = {name: value for name, value in resnet.items() if "/backbone/" not in name}
     with pytest.raises(InputError, match=r"heads.pth: .*backbone/block1_unit1/conv1/.* is not there"):
-        merge(into["c4"], heads, source="heads.pth")
+        merge(into["c4"], heads, source="heads.pth", heads=FasterRCNN.heads)
 
-    other = Detector(4, 5, depth=26, width=CHANNELS, norm="frozen")  # classes and anchors
-    images, rois = jnp.zeros((1, 32, 32, 3), jnp.uint8), jnp.zeros((1, 1, 4))
-    shapes = jax.eval_shape(lambda: other.init(jax.random.key(0), images, rois, train=False))
-    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
-    merged = merge(variables, resnet, source="detector.pth")
+    config = config_of("c4")
+    config.faster_rcnn.anchor_sizes, config.faster_rcnn.anchor_ratios = SIZES[:1], (*RATIOS, 2.0, 3.0)
+    other = make_method(config, ("left", "right", "nose", "tail"))  # other classes and anchors
+    merged = merge(fresh(other), resnet, source="detector.pth", heads=FasterRCNN.heads)
     outer = ("class_box", "class_score", "rpn/box", "rpn/score")
     expected = [f"params/{layer}/{leaf}" for layer in outer for leaf in ("bias", "kernel")]
     assert sorted(merged.missing) == sorted(merged.skipped) == expected

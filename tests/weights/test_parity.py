@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from pawjax.errors import InputError
+from pawjax.methods.deeplabcut import DeepLabCut
 from pawjax.models.pose_net import PoseNet
-from pawjax.models.resnet import UNITS, ResNet
-from pawjax.weights import merge, to_pawjax
+from pawjax.models.resnet import UNITS, VARIANTS, ResNet
+from pawjax.weights import merge, read_weights
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+HEADS = DeepLabCut.heads
 
 
 def deeplabcut_tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -37,6 +39,10 @@ def deeplabcut_snapshot(net: str) -> dict[str, np.ndarray]:
     return {str(name): deeplabcut_tensor(str(name), tuple(json.loads(str(shape)))) for name, shape in pairs}
 
 
+def pose_net(n_keypoints: int, depth: int, **options) -> PoseNet:
+    return PoseNet(ResNet(depth, **options), n_keypoints)
+
+
 def fresh(network) -> dict:
     shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3), jnp.uint8), train=False))
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
@@ -44,13 +50,13 @@ def fresh(network) -> dict:
 
 @pytest.mark.parametrize("net, depth, norm", [("resnet_50", 50, "group"), ("resnet_101", 101, "batch")])
 def test_a_deeplabcut_snapshot_gives_deeplabcuts_maps(net, depth, norm):
-    golden, network = np.load(GOLDEN / "deeplabcut_nets.npz"), PoseNet(3, depth=depth, norm=norm)
-    leaves, unknown = to_pawjax(deeplabcut_snapshot(net))
-    merged = merge({"batch_stats": {}} | fresh(network), leaves, source="snapshot", unknown=unknown)
+    golden, network = np.load(GOLDEN / "deeplabcut_nets.npz"), pose_net(3, depth, norm=norm)
+    leaves, unknown = read_weights(deeplabcut_snapshot(net))
+    merged = merge({"batch_stats": {}} | fresh(network), leaves, source="snapshot", heads=HEADS, unknown=unknown)
     assert not merged.missing
     assert all(name.endswith("num_batches_tracked") for name in merged.skipped)
     images = jnp.asarray(golden["images"])
-    maps, _ = jax.jit(lambda v, x: network.apply(v, x, train=False))(merged.variables, images)
+    maps = jax.jit(lambda v, x: network.apply(v, x, train=False))(merged.variables, images)
     for ours, theirs in (("scoremap", "heatmap"), ("locref", "locref")):
         expected = golden[f"{net}/{theirs}"][:, :-1, :-1]  # theirs has one row and column more
         found = np.asarray(maps[ours]).reshape(expected.shape)
@@ -90,35 +96,36 @@ def torchvision_state(depth: int) -> dict[str, np.ndarray]:
 
 
 def test_torchvisions_state_dict_gives_torchvisions_features():
-    golden, network = np.load(GOLDEN / "torchvision_resnet.npz"), PoseNet(4, norm="frozen")
-    leaves, unknown = to_pawjax(torchvision_state(50))
-    merged = merge(fresh(network), leaves, source="resnet50.pth", unknown=unknown)
+    golden, network = np.load(GOLDEN / "torchvision_resnet.npz"), pose_net(4, 50, norm="frozen")
+    leaves, unknown = read_weights(torchvision_state(50))
+    merged = merge(fresh(network), leaves, source="resnet50.pth", heads=HEADS, unknown=unknown)
     assert {name.split("/")[1] for name in merged.missing} == {"scoremap", "locref"}
     assert {name for name in merged.skipped if "num_batches" not in name} == {"fc.weight", "fc.bias"}
     backbone = {kind: tree["backbone"] for kind, tree in merged.variables.items()}
-    images = jnp.asarray(golden["images"])
-    features, _ = jax.jit(lambda v, x: ResNet(norm="frozen").apply(v, x, train=False))(backbone, images)
+    variant = VARIANTS["torchvision"]
+    images = jnp.asarray((golden["images"] * np.float32(variant.std) + np.float32(variant.mean)) * 255)
+    features = jax.jit(lambda v, x: ResNet(norm="frozen").apply(v, x, train=False))(backbone, images)
     expected = golden["resnet50/block4"]
-    found = np.asarray(features)[..., ::16]
+    found = np.asarray(features[16])[..., ::16]
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 
 def test_another_architecture_is_refused_by_name():
-    leaves, unknown = to_pawjax(deeplabcut_snapshot("resnet_50"))
+    leaves, unknown = read_weights(deeplabcut_snapshot("resnet_50"))
     with pytest.raises(InputError, match=r"snapshot: .*block3_unit10/conv1/kernel is not there.* more"):
-        merge(fresh(PoseNet(3, depth=101, norm="group")), leaves, source="snapshot")
+        merge(fresh(pose_net(3, 101, norm="group")), leaves, source="snapshot", heads=HEADS)
     with pytest.raises(InputError, match=r"block1_unit3/.* has no place"):
-        merge(fresh(PoseNet(3, depth=26, norm="group")), leaves, source="snapshot")
+        merge(fresh(pose_net(3, 26, norm="group")), leaves, source="snapshot", heads=HEADS)
     with pytest.raises(InputError, match="config.model.norm = 'group'"):
-        merge(fresh(PoseNet(3, norm="batch")), leaves, source="snapshot")
+        merge(fresh(pose_net(3, 50, norm="batch")), leaves, source="snapshot", heads=HEADS)
     with pytest.raises(InputError, match=r"conv1/kernel is \[1, 1, 64, 64\] there and \[1, 1, 32, 32\] here"):
-        merge(fresh(PoseNet(3, width=32, norm="group")), leaves, source="snapshot")
+        merge(fresh(pose_net(3, 50, norm="group", stem_channels=32)), leaves, source="snapshot", heads=HEADS)
 
 
 def test_heads_of_other_bodyparts_stay_fresh():
-    leaves, unknown = to_pawjax(deeplabcut_snapshot("resnet_50"))
-    variables = fresh(PoseNet(5, norm="group"))
-    merged = merge(variables, leaves, source="snapshot", unknown=unknown)
+    leaves, unknown = read_weights(deeplabcut_snapshot("resnet_50"))
+    variables = fresh(pose_net(5, 50, norm="group"))
+    merged = merge(variables, leaves, source="snapshot", heads=HEADS, unknown=unknown)
     assert sorted(merged.missing) == [
         f"params/{head}/{leaf}" for head in ("locref", "scoremap") for leaf in ("bias", "kernel")
     ]

@@ -14,9 +14,10 @@ from pawjax.engine.state import create_state
 from pawjax.engine.transfer import initialise
 from pawjax.errors import InputError
 from pawjax.methods import make_method
+from pawjax.methods.deeplabcut import DeepLabCut
 from pawjax.models.pose_net import PoseNet
-from pawjax.models.resnet import LINEAGES, UNITS
-from pawjax.weights import lineage_of, merge, read_tensors, to_pawjax
+from pawjax.models.resnet import UNITS, VARIANTS, ResNet, unit_names
+from pawjax.weights import merge, read_tensors, read_weights, variant_of
 from tests.tiny import tiny_config
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tf_slim.npz"
@@ -56,14 +57,16 @@ def relative_error(found, expected: np.ndarray) -> float:
 def test_a_snapshot_of_tensorflow_gives_its_features_and_maps(depth, tmp_path):
     path = tmp_path / "snapshot.npz"
     np.savez(path, **checkpoint(depth))
-    network = PoseNet(3, depth=depth, norm="frozen", lineage="slim", intermediate=NETS[depth])
-    leaves, unknown = to_pawjax(read_tensors(path))
-    merged = merge(fresh(network), leaves, source="snapshot.npz", unknown=unknown)
+    backbone = ResNet(depth, norm="frozen", variant="slim", taps=tuple(unit_names(depth)))
+    network = PoseNet(backbone, 3, intermediate=NETS[depth])
+    leaves, unknown = read_weights(read_tensors(path))
+    merged = merge(fresh(network), leaves, source="snapshot.npz", heads=DeepLabCut.heads, unknown=unknown)
     assert not merged.missing and not merged.skipped
     golden = np.load(GOLDEN)
-    apply = jax.jit(lambda v, x: network.apply(v, x, train=False))
+    inner = {kind: tree["backbone"] for kind, tree in merged.variables.items()}
+    apply = jax.jit(lambda x: (network.apply(merged.variables, x, train=False), backbone.apply(inner, x, train=False)))
     for size in ("even", "odd"):
-        maps, outputs = apply(merged.variables, jnp.asarray(golden[f"images/{size}"]))
+        maps, outputs = apply(jnp.asarray(golden[f"images/{size}"]))
         errors = {
             f"block{b}": relative_error(
                 outputs[f"block{b}_unit{n}"][..., ::16], golden[f"resnet{depth}/{size}/block{b}"]
@@ -88,20 +91,13 @@ def state():
         ({"backbone.model.conv1.weight": np.zeros((8, 3, 7, 7))}, "torchvision", "slim"),
     ],
 )
-def test_weights_of_the_other_lineage_are_refused(tensors, theirs, ours, state, tmp_path):
+def test_weights_of_the_other_variant_are_refused(tensors, theirs, ours, state, tmp_path):
     path = tmp_path / "weights.npz"
     np.savez(path, **tensors)
-    assert lineage_of(tensors) == theirs and theirs in LINEAGES
+    assert variant_of(tensors) == theirs and theirs in VARIANTS
     with pytest.raises(
-        InputError, match=rf"weights\.npz'.*set config\.model\.lineage = '{theirs}', which is '{ours}'$"
+        InputError, match=rf"weights\.npz'.*set config\.model\.variant = '{theirs}', which is '{ours}'$"
     ):
         initialise(state, str(path), ours)
-    with pytest.raises(InputError, match="weights of another network"):  # the lineage fits, the rest is not there
+    with pytest.raises(InputError, match="weights of another network"):  # the variant fits, the rest is not there
         initialise(state, str(path), theirs)
-
-
-def test_a_lineage_that_does_not_exist_is_refused():
-    config = tiny_config()
-    config.model.lineage = "caffe"
-    with pytest.raises(InputError, match="config.model.lineage = 'caffe' is not one of torchvision, slim"):
-        make_method(config, ("paw",))

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from pawjax.errors import InputError
-from pawjax.models.vgg import BLOCKS, VGG16, BoxHead
-from pawjax.weights import lineage_of, merge, to_pawjax
+from pawjax.methods.faster_rcnn import FasterRCNN
+from pawjax.models.box_heads import DenseHead
+from pawjax.models.vgg import MEAN, STD, VGG16
+from pawjax.weights import merge, read_weights, variant_of
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "torchvision_vgg.npz"
 HIDDEN = 32  # of the golden's classifier, instead of 4096
@@ -36,10 +38,15 @@ def state() -> dict[str, np.ndarray]:
     return {name: recipe(name, shape) for name, shape in shapes.items()}
 
 
+def as_it_is(x: jax.Array) -> jax.Array:
+    """Takes maps for regions."""
+    return x
+
+
 def fresh(hidden: int = HIDDEN) -> dict:
     def init():
-        backbone = VGG16().init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-        head = BoxHead(hidden).init(jax.random.key(0), jnp.zeros((1, 7, 7, 512)))
+        backbone = VGG16().init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False)
+        head = DenseHead(hidden).init(jax.random.key(0), jnp.zeros((1, 7, 7, 512)), as_it_is, train=False)
         return {"params": {"backbone": backbone["params"], "box_head": head["params"]}}
 
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(init))
@@ -52,16 +59,17 @@ def relative_error(found: jax.Array, expected: np.ndarray) -> float:
 
 def test_torchvisions_state_dict_gives_torchvisions_features(state):
     golden = np.load(GOLDEN)
-    leaves, unknown = to_pawjax(state)
-    merged = merge(fresh(), leaves, source="vgg16.pth", unknown=unknown)
+    leaves, unknown = read_weights(state)
+    merged = merge(fresh(), leaves, source="vgg16.pth", heads=FasterRCNN.heads, unknown=unknown)
     assert not merged.missing and merged.skipped == ["classifier.6.weight", "classifier.6.bias"]
-    assert lineage_of(state) == ""
+    assert variant_of(state) == ""
     params = merged.variables["params"]
-    _, outputs = jax.jit(VGG16().apply)({"params": params["backbone"]}, recipe("images", (1, 64, 90, 3)))
-    for block, layers in enumerate(BLOCKS, start=1):
-        error = relative_error(outputs[f"conv{block}_{layers}"][..., ::32], golden[f"block{block}"])
+    images = (recipe("images", (1, 64, 90, 3)) * np.float32(STD) + np.float32(MEAN)) * 255
+    features = jax.jit(VGG16().apply, static_argnums=2)({"params": params["backbone"]}, images, False)
+    for block in range(1, 6):
+        error = relative_error(features[2 ** (block - 1)][..., ::32], golden[f"block{block}"])
         assert error < 1e-4, f"block {block}: {error:.1e}"
-    found = BoxHead(HIDDEN).apply({"params": params["box_head"]}, recipe("regions", (2, 7, 7, 512)))
+    found = DenseHead(HIDDEN).apply({"params": params["box_head"]}, recipe("regions", (2, 7, 7, 512)), as_it_is, False)
     assert relative_error(found, golden["fc7"]) < 1e-4
 
 
@@ -71,14 +79,14 @@ def test_timms_names_give_the_same_leaves(state):
         timms[f"{theirs}.weight"] = state[f"{ours}.weight"].reshape(HIDDEN, -1, side, side)
         timms[f"{theirs}.bias"] = state[f"{ours}.bias"]
     timms |= {"head.fc.weight": state["classifier.6.weight"], "head.fc.bias": state["classifier.6.bias"]}
-    (expected, _), (found, unknown) = to_pawjax(state), to_pawjax(timms)
+    (expected, _), (found, unknown) = read_weights(state), read_weights(timms)
     assert unknown == ["head.fc.weight", "head.fc.bias"] and found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value)
 
 
 def test_a_box_head_of_another_size_stays_fresh(state):
-    merged = merge(fresh(hidden=16), to_pawjax(state)[0], source="vgg16.pth")
+    merged = merge(fresh(hidden=16), read_weights(state)[0], source="vgg16.pth", heads=FasterRCNN.heads)
     assert merged.missing == [
         f"params/box_head/{layer}/{leaf}" for layer in ("fc6", "fc7") for leaf in ("bias", "kernel")
     ]
@@ -87,9 +95,9 @@ def test_a_box_head_of_another_size_stays_fresh(state):
 def test_other_networks_are_refused_by_name(state):
     without = {name: value for name, value in state.items() if not name.startswith("features.28")}
     with pytest.raises(InputError, match="vgg13.pth.*params/backbone/conv5_3/bias is not there"):
-        merge(fresh(), to_pawjax(without)[0], source="vgg13.pth")
+        merge(fresh(), read_weights(without)[0], source="vgg13.pth", heads=FasterRCNN.heads)
     narrow = state | {"features.10.weight": state["features.10.weight"][:128]}
     with pytest.raises(InputError, match=r"conv3_1/kernel is \[3, 3, 128, 128\] there and \[3, 3, 128, 256\] here"):
-        merge(fresh(), to_pawjax(narrow)[0], source="vgg.pth")
+        merge(fresh(), read_weights(narrow)[0], source="vgg.pth", heads=FasterRCNN.heads)
     mobile = {"classifier.0.weight": np.zeros((1280, 960)), "features.0.0.weight": np.zeros((16, 3, 3, 3))}
-    assert to_pawjax(mobile) == ({}, list(mobile))
+    assert read_weights(mobile) == ({}, list(mobile))

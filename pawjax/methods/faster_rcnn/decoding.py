@@ -32,8 +32,8 @@ def class_boxes(
     return jax.nn.softmax(logits)[:, 1:], decode_boxes(deltas, anchors, weights)
 
 
-def single_box(
-    probabilities: jax.Array, boxes: jax.Array, valid: jax.Array, agree_iou: float
+def best_box(
+    probabilities: jax.Array, boxes: jax.Array, valid: jax.Array, average_iou: float
 ) -> tuple[jax.Array, jax.Array]:
     """The one box of a class, whatever its probability: the mean, by probability, of those close to the likeliest.
 
@@ -41,19 +41,19 @@ def single_box(
       probabilities: [R].
       boxes: [R, 4].
       valid: bool [R]; False marks padding. Where none is valid, the first one counts.
-      agree_iou: IoU with the likeliest box from which on one takes part.
+      average_iou: IoU with the likeliest box from which on one takes part.
 
     Returns:
       box [4] and the probability of the likeliest one.
     """
     best = jnp.argmax(jnp.where(valid, probabilities, -1))
-    near = (box_iou(boxes[best][None], boxes)[0] >= agree_iou) & valid
+    near = (box_iou(boxes[best][None], boxes)[0] >= average_iou) & valid
     near |= jnp.arange(len(boxes)) == best
     weights = jnp.where(near, jnp.maximum(probabilities, 1e-12), 0)
     return (weights[:, None] * boxes).sum(0) / weights.sum(), probabilities[best]
 
 
-def many_boxes(
+def detections(
     probabilities: jax.Array,
     boxes: jax.Array,
     valid: jax.Array,

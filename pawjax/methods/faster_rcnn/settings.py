@@ -1,0 +1,100 @@
+"""The settings of Faster R-CNN: those of py-faster-rcnn, torchvision and detectron2 are values of the same fields."""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+from pawjax.models.detector import POOLS
+from pawjax.sections import Section
+
+SMALLEST_BOX = 1.0  # px; nothing is left of a smaller one
+FRACTIONS = (
+    *("rpn_low", "rpn_high", "rpn_positive_fraction", "proposals_iou"),
+    *("head_iou", "head_positive_fraction", "average_iou"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Section):
+    """The section `config.faster_rcnn`. Lengths are pixels of the network's input; pairs of numbers of proposals are
+    (in training, in prediction).
+
+    Attributes:
+      feature_map: 'stride16', where block 4 of a ResNet is the head, or fc6 and fc7 on a VGG; or 'stride8' of a ResNet,
+        a pyramid of strides 32, 16 and 8, with two dense layers for a head.
+      pool: of regions: 'align' (bilinear samples), or 'max', the paper's, of whole cells.
+      class_agnostic: one box for a region instead of one for each bodypart.
+      dropout: in the dense head of a VGG.
+      box: (width, height) of the box that is put around a keypoint.
+      box_shift: (x, y) from the keypoint to the centre of its box.
+      anchor_sizes: square roots of the anchors' areas.
+      anchor_ratios: height / width.
+      anchors_inside: train only on anchors that lie within the image, as py-faster-rcnn does.
+      rpn_low, rpn_high: IoU with a labelled box below which an anchor is background, and at which it is an object.
+      rpn_sampled: anchors of an image in the loss.
+      rpn_positive_fraction: most of them that are objects.
+      rpn_beta: error up to which smooth L1 is a square; 0 for L1.
+      proposals_before, proposals_after: how many go into non-maximum suppression, and come out.
+      proposals_iou: above which one suppresses another.
+      proposals_min_side: least width and height of what of a proposal lies within the image.
+      head_iou: with a labelled box, at which a region is an object.
+      head_sampled, head_positive_fraction, head_beta: of the head's regions, as for the anchors.
+      head_weights: factors of the head's deltas x, y, width, height.
+      average_iou: with the likeliest box, at which a box takes part in the average that is the answer.
+      second_looks: how often the head is shown its own answer as a region.
+    """
+
+    section: ClassVar[str] = "faster_rcnn"
+
+    feature_map: str = "stride16"
+    pool: str = "align"
+    class_agnostic: bool = False
+    dropout: float = 0.0
+    box: tuple[float, float] = (100.0, 100.0)
+    box_shift: tuple[float, float] = (0.0, 0.0)
+    anchor_sizes: tuple[float, ...] = (128.0, 256.0, 512.0)
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    anchors_inside: bool = False
+    rpn_low: float = 0.3
+    rpn_high: float = 0.7
+    rpn_sampled: int = 256
+    rpn_positive_fraction: float = 0.5
+    rpn_beta: float = 1 / 9
+    proposals_before: tuple[int, int] = (2000, 1000)
+    proposals_after: tuple[int, int] = (1000, 300)
+    proposals_iou: float = 0.7
+    proposals_min_side: float = 1.0
+    head_iou: float = 0.5
+    head_sampled: int = 128
+    head_positive_fraction: float = 0.25
+    head_weights: tuple[float, ...] = (10.0, 10.0, 5.0, 5.0)
+    head_beta: float = 1.0
+    average_iou: float = 0.6
+    second_looks: int = 0
+
+    def __post_init__(self):
+        self.require_choice("feature_map", ("stride16", "stride8"))
+        self.require_choice("pool", POOLS)
+        self.require("dropout", 0 <= self.dropout < 1, "from 0 to below 1")
+        for field in ("box", "box_shift", "proposals_before", "proposals_after"):
+            value = getattr(self, field)
+            self.require(field, len(value) == 2 and all(map(math.isfinite, value)), "two numbers")
+        self.require(
+            "box",
+            min(self.box) >= SMALLEST_BOX,
+            f"(width, height) of at least {SMALLEST_BOX:g} px: a box without an area overlaps nothing, so that nothing "
+            "could learn to find it",
+        )
+        for field in ("anchor_sizes", "anchor_ratios", "head_weights"):
+            value = getattr(self, field)
+            self.require(field, bool(value) and all(0 < x < math.inf for x in value), "positive numbers")
+        self.require("head_weights", len(self.head_weights) == 4, "four numbers: x, y, width, height")
+        for field in FRACTIONS:
+            self.require_range(field, 0, 1)
+        self.require("rpn_low", self.rpn_low <= self.rpn_high, f"at most rpn_high = {self.rpn_high}")
+        for field in ("rpn_sampled", "head_sampled"):
+            self.require_range(field, 1)
+        for field in ("proposals_before", "proposals_after"):
+            self.require(field, min(getattr(self, field)) >= 1, "at least 1")
+        for field in ("rpn_beta", "head_beta", "second_looks", "proposals_min_side"):
+            self.require_range(field, 0)

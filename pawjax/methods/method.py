@@ -1,0 +1,177 @@
+"""What a method is: a network, its targets, its losses and its decoding, behind a few pure functions.
+
+The engine trains any method, and `pawjax.inference` predicts with it, without knowing which one it is.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from pawjax.losses import Term
+from pawjax.models.fold import fold, with_fields
+from pawjax.ops.decoding import DECODERS
+from pawjax.ops.scoremaps import ScoreMaps
+from pawjax.sections import Section
+from pawjax.weights import read_weights
+
+Variables = Mapping[str, Any]
+Batch = Mapping[str, jax.Array]
+
+
+class Method:
+    """Base class of the methods, which are frozen dataclasses. What comes after `predict` has a default.
+
+    Variables are a dict with 'params', which the optimizer moves, and any further collections (running statistics),
+    which `loss` moves. A batch is defined in `pawjax.data`; it has one animal (A = 1), which a method for single
+    animals takes out of it.
+
+    Attributes:
+      predict_fields: fields of `config.predict` that no other part of the program reads.
+      heads: modules, by the first name in the path of a parameter, whose parameters may keep their random values where
+        a weight file has none that fit.
+      bodypart_heads: those of `heads` that have channels for each bodypart.
+      extra_evaluations: {name: function}; see `pawjax.inference.evaluation`.
+    """
+
+    predict_fields: ClassVar[tuple[str, ...]] = ()
+    heads: ClassVar[tuple[str, ...]] = ()
+    bodypart_heads: ClassVar[tuple[str, ...]] = ()
+    extra_evaluations: ClassVar[Mapping[str, Callable[..., dict[str, Any]]]] = {}
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """{name: weight} for every term of `loss`."""
+        raise NotImplementedError
+
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
+        """Random variables for images like the batch's; only its 'image' is read."""
+        raise NotImplementedError
+
+    def loss(self, variables: Variables, batch: Batch) -> tuple[dict[str, Term], Variables]:
+        """The loss of a training batch, and the collections beside 'params' as they are after it.
+
+        Terms are {name: (sum, count)}, so that padding, missing labels and the number of devices never change a
+        result; the engine minimises the sum over the terms of weight * sum / count. What is random follows from
+        `batch['key']`, one key for each image.
+        """
+        raise NotImplementedError
+
+    def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
+        """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1."""
+        raise NotImplementedError
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Messages about settings that are unlikely to train, printed before the first step."""
+        return ()
+
+    def with_axis(self, name: str) -> "Method":
+        """The same method with batch statistics averaged over the mapped axis `name`."""
+        del name
+        return self
+
+    def fold(self, variables: Variables) -> tuple["Method", Variables]:
+        """The method and the variables to predict with: what depends on the variables only is computed once."""
+        return self, variables
+
+    def read_weights(self, tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+        """Tensors of a weight file, by name -> {path of a leaf: array in pawjax's layout}, and names it cannot use."""
+        return read_weights(tensors)
+
+    def score_maps(self, variables: Variables, images: jax.Array) -> ScoreMaps:
+        """Log-likelihood maps of uint8 images [B, H, W, C], for methods that have them."""
+        raise NotImplementedError(f"{type(self).__name__} has no score maps")
+
+
+def of_single_animal(batch: Batch) -> Batch:
+    """The batch without its axis of animals, of which there must be one: keypoints [B, K, 2], labelled [B, K]."""
+    return {**batch, "keypoints": batch["keypoints"][:, 0], "labelled": batch["labelled"][:, 0]}
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkMethod(Method):
+    """A method around one Flax network that is called as `net(images, ..., train=...)`.
+
+    Attributes:
+      net: the network; its fields `norm` and `axis_name`, and those of the networks in it, are set by `fold` and
+        `with_axis`.
+      stride: both sides of the network's images are multiples of it.
+    """
+
+    net: nn.Module
+    stride: ClassVar[int] = 1
+
+    def padded(self, images: jax.Array) -> jax.Array:
+        """Zeros below and to the right of [B, H, W, C], up to multiples of `stride`."""
+        bottom, right = (-size % self.stride for size in images.shape[1:3])
+        return jnp.pad(images, ((0, 0), (0, bottom), (0, right), (0, 0)))
+
+    def inputs(self, images: jax.Array) -> tuple[jax.Array, ...]:
+        """What the network takes beside `train`, to make its variables."""
+        return (self.padded(images[:1]),)
+
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
+        variables = self.net.init(key, *self.inputs(batch["image"]), train=False)
+        return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+
+    def apply_training(self, variables: Variables, *arguments: Any, **options: Any) -> tuple[Any, Variables]:
+        """The network's output in training, and the collections beside 'params' after it."""
+        rest = {name: value for name, value in variables.items() if name != "params"}
+        output, updates = self.net.apply(variables, *arguments, train=True, mutable=list(rest), **options)
+        return output, rest | updates
+
+    def with_axis(self, name: str) -> "NetworkMethod":
+        return dataclasses.replace(self, net=with_fields(self.net, axis_name=name))
+
+    def fold(self, variables: Variables) -> tuple["NetworkMethod", Variables]:
+        if not variables["batch_stats"]:  # nothing that can be folded
+            return self, variables
+        return dataclasses.replace(self, net=with_fields(self.net, norm="none")), fold(variables)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction(Section):
+    """How keypoints are predicted; may also be chosen when a run is evaluated or loaded.
+
+    Attributes:
+      decode: of score maps, how the place within a cell is found, see `pawjax.ops.decoding`.
+      proposals: regions that a detector's head classifies; 0 takes the number of `config.faster_rcnn`.
+      flip: also predict the mirrored frame, left and right as in `config.data.symmetric_pairs`.
+      temperature: likelihoods become sigmoid(logit / temperature); an evaluation on dev recommends one. 0 < t.
+      scales: sizes, relative to the network's, at which each frame is predicted.
+    """
+
+    section: ClassVar[str] = "predict"
+
+    decode: str = "locref"
+    proposals: int = 0
+    flip: bool = False
+    temperature: float = 1.0
+    scales: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self):
+        self.require_choice("decode", DECODERS)
+        self.require_range("proposals", 0)
+        self.require_positive("temperature")
+        fits = bool(self.scales) and all(0 < scale < math.inf for scale in self.scales)
+        self.require("scales", fits, "positive numbers, as (1.0,)")
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodEntry:
+    """What a name of `pawjax.methods.METHODS` means.
+
+    Attributes:
+      settings: the method's section of the config, `config[name]`.
+      make: (config, bodyparts) -> the method; raises InputError for settings that contradict each other.
+    """
+
+    settings: type[Section]
+    make: Callable[[ConfigDict, tuple[str, ...]], Method]

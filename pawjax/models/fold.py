@@ -1,0 +1,36 @@
+"""Batch norm with constant statistics, folded into the kernels before it: what prediction runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+
+from pawjax.models.layers import EPSILON
+from pawjax.ops.norm import affine_of
+
+
+def fold(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables of the same network with `norm='none'`: kernels and biases that give the same outputs.
+
+    Args:
+      variables: 'params', and in 'batch_stats' a mean and a variance beside every kernel, scale and bias of a
+        `ConvNorm`. Pure, for `jax.jit`.
+
+    Returns:
+      {'params': ...} alone.
+    """
+    return {"params": _folded(variables["params"], variables["batch_stats"])}
+
+
+def _folded(params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
+    if "mean" in stats:
+        gain, bias = affine_of(params["scale"], params["bias"], stats["mean"], stats["var"], EPSILON)
+        return {"kernel": params["kernel"] * gain, "bias": bias}
+    return {name: _folded(leaf, stats[name]) if name in stats else leaf for name, leaf in params.items()}
+
+
+def with_fields(net: nn.Module, **fields: Any) -> nn.Module:
+    """A copy of a network in which it, and every network it is composed of, has these values where it has the field."""
+    values = {name: getattr(net, name) for name in net.__dataclass_fields__ if name not in ("parent", "name")}
+    composed = {name: with_fields(value, **fields) for name, value in values.items() if isinstance(value, nn.Module)}
+    return net.clone(**composed, **{name: value for name, value in fields.items() if name in values})

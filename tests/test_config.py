@@ -1,0 +1,85 @@
+"""The config: sections that check themselves, and fields that once had another name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pawjax.config import check_config, default_config, sections
+from pawjax.config_history import RENAMED, REPLACED, explain_old_field, upgrade
+from pawjax.errors import InputError
+
+OLD = json.loads((Path(__file__).parent / "golden" / "configs_before_sections.json").read_text())  # smoke versions
+
+
+def fields_of(values, prefix=""):
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from fields_of(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def test_the_defaults_are_the_sections_own_and_all_are_right():
+    config = default_config()
+    check_config(config)
+    assert set(sections()) == {name for name, value in config.items() if hasattr(value, "items")}
+    assert config.faster_rcnn.anchor_sizes == (128.0, 256.0, 512.0) and config.deeplabcut.locref_stdev == 7.2801
+
+
+@pytest.mark.parametrize(
+    "field, value, wanted",
+    [
+        ("steps", 0, "at least 1"),
+        ("log_every", 3, "a multiple of config.steps_per_dispatch = 2"),
+        ("scale", float("nan"), "positive"),
+        ("seed", -1, "from 0 to 4294967295"),
+        ("parallel", "threads", "one of jit, pmap"),
+        ("dtype", "float16", "one of float32, bfloat16"),
+        ("method", "deeplabcat", "one of deeplabcut, faster_rcnn"),
+        ("predict.temperature", 0.0, "positive"),
+        ("predict.scales", (1.0, 0.0), "positive numbers"),
+        ("data.unlabelled", "x", "one of ignore, negative"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_it_must_be(field, value, wanted):
+    config = default_config()
+    config.steps_per_dispatch = 2 if field == "log_every" else 1
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(InputError, match=rf"config\.{field} = .* must be {wanted}"):
+        check_config(config)
+
+
+def test_old_names_are_refused_with_the_new_ones():
+    new = set(fields_of(default_config().to_dict()))
+    assert set(RENAMED.values()) <= new and not (RENAMED.keys() | REPLACED.keys()) & new
+    assert "--config.deeplabcut.radius=" in explain_old_field("--config.target.radius=9")
+    assert "--config.model.backbone=resnet50" in explain_old_field("--config.model.depth=50")
+    assert explain_old_field("--config.model.norm=group") == explain_old_field("--workdir=target.radius") == ""
+
+
+def test_every_old_field_has_a_new_place():
+    new = set(fields_of(default_config().to_dict()))
+    for name, old in OLD.items():
+        assert set(fields_of(old)) - new <= RENAMED.keys() | REPLACED.keys(), name
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_configs_of_old_runs_are_todays(name):
+    values = upgrade(OLD[name], ("left", "right"))
+    assert set(fields_of(values)) <= set(fields_of(default_config().to_dict()))
+    config = default_config()
+    config.update(json.loads(json.dumps(values), object_hook=lambda v: v))
+    assert upgrade(values, ()) == values
+
+
+def test_values_that_changed_with_their_names():
+    vgg, fast = upgrade(OLD["frcnn_vgg16"], ()), upgrade(OLD["frcnn_r50_fast"], ())
+    assert (vgg["model"]["backbone"], vgg["faster_rcnn"]["pool"]) == ("vgg16", "max")
+    assert (fast["model"]["backbone"], fast["faster_rcnn"]["feature_map"]) == ("resnet50", "stride8")
+    supervised = upgrade(OLD["dlc_r101_supervised"], ())
+    assert supervised["deeplabcut"]["intermediate"] == "block3_unit12"
+    assert supervised["model"]["backbone"] == "resnet101" and supervised["data"]["paw_on_ball"]["n_frames"] == 20
+    old = json.loads(json.dumps(OLD["quickstart"]))
+    old["augment"]["symmetric_pairs"] = [[0, 2]]
+    assert upgrade(old, ("a", "b", "c"))["data"]["symmetric_pairs"] == [["a", "c"]]

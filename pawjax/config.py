@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from pawjax.data.augment import Augment
+from pawjax.data.config import DataConfig
 from pawjax.errors import InputError
 
 
@@ -31,21 +32,7 @@ def default_config() -> ConfigDict:
     config.scale = 1.0  # of the frames, before the network sees them
     config.pcutoff = 0.6  # likelihood from which a point counts as seen, in reports
 
-    config.data = ConfigDict()
-    config.data.source = "paw_on_ball"  # or 'deeplabcut', 'lightning_pose'
-    config.data.path = ""  # folder of the project
-    config.data.labels = "auto"  # or 'csv', 'h5': which table to trust where the two differ
-    config.data.bodyparts = ()  # () for all
-    config.data.cache = ""  # of prepared data; default $PAWJAX_CACHE, then ~/.cache/pawjax
-    config.data.split = ""  # JSON of frame ids, or DeepLabCut's Documentation_data pickle; '' draws one
-    config.data.split_fractions = (0.6, 0.2, 0.2)  # train, dev, test
-    config.data.split_by = "frame"  # or 'video': no video on two sides
-    config.data.split_seed = 0
-    config.data.n_train = 0  # train on so many of the training frames, drawn by split_seed; 0 for all
-    config.data.n_frames = 1623  # this and the rest: of paw_on_ball
-    config.data.height = 600
-    config.data.width = 800
-    config.data.data_seed = 0
+    config.data = ConfigDict(dataclasses.asdict(DataConfig()))  # see pawjax/data/config.py
 
     config.model = ConfigDict()
     config.model.depth = 50  # of the ResNet: 26, 50, 101, 152
@@ -57,7 +44,7 @@ def default_config() -> ConfigDict:
     config.model.intermediate = ""  # unit with heads of its own, 'block3_unit12' in DeeperCut; '' for none
     config.model.intermediate_locref = False
 
-    config.target = ConfigDict()  # see pawjax/methods/deeplabcut.py; 'faster_rcnn' reads `unlabelled` alone
+    config.target = ConfigDict()  # see pawjax/methods/deeplabcut.py
     config.target.target = "disc"
     config.target.radius = 17.0
     config.target.sigma = 11.33
@@ -65,7 +52,6 @@ def default_config() -> ConfigDict:
     config.target.locref_weight = 0.05
     config.target.locref_stdev = 7.2801
     config.target.intermediate_weight = 1.0
-    config.target.unlabelled = "ignore"
 
     config.detector = ConfigDict()  # of method 'faster_rcnn'; lengths in pixels of the network's input
     config.detector.backbone = "resnet"  # config.model's; or 'vgg16', which takes its width alone
@@ -98,7 +84,7 @@ def default_config() -> ConfigDict:
     config.predict = ConfigDict()  # may also be chosen when a run is evaluated or loaded
     config.predict.refine = "locref"  # of score maps, see pawjax/ops/decoding.py
     config.predict.proposals = 0  # regions that a detector's head looks at; 0 for detector.proposals_after's
-    config.predict.flip = False  # also look at the mirrored frame; pairs as in augment.symmetric_pairs
+    config.predict.flip = False  # also look at the mirrored frame; pairs as in data.symmetric_pairs
     config.predict.temperature = 1.0  # likelihoods become sigmoid(logit / temperature); see metrics.json of dev
     config.predict.scales = (1.0,)  # look at the frame at each of these sizes
 
@@ -145,8 +131,7 @@ def smoke(config: ConfigDict) -> ConfigDict:
     config.eval_every = 3
     config.checkpoint_every = 3
     config.scale = 1.0
-    config.data.n_frames = 20
-    config.data.height, config.data.width = 96, 128
+    config.data.paw_on_ball.update(n_frames=20, height=96, width=128)
     config.model.width = min(config.model.width, 16)
     config.augment.crop = (0, 0)
     config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 2)

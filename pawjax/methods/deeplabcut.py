@@ -29,7 +29,7 @@ CHOICES = {
     "model.lineage": tuple(LINEAGES),
     "target.target": ("disc", "gaussian"),
     "target.score_loss": ("cross_entropy", "squared_error"),
-    "target.unlabelled": ("ignore", "negative"),
+    "data.unlabelled": ("ignore", "negative"),
     "predict.refine": tuple(REFINEMENTS),
 }
 
@@ -94,8 +94,8 @@ class DeepLabCut:
         """
         maps, batch_stats = self._maps_of_loss(variables, _pad_to_stride(batch["image"]), train)
         _, height, width, _ = maps["scoremap"].shape
-        offsets = scoremaps.offsets_to_keypoints(batch["keypoints"], height, width, STRIDE)
-        present = (batch["labelled"] & (batch["weight"] > 0)[:, None])[:, None, None]  # [B, 1, 1, K]
+        offsets = scoremaps.offsets_to_keypoints(batch["keypoints"][:, 0], height, width, STRIDE)
+        present = (batch["labelled"][:, 0] & (batch["weight"] > 0)[:, None])[:, None, None]  # [B, 1, 1, K]
         near = scoremaps.disc_targets(offsets, self.radius) * present
         targets = near if self.target == "disc" else scoremaps.gaussian_targets(offsets, self.sigma) * present
 
@@ -167,4 +167,4 @@ def from_config(config: ConfigDict, n_keypoints: int) -> DeepLabCut:
         intermediate_locref=model.intermediate_locref,
         dtype=jnp.dtype(config.dtype),
     )
-    return DeepLabCut(net, **target, refine=config.predict.refine)
+    return DeepLabCut(net, **target, unlabelled=config.data.unlabelled, refine=config.predict.refine)

@@ -20,7 +20,7 @@ CHOICES = {
     "model.depth": tuple(UNITS),
     "model.norm": NORMS,
     "model.lineage": tuple(LINEAGES),
-    "target.unlabelled": ("ignore", "negative"),
+    "data.unlabelled": ("ignore", "negative"),
 }
 SHARES = ("rpn_low", "rpn_high", "rpn_positive", "proposals_iou", "head_iou", "head_positive", "agree_iou")
 POSITIVE = ("anchor_sizes", "anchor_ratios", "head_weights")
@@ -82,7 +82,7 @@ def from_config(config: ConfigDict, n_keypoints: int) -> FasterRCNN:
         regions,
         rpn_beta=detector.rpn_beta,
         head_beta=detector.head_beta,
-        unlabelled=config.target.unlabelled,
+        unlabelled=config.data.unlabelled,
         agree_iou=detector.agree_iou,
         refinements=detector.refinements,
     )

@@ -101,6 +101,7 @@ class FasterRCNN:
         keys = batch["key"] if "key" in batch else jax.random.split(key, len(batch["image"]))
         rpn_keys, head_keys, dropout_keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
         images = _padded(batch["image"])
+        batch = batch | {name: batch[name][:, 0] for name in ("keypoints", "labelled")}  # the only animal
         boxes, valid, counted = self._labels(batch)
         features, variables = self._features_of_loss(variables, images, train)
         logits, deltas = self.net.apply(variables, features, method="proposals")

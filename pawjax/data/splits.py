@@ -125,14 +125,14 @@ def _read_lists(path: Path, frames: LabelledFrames) -> Split:
         raise InputError(f"{path}: has no lists of frames named 'train', 'dev' and 'test'; add the one that is missing")
     row_of = {frame: row for row, frame in enumerate(frames.ids)}
     ids = {name: [frame_id(frame) for frame in lists[name]] for name in SPLITS}
-    listed = [frame for name in SPLITS for frame in ids[name]]
-    unknown = [frame for frame in listed if frame not in row_of]
+    named = [frame for name in SPLITS for frame in ids[name]]
+    unknown = [frame for frame in named if frame not in row_of]
     if unknown:
         raise InputError(
             f"{path}: {len(unknown)} of its frames are not among the labelled ones: {listed(unknown, NAMED)}; "
             f"correct the lists, or config.data.path"
         )
-    repeated = [frame for frame, times in Counter(listed).items() if times > 1]
+    repeated = [frame for frame, times in Counter(named).items() if times > 1]
     if repeated:
         raise InputError(f"{path}: {listed(repeated, NAMED)} is listed more than once; keep each frame in one split")
     return {name: np.array([row_of[frame] for frame in ids[name]], int) for name in SPLITS}

@@ -22,8 +22,8 @@ def make_batch(seed=0):
     rng = np.random.default_rng(seed)
     return {
         "image": jnp.asarray(rng.integers(0, 256, (3, 40, 56, 1), np.uint8)),
-        "keypoints": jnp.asarray(rng.uniform(5, 35, (3, 2, 2)), jnp.float32),
-        "labelled": jnp.array([[True, True], [True, False], [True, True]]),
+        "keypoints": jnp.asarray(rng.uniform(5, 35, (3, 1, 2, 2)), jnp.float32),
+        "labelled": jnp.array([[[True, True]], [[True, False]], [[True, True]]]),
         "weight": jnp.ones(3),
         "to_original": jnp.tile(jnp.eye(2, 3)[None], (3, 1, 1)),
     }
@@ -41,9 +41,9 @@ def terms_of(method, variables, batch, train=False):
 
 def test_an_ignored_label_changes_nothing(variables):
     batch = make_batch()
-    moved = batch | {"keypoints": batch["keypoints"].at[1, 1].set(20.0)}
+    moved = batch | {"keypoints": batch["keypoints"].at[1, 0, 1].set(20.0)}
     assert terms_of(METHOD, variables, batch) == terms_of(METHOD, variables, moved)
-    seen = moved | {"labelled": jnp.ones((3, 2), bool)}
+    seen = moved | {"labelled": jnp.ones((3, 1, 2), bool)}
     assert terms_of(METHOD, variables, seen) != terms_of(METHOD, variables, batch)
 
 
@@ -151,7 +151,7 @@ def test_live_statistics_move_and_frozen_ones_do_not(variables):
 
 
 @pytest.mark.parametrize(
-    "field, value", [("model.depth", 51), ("model.norm", "layer"), ("target.target", "box"), ("target.unlabelled", "x")]
+    "field, value", [("model.depth", 51), ("model.norm", "layer"), ("target.target", "box"), ("data.unlabelled", "x")]
 )
 def test_a_wrong_choice_is_named(field, value):
     config = default_config()

@@ -50,8 +50,8 @@ def make_batch(seed=0):
     rng = np.random.default_rng(seed)
     return {
         "image": jnp.asarray(rng.integers(0, 256, (4, 60, 90, 1), np.uint8)),
-        "keypoints": jnp.asarray(rng.uniform(5, 55, (4, 2, 2)), jnp.float32),
-        "labelled": jnp.array([[True, True], [True, False], [False, False], [True, True]]),
+        "keypoints": jnp.asarray(rng.uniform(5, 55, (4, 1, 2, 2)), jnp.float32),
+        "labelled": jnp.array([[True, True], [True, False], [False, False], [True, True]])[:, None],
         "weight": jnp.ones(4),
         "key": jax.random.split(jax.random.key(3), 4),
     }
@@ -92,7 +92,8 @@ def test_terms_by_hand(variables):
     terms = terms_of(method, silenced(variables), batch)
     anchors = np.asarray(method.anchors.grid((64, 96), 16, 7.5), np.float64)
     count, total = 0, 0.0
-    for keypoints, labelled in zip(np.asarray(batch["keypoints"]), np.asarray(batch["labelled"]), strict=True):
+    points = (np.asarray(batch[name])[:, 0] for name in ("keypoints", "labelled"))
+    for keypoints, labelled in zip(*points, strict=True):
         if not labelled.any():
             continue
         boxes = np.array([[x - 12, y - 12, x + 12, y + 12] for x, y in keypoints[labelled]])
@@ -131,9 +132,9 @@ def test_background_says_nothing_of_a_class_whose_label_is_missing(unlabelled, c
 def test_a_missing_label_changes_nothing(variables):
     batch = make_batch()
     expected = terms_of(METHOD, variables, batch)
-    moved = batch | {"keypoints": batch["keypoints"].at[1, 1].set(1e9).at[2].set(jnp.nan)}
+    moved = batch | {"keypoints": batch["keypoints"].at[1, 0, 1].set(1e9).at[2].set(jnp.nan)}
     assert_same(terms_of(METHOD, variables, moved), expected)
-    seen = batch | {"labelled": batch["labelled"].at[1, 1].set(True)}
+    seen = batch | {"labelled": batch["labelled"].at[1, 0, 1].set(True)}
     assert terms_of(METHOD, variables, seen)["rpn_box"][0] != expected["rpn_box"][0]
 
 
@@ -161,7 +162,7 @@ def test_every_frame_of_a_batch_has_its_own_key():
     to_original = jnp.tile(jnp.eye(2, 3), (n, 1, 1))
     size = jnp.tile(jnp.array([16, 16]), (n, 1))
     store = FrameStore(
-        jnp.zeros((n, 16, 16, 1), jnp.uint8), jnp.ones((n, 1, 2)), jnp.ones((n, 1), bool), size, to_original
+        jnp.zeros((n, 16, 16, 1), jnp.uint8), jnp.ones((n, 1, 1, 2)), jnp.ones((n, 1, 1), bool), size, to_original
     )
     still = Augment(contrast_p=0, brightness_p=0, gamma_p=0, blur_p=0, noise_p=0, occlusion_p=0)
     make = partial(batch_of_step, jax.random.key(0), 5, store, still, 4)
@@ -173,7 +174,7 @@ def test_every_frame_of_a_batch_has_its_own_key():
 def test_one_program_for_any_number_of_labels(variables):
     loss, batch = jax.jit(METHOD.loss, static_argnums=3), make_batch()
     for n in range(3):
-        loss(variables, batch | {"labelled": jnp.tile(jnp.arange(2) < n, (4, 1))}, jax.random.key(0), True)
+        loss(variables, batch | {"labelled": jnp.tile(jnp.arange(2) < n, (4, 1, 1))}, jax.random.key(0), True)
     assert loss._cache_size() == 1
 
 
@@ -188,9 +189,9 @@ def test_gradients_are_finite_whatever_the_labels(variables):
 
     batch = make_batch()
     for change in (
-        {"labelled": jnp.zeros((4, 2), bool)},
+        {"labelled": jnp.zeros((4, 1, 2), bool)},
         {"weight": jnp.zeros(4)},
-        {"keypoints": jnp.zeros((4, 2, 2))},  # both at one corner
+        {"keypoints": jnp.zeros((4, 1, 2, 2))},  # both at one corner
         {"keypoints": batch["keypoints"] + 1000},  # out of the picture
     ):
         leaves = jax.tree.leaves(gradient(variables["params"], batch | change))
@@ -285,8 +286,8 @@ def test_it_learns_two_points_and_leaves_none_out():
     image = 128 + spots.sum(1)[..., None] + rng.normal(0, 8, (4, 60, 90, 1))
     labelled = np.ones((4, 2), bool)
     labelled[3, 1] = False
-    batch = make_batch() | {"image": jnp.asarray(image.clip(0, 255), jnp.uint8), "keypoints": jnp.asarray(keypoints)}
-    batch["labelled"] = jnp.asarray(labelled)
+    batch = make_batch() | {"image": jnp.asarray(image.clip(0, 255), jnp.uint8)}
+    batch |= {"keypoints": jnp.asarray(keypoints)[:, None], "labelled": jnp.asarray(labelled)[:, None]}
     del batch["key"]
     optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, 100))
 
@@ -324,7 +325,7 @@ def test_it_learns_two_points_and_leaves_none_out():
     [
         ("model.depth", 51),
         ("model.norm", "layer"),
-        ("target.unlabelled", "x"),
+        ("data.unlabelled", "x"),
         ("detector.backbone", "vgg19"),
         ("detector.map", "p2"),
         ("detector.pool", "crop"),
@@ -372,7 +373,7 @@ def test_how_well_anchors_fit_is_a_mean_over_the_places_in_a_cell():
 
 
 def test_anchors_inside_the_picture_alone(variables):
-    batch = make_batch() | {"keypoints": jnp.full((4, 2, 2), 30.0)}
+    batch = make_batch() | {"keypoints": jnp.full((4, 1, 2, 2), 30.0)}
     inside = dataclasses.replace(METHOD, anchors=dataclasses.replace(METHOD.anchors, inside_only=True, n_sampled=512))
     count = terms_of(inside, variables, batch)["rpn_score"][1]
     assert 0 < count <= 3 * 2 * 4  # of 64 x 96 px, centres at 23.5, 39.5 and, along x, 55.5 and 71.5

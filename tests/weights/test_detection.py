@@ -176,8 +176,8 @@ def test_losses_and_their_gradients(kind, monkeypatch):
     method, expected = method_of(kind), golden(kind)
     batch = {
         "image": jnp.asarray(images_and_rois()[0]),
-        "keypoints": jnp.asarray(KEYPOINTS),
-        "labelled": jnp.ones((2, 2), bool),
+        "keypoints": jnp.asarray(KEYPOINTS)[:, None],
+        "labelled": jnp.ones((2, 1, 2), bool),
         "weight": jnp.ones(2),
     }
 

@@ -7,7 +7,7 @@ Frames at 0.8 of their size, crops around the animal, Gaussian targets, AdamW wi
 and points voted on by the cells around them.
 
 - For animals seen from above add --config.augment.rotation=180.0 --config.augment.flip_p=0.5 and the pairs of left and
-  right bodyparts, counted from 0, as --config.augment.symmetric_pairs="((1,2),)".
+  right bodyparts, as --config.data.symmetric_pairs="(('leftear','rightear'),)".
 - Where a bodypart is told from its double by its place in the picture, show whole frames:
   --config.augment.crop="(0,0)". A size that makes both sides multiples of 128 is fastest on a CPU.
 - More steps are more accuracy: --config.steps=1400.

@@ -18,8 +18,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.log_every = 20
     config.eval_every = 100
     config.checkpoint_every = 100
-    config.data.n_frames = 800
-    config.data.height, config.data.width = 150, 200
+    config.data.paw_on_ball.update(n_frames=800, height=150, width=200)
     config.model.depth, config.model.width = 26, 32
     config.model.score_bias = -4.0
     config.target.target = "gaussian"

@@ -1,7 +1,7 @@
 """How many labelled frames does a new project need, from random weights and from those of another project?
 
     PRETRAINED=runs/openfield python launch/sweep.py launch/label_efficiency.py --out=runs/frames --seeds=3 -- \\
-        --config.data.source=lightning_pose --config.data.path=FOLDER --config.data.split=SPLIT.json
+        --config.data.source=lightning_pose --config.data.path=FOLDER --config.data.split_file=SPLIT.json
 
 PRETRAINED is a run, or a file of weights. Every seed draws frames of its own; fewer frames are among more.
 """

@@ -18,9 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pawjax.data.splits import SPLITS
 from pawjax.report.sweep import write_sweep
-
-SPLITS = ("train", "dev", "test")
 
 
 def read_sweep(path: Path) -> dict[str, list[str]]:
@@ -60,10 +59,10 @@ def commands(flags: list[str], workdir: Path, seed: int, split: Path | None) -> 
     if not run.exists() or "steps" not in json.loads(run.read_text()):
         flags = [flag.replace("{seed}", str(seed)) for flag in flags]
         train = [sys.executable, "-m", "pawjax.train", *flags, f"--workdir={workdir}", f"--config.seed={seed}"]
-        left.append(train + ([f"--config.data.split={split}"] if split else []))
-    for part in SPLITS:
-        if left or not (workdir / "eval" / part / "metrics.json").exists():
-            left.append([sys.executable, "-m", "pawjax.evaluate", f"--workdir={workdir}", f"--split={part}"])
+        left.append(train + ([f"--config.data.split_file={split}"] if split else []))
+    for name in SPLITS:
+        if left or not (workdir / "eval" / name / "metrics.json").exists():
+            left.append([sys.executable, "-m", "pawjax.evaluate", f"--workdir={workdir}", f"--split={name}"])
     return left
 
 
@@ -92,7 +91,7 @@ def main() -> None:
     keep_flags(options.out / "sweep.json", settings)
     runs = [(name, seed) for seed in range(options.seeds) for name in settings]
     first = folder_of(options.out, *runs[0])
-    given = any(flag.startswith("--config.data.split=") for flag in common)
+    given = any(flag.startswith("--config.data.split_file=") for flag in common)
 
     def left_of(name: str, seed: int) -> list[list[str]]:
         workdir = folder_of(options.out, name, seed)
@@ -101,7 +100,7 @@ def main() -> None:
 
     if options.slurm:
         if not given:
-            parser.error("--slurm needs --config.data.split=FILE behind --, as the runs begin in any order")
+            parser.error("--slurm needs --config.data.split_file=FILE behind --, as the runs begin in any order")
         jobs = [job for job in (left_of(*run) for run in runs) if job]
         print(f"{len(jobs)} runs to do: sbatch {write_array(options.out, jobs, options.slurm)}")
         return
@@ -114,8 +113,8 @@ def main() -> None:
     results = {
         name: [
             {
-                part: json.loads((folder_of(options.out, name, seed) / "eval" / part / "metrics.json").read_text())
-                for part in SPLITS
+                split: json.loads((folder_of(options.out, name, seed) / "eval" / split / "metrics.json").read_text())
+                for split in SPLITS
             }
             | {"seconds": json.loads((folder_of(options.out, name, seed) / "run.json").read_text())["seconds"]}
             for seed in range(options.seeds)

@@ -162,7 +162,7 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
         config.parallel,
         method=method,
         optimizer=optimizer,
-        settings=Augment(**config.augment),
+        settings=Augment.of(config),
         batch_size=config.batch_size,
         ema_decay=config.optimizer.ema_decay,
         accumulate=config.accumulate,
@@ -189,7 +189,7 @@ def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: 
     images = _random_store(config.batch_size, height, width, n_bodyparts).image
     variables = jax.jit(method.init)(jax.random.key(config.seed), {"image": images})
     variables = jax.jit(method.prepare)(variables)
-    program = make_predict(method, config)
+    program = make_predict(method, config, pairs=())
     predict = compiler.jit(program)
     ahead = predict(variables, images)
 
@@ -210,8 +210,8 @@ def _random_store(n: int, height: int, width: int, n_bodyparts: int) -> Any:
     rng = np.random.default_rng(0)
     return FrameStore(
         jnp.asarray(rng.integers(0, 256, (n, height, width, 3), np.uint8)),
-        jnp.asarray(rng.uniform(0.2, 0.8, (n, n_bodyparts, 2)) * (width, height), jnp.float32),
-        jnp.ones((n, n_bodyparts), bool),
+        jnp.asarray(rng.uniform(0.2, 0.8, (n, 1, n_bodyparts, 2)) * (width, height), jnp.float32),
+        jnp.ones((n, 1, n_bodyparts), bool),
         jnp.tile(jnp.array([[height, width]], jnp.int32), (n, 1)),
         jnp.tile(jnp.eye(2, 3)[None], (n, 1, 1)),
     )

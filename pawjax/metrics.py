@@ -15,12 +15,12 @@ def distances(keypoints_true: np.ndarray, labelled: np.ndarray, keypoints_pred: 
     """Euclidean distance of every predicted point from its label.
 
     Args:
-      keypoints_true: [N,K,2] (x, y) pixels of the original image; read only where labelled.
-      labelled: bool [N,K].
-      keypoints_pred: [N,K,2] (x, y) in the same frame.
+      keypoints_true: [N,A,K,2] (x, y) pixels of the original image, A animals; read only where labelled.
+      labelled: bool [N,A,K].
+      keypoints_pred: [N,A,K,2] (x, y) in the same frame; animal a of the one is animal a of the other.
 
     Returns:
-      float64 [N,K] px: d = sqrt((x_pred - x_true)^2 + (y_pred - y_true)^2), NaN where not labelled.
+      float64 [N,A,K] px: d = sqrt((x_pred - x_true)^2 + (y_pred - y_true)^2), NaN where not labelled.
 
     Raises:
       InputError: a labelled point whose prediction is not finite (a diverged model); silently dropped it
@@ -30,9 +30,9 @@ def distances(keypoints_true: np.ndarray, labelled: np.ndarray, keypoints_pred: 
     keypoints_true = np.asarray(keypoints_true, np.float64)
     keypoints_pred = np.asarray(keypoints_pred, np.float64)
     labelled = np.asarray(labelled, bool)
-    if keypoints_true.ndim != 3 or keypoints_true.shape[2] != 2:
-        raise ValueError(f"keypoints_true must be [N,K,2], not {list(keypoints_true.shape)}")
-    if keypoints_pred.shape != keypoints_true.shape or labelled.shape != keypoints_true.shape[:2]:
+    if keypoints_true.ndim != 4 or keypoints_true.shape[3] != 2:
+        raise ValueError(f"keypoints_true must be [N,A,K,2], not {list(keypoints_true.shape)}")
+    if keypoints_pred.shape != keypoints_true.shape or labelled.shape != keypoints_true.shape[:3]:
         raise ValueError(
             f"shapes differ: truth {list(keypoints_true.shape)}, prediction {list(keypoints_pred.shape)}, "
             f"labelled {list(labelled.shape)}"
@@ -70,13 +70,13 @@ def summarize(
       n_over_50px    number of d_i > 50 px, the gross misses
       pck            {"2","5","10","20"}: share of d_i <= that many px (percentage of correct keypoints, 0..1)
 
-    Points are pooled over images and bodyparts, so a bodypart counts as often as it is labelled.
+    Points are pooled over images, animals and bodyparts, so a bodypart counts as often as it is labelled.
 
     Args:
-      keypoints_true: [N,K,2] (x, y) pixels of the original image; read only where labelled.
-      labelled: bool [N,K].
-      keypoints_pred: [N,K,2] (x, y) in the same frame.
-      likelihood: [N,K]; NaN counts as below every cut-off.
+      keypoints_true: [N,A,K,2] (x, y) pixels of the original image, A animals; read only where labelled.
+      labelled: bool [N,A,K].
+      keypoints_pred: [N,A,K,2] (x, y) in the same frame; animal a of the one is animal a of the other.
+      likelihood: [N,A,K]; NaN counts as below every cut-off.
       bodyparts: K names.
       pcutoff: the likelihood from which a prediction is trusted.
 
@@ -91,7 +91,7 @@ def summarize(
     """
     d = distances(keypoints_true, labelled, keypoints_pred)
     likelihood = np.asarray(likelihood, np.float64)
-    if likelihood.shape != d.shape or len(bodyparts) != d.shape[1]:
+    if likelihood.shape != d.shape or len(bodyparts) != d.shape[2]:
         raise ValueError(
             f"{list(d.shape)} points do not fit likelihood {list(likelihood.shape)} and {len(bodyparts)} bodyparts"
         )
@@ -99,18 +99,18 @@ def summarize(
     return {
         "n_images": len(d),
         **_selection(d, labelled, bodyparts),
-        "calibration": calibration(d, likelihood),
+        "reliability": reliability(d, likelihood),
         "pcutoff": float(pcutoff),
         "with_pcutoff": _selection(d, labelled & (likelihood >= pcutoff), bodyparts),
     }
 
 
-def calibration(d: np.ndarray, likelihood: np.ndarray) -> dict:
+def reliability(d: np.ndarray, likelihood: np.ndarray) -> dict:
     """Does a likelihood of 0.9 mean right nine times in ten? Right is within 10 px, the project's satisficing bar.
 
     Args:
-      d: [N,K] px as `distances` gives them, NaN where not labelled.
-      likelihood: [N,K], 0..1.
+      d: [N,A,K] px as `distances` gives them, NaN where not labelled.
+      likelihood: [N,A,K], 0..1.
 
     Returns:
       `right_px`; `bins`, ten of equal width, the empty ones left out: {low, high, n, likelihood (their mean), right
@@ -148,7 +148,7 @@ def _temperature(p: np.ndarray, right: np.ndarray) -> float | None:
 
 def _selection(d: np.ndarray, selected: np.ndarray, bodyparts: Sequence[str]) -> dict:
     """The numbers over the selected points, and the same for each bodypart."""
-    per_bodypart = {name: _numbers(d[selected[:, k], k]) for k, name in enumerate(bodyparts)}
+    per_bodypart = {name: _numbers(d[..., k][selected[..., k]]) for k, name in enumerate(bodyparts)}
     return {**_numbers(d[selected]), "per_bodypart": per_bodypart}
 
 

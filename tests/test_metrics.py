@@ -2,27 +2,28 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pawjax.errors import InputError
-from pawjax.metrics import calibration, summarize
+from pawjax.metrics import reliability, summarize
 
 
-def random_case(seed, n=12, k=3):
+def random_case(seed, n=12, k=3, a=1):
     rng = np.random.default_rng(seed)
-    truth = rng.uniform(0, 100, (n, k, 2))
-    predicted = truth + rng.normal(0, 10, (n, k, 2))
-    return truth, rng.uniform(size=(n, k)) < 0.7, predicted, rng.uniform(size=(n, k))
+    truth = rng.uniform(0, 100, (n, a, k, 2))
+    predicted = truth + rng.normal(0, 10, (n, a, k, 2))
+    return truth, rng.uniform(size=(n, a, k)) < 0.7, predicted, rng.uniform(size=(n, a, k))
 
 
 def test_by_hand():
-    truth = np.zeros((2, 2, 2))
-    predicted = np.array([[[3.0, 4.0], [0.0, 0.0]], [[0.0, 60.0], [9.0, 9.0]]])
-    labelled = np.array([[True, True], [True, False]])
-    likelihood = np.array([[0.9, 0.2], [0.7, 1.0]])
+    truth = np.zeros((2, 1, 2, 2))
+    predicted = np.array([[[[3.0, 4.0], [0.0, 0.0]]], [[[0.0, 60.0], [9.0, 9.0]]]])
+    labelled = np.array([[[True, True]], [[True, False]]])
+    likelihood = np.array([[[0.9, 0.2]], [[0.7, 1.0]]])
     numbers = summarize(truth, labelled, predicted, likelihood, ("paw", "nose"), 0.6)
     assert (numbers["n_images"], numbers["n_points"], numbers["n_over_50px"]) == (2, 3, 1)
     assert numbers["rmse_px"] == pytest.approx(np.sqrt((25 + 0 + 3600) / 3))
@@ -55,6 +56,27 @@ def test_properties(seed):
     assert summarize(hidden, labelled, predicted, likelihood, "abc", 0.5) == numbers, "unlabelled points are not read"
 
 
+def test_two_animals_are_one_set_of_points():
+    two = random_case(1, a=2)
+    as_frames = [np.concatenate([values[:, :1], values[:, 1:]]) for values in two]
+    numbers, pooled = summarize(*two, "abc", 0.5), summarize(*as_frames, "abc", 0.5)
+    assert (numbers.pop("n_images"), pooled.pop("n_images")) == (12, 24)
+    flat, expected = jax.tree.flatten(numbers)[0], jax.tree.flatten(pooled)[0]
+    assert flat == pytest.approx(expected, rel=1e-12)
+    alone = [summarize(*(values[:, [a]] for values in two), "abc", 0.5) for a in (0, 1)]
+    for name, values in numbers["per_bodypart"].items():
+        assert values["n_points"] == sum(one["per_bodypart"][name]["n_points"] for one in alone)
+        assert values["max_px"] == max(one["per_bodypart"][name]["max_px"] for one in alone)
+
+
+def test_shapes_that_do_not_belong_together():
+    truth, labelled, predicted, likelihood = random_case(0)
+    with pytest.raises(ValueError, match=r"must be \[N,A,K,2\]"):
+        summarize(truth[:, 0], labelled[:, 0], predicted[:, 0], likelihood[:, 0], "abc", 0.5)
+    with pytest.raises(ValueError, match="do not fit likelihood"):
+        summarize(truth, labelled, predicted, likelihood[:, 0], "abc", 0.5)
+
+
 def test_nothing_labelled_is_null_and_never_nan():
     truth, labelled, predicted, likelihood = random_case(0)
     numbers = summarize(truth, np.zeros_like(labelled), predicted, likelihood, "abc", 0.5)
@@ -64,24 +86,24 @@ def test_nothing_labelled_is_null_and_never_nan():
 
 def test_a_diverged_prediction_is_not_dropped():
     truth, labelled, predicted, likelihood = random_case(0)
-    predicted[labelled.any(1).argmax()] = np.nan
+    predicted[labelled.any((1, 2)).argmax()] = np.nan
     with pytest.raises(InputError, match="diverged"):
         summarize(truth, labelled, predicted, likelihood, "abc", 0.5)
 
 
-def test_calibration_by_hand():
+def test_reliability_by_hand():
     d = np.array([[1.0, 11.0], [2.0, np.nan], [30.0, 3.0]])
-    found = calibration(d, np.array([[0.95, 0.91], [1.0, 0.5], [0.05, 0.0]]))
+    found = reliability(d, np.array([[0.95, 0.91], [1.0, 0.5], [0.05, 0.0]]))
     assert found["bins"] == [
         {"low": 0.0, "high": 0.1, "n": 2, "likelihood": pytest.approx(0.025), "right": 0.5},
         {"low": 0.9, "high": 1.0, "n": 3, "likelihood": pytest.approx(0.9533, abs=1e-4), "right": pytest.approx(2 / 3)},
     ]
     assert found["expected_error"] == pytest.approx((2 * 0.475 + 3 * (0.9533333 - 2 / 3)) / 5)
-    assert calibration(np.full((2, 2), np.nan), np.ones((2, 2)))["temperature"] is None
+    assert reliability(np.full((2, 2), np.nan), np.ones((2, 2)))["temperature"] is None
 
 
 def test_points_that_are_all_right_have_no_best_temperature():
-    assert calibration(np.zeros((3, 2)), np.full((3, 2), 0.9))["temperature"] is None
+    assert reliability(np.zeros((3, 2)), np.full((3, 2), 0.9))["temperature"] is None
 
 
 def test_the_temperature_that_made_the_likelihoods_is_found():
@@ -89,6 +111,6 @@ def test_the_temperature_that_made_the_likelihoods_is_found():
     truth = rng.uniform(0.02, 0.98, (4000, 1))
     d = np.where(rng.uniform(size=truth.shape) < truth, 1.0, 100.0)
     sharp = 1 / (1 + ((1 - truth) / truth) ** 2.0)  # logits doubled
-    assert calibration(d, truth)["temperature"] == pytest.approx(1, abs=0.1)
-    assert calibration(d, sharp)["temperature"] == pytest.approx(2, abs=0.2)
-    assert calibration(d, truth)["expected_error"] < 0.03 < calibration(d, sharp)["expected_error"]
+    assert reliability(d, truth)["temperature"] == pytest.approx(1, abs=0.1)
+    assert reliability(d, sharp)["temperature"] == pytest.approx(2, abs=0.2)
+    assert reliability(d, truth)["expected_error"] < 0.03 < reliability(d, sharp)["expected_error"]

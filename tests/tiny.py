@@ -9,7 +9,7 @@ def tiny_config() -> ConfigDict:
     """A ResNet-26 of width 8 on 20 synthetic frames of 64 x 96."""
     config = smoke(default_config())
     config.model.depth, config.model.width = 26, 8
-    config.data.height, config.data.width = 64, 96
+    config.data.paw_on_ball.update(height=64, width=96)
     config.optimizer.name, config.optimizer.schedule = "adamw", "cosine"
     config.optimizer.ema_decay = 0.9
     return config

@@ -1,13 +1,13 @@
 """Labelled frames in, batches out.
 
-`load(config.data)` gives `LabelledFrames` from a DeepLabCut project, a Lightning Pose folder or the synthetic
+`load(DataConfig.of(config))` gives `LabelledFrames` from a DeepLabCut project, a Lightning Pose folder or the synthetic
 `paw_on_ball`; `split` divides them into train, dev and test; `write_split` keeps a split for other runs.
 
-A **batch** (made by `pawjax.data.batches`) is a dict of arrays over B frames with K bodyparts:
+A **batch** (made by `pawjax.data.batches`) is a dict of arrays over B frames with A animals (1 today) of K bodyparts:
 
 - `image` uint8 [B, H, W, C], C = 1 (grayscale) or 3 (RGB);
-- `keypoints` float32 [B, K, 2], (x, y) pixels of `image`, pixel centres at whole numbers; 0 where not labelled;
-- `labelled` bool [B, K];
+- `keypoints` float32 [B, A, K, 2], (x, y) pixels of `image`, pixel centres at whole numbers; 0 where not labelled;
+- `labelled` bool [B, A, K];
 - `weight` float32 [B], 0 for a frame that only fills the batch up, else 1;
 - `to_original` float32 [B, 2, 3], the affine map from pixels (x, y, 1) of `image` to pixels of the original frame;
 - `key`, in training alone: PRNG keys [B], for what a method draws at random for each frame.
@@ -16,9 +16,10 @@ A **batch** (made by `pawjax.data.batches`) is a dict of arrays over B frames wi
 from importlib import import_module
 from typing import Any
 
-__all__ = ["LabelledFrames", "load", "split", "write_split"]
+__all__ = ["DataConfig", "LabelledFrames", "load", "split", "write_split"]
 
 _HOMES = {
+    "DataConfig": "pawjax.data.config",
     "LabelledFrames": "pawjax.data.frames",
     "load": "pawjax.data.sources",
     "split": "pawjax.data.splits",

@@ -10,8 +10,9 @@ import math
 import jax
 import jax.numpy as jnp
 
-from pawjax.errors import InputError
+from pawjax.data.symmetry import Pairs, swap_sides
 from pawjax.ops.warp import apply_affine, compose_affine, invert_affine, warp
+from pawjax.sections import Section
 
 Batch = dict[str, jax.Array]
 N_PATCHES = 3
@@ -19,7 +20,7 @@ BLUR_TAPS = 7
 
 
 @dataclasses.dataclass(frozen=True)
-class Augment:
+class Augment(Section):
     """What may happen to a training frame. Lengths are pixels of the network's scale, grey levels 0..255.
 
     Attributes:
@@ -27,7 +28,7 @@ class Augment:
       rotation, rotation_p: largest angle in degrees, and the probability of rotating.
       scale, scale_p: (smallest, largest) zoom, drawn log-uniformly.
       shift: largest shift of the crop, as a share of its size, where the frame gives no room to move.
-      flip_p: probability of a left-right flip, with symmetric_pairs ((i, j), ...) of bodyparts exchanged.
+      flip_p: probability of a left-right flip, which exchanges the bodyparts of `config.data.symmetric_pairs`.
       margin: the crop keeps the labelled points at least this far from its border, where it can.
       brightness, brightness_p: largest change of all grey levels.
       contrast, contrast_p: (smallest, largest) factor about the mean of the frame.
@@ -37,6 +38,8 @@ class Augment:
       occlusion, occlusion_p: largest side of a grey patch as a share of the crop, three drawn.
     """
 
+    path = "augment"
+
     crop: tuple[int, int] = (0, 0)
     rotation: float = 25.0
     rotation_p: float = 0.5
@@ -44,7 +47,6 @@ class Augment:
     scale_p: float = 0.5
     shift: float = 0.1
     flip_p: float = 0.0
-    symmetric_pairs: tuple[tuple[int, int], ...] = ()
     margin: float = 8.0
     brightness: float = 25.0
     brightness_p: float = 0.3
@@ -69,34 +71,21 @@ class Augment:
             elif name == "crop":
                 fits = len(value) == 2 and all(isinstance(side, int) and side >= 0 for side in value)
                 wanted = "(height, width) in whole pixels, 0 for the frame's own"
-            elif name == "symmetric_pairs":
-                fits = all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in value)
-                fits = fits and len({point for pair in value for point in pair}) == 2 * len(value)
-                wanted = "pairs of bodyparts, as ((1, 2), (3, 4)), each in one pair alone"
             elif name.endswith("_p"):
                 fits, wanted = 0 <= value <= 1, "a probability"
             else:
                 fits, wanted = 0 <= value < math.inf, "a number that is not negative"
-            if not fits:
-                raise InputError(f"config.augment.{name} = {value} must be {wanted}")
-        if self.blur > BLUR_TAPS:
-            raise InputError(f"config.augment.blur = {self.blur} must be at most {BLUR_TAPS} px")
-
-    def check_pairs(self, bodyparts: tuple[str, ...]) -> None:
-        """Raises InputError for a pair of a bodypart that there is not."""
-        for point in (point for pair in self.symmetric_pairs for point in pair):
-            if point not in range(len(bodyparts)):
-                places = ", ".join(f"{place} {name}" for place, name in enumerate(bodyparts))
-                told = f"config.augment.symmetric_pairs = {self.symmetric_pairs}"
-                raise InputError(f"{told}: there is no bodypart {point} among {places}")
+            self.require(name, fits, wanted)
+        self.require("blur", self.blur <= BLUR_TAPS, f"at most {BLUR_TAPS} px")
 
 
-def augment(settings: Augment, keys: jax.Array, batch: Batch) -> Batch:
+def augment(settings: Augment, keys: jax.Array, batch: Batch, pairs: Pairs = ()) -> Batch:
     """A batch with its frames warped and relit, and its points and `to_original` moved with them.
 
     Args:
       keys: one PRNG key for each sample, [B].
       batch: as `gather` makes it.
+      pairs: places of the bodyparts that a flip exchanges, see `pair_indices`.
 
     Returns:
       The batch, `image` uint8 [B, *crop, C], without 'size'.
@@ -107,12 +96,11 @@ def augment(settings: Augment, keys: jax.Array, batch: Batch) -> Batch:
         key_warp, key_light = jax.random.split(key)
         to_source, flipped = _draw_warp(settings, key_warp, sample, height, width)
         image = warp(sample["image"], to_source, height, width)
-        keypoints = apply_affine(invert_affine(to_source), sample["keypoints"])
+        keypoints = _moved(invert_affine(to_source), sample["keypoints"])
         labelled = sample["labelled"]
-        if settings.flip_p and settings.symmetric_pairs:
-            order = _swapped(settings.symmetric_pairs, keypoints.shape[0])
-            keypoints = jnp.where(flipped, keypoints[order], keypoints)
-            labelled = jnp.where(flipped, labelled[order], labelled)
+        if settings.flip_p and pairs:
+            keypoints = jnp.where(flipped, swap_sides(keypoints, pairs, axis=1), keypoints)
+            labelled = jnp.where(flipped, swap_sides(labelled, pairs, axis=1), labelled)
         image = _relight(settings, key_light, image)
         return {
             "image": jnp.round(jnp.clip(image, 0, 255)).astype(jnp.uint8),
@@ -130,11 +118,9 @@ def output_size(settings: Augment, frame_size: tuple[int, int]) -> tuple[int, in
     return (settings.crop[0] or frame_size[0], settings.crop[1] or frame_size[1])
 
 
-def _swapped(pairs: tuple[tuple[int, int], ...], n_keypoints: int) -> jax.Array:
-    order = list(range(n_keypoints))
-    for i, j in pairs:
-        order[i], order[j] = j, i
-    return jnp.array(order)
+def _moved(matrix: jax.Array, keypoints: jax.Array) -> jax.Array:
+    """Keypoints [A, K, 2] of all animals, mapped by one matrix [2, 3]."""
+    return apply_affine(matrix, keypoints.reshape(-1, 2)).reshape(keypoints.shape)
 
 
 def _chosen(key: jax.Array, probability: float) -> jax.Array:
@@ -172,16 +158,16 @@ def _draw_origin(settings: Augment, keys: jax.Array, sample: Batch, forward: jax
     slack = (2 * place - 1) * settings.shift * crop
     origin = first + jnp.where(room > 2 * settings.shift * crop, place * room, room / 2 + slack)
 
-    points = apply_affine(forward, sample["keypoints"])
-    labelled = sample["labelled"][:, None]
-    low = jnp.where(labelled, points, jnp.inf).min(axis=0)
-    high = jnp.where(labelled, points, -jnp.inf).max(axis=0)
-    scores = jnp.where(sample["labelled"], jax.random.uniform(keys[1], sample["labelled"].shape), -1.0)
+    labelled = sample["labelled"].reshape(-1)  # of all animals, as one set of points
+    points = apply_affine(forward, sample["keypoints"].reshape(-1, 2))
+    low = jnp.where(labelled[:, None], points, jnp.inf).min(axis=0)
+    high = jnp.where(labelled[:, None], points, -jnp.inf).max(axis=0)
+    scores = jnp.where(labelled, jax.random.uniform(keys[1], labelled.shape), -1.0)
     lucky = points[jnp.argmax(scores)]  # the point to keep where they do not all fit
     fits = (high - low) <= crop - 1 - 2 * settings.margin
     low, high = jnp.where(fits, low, lucky), jnp.where(fits, high, lucky)
     kept = jnp.clip(origin, high - crop + 1 + settings.margin, low - settings.margin)
-    return jnp.where(sample["labelled"].any(), kept, origin)
+    return jnp.where(labelled.any(), kept, origin)
 
 
 def _relight(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:

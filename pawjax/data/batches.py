@@ -24,8 +24,8 @@ RESIZE_CHUNK = 16
 class FrameStore:
     """Frames ready to be gathered: arrays over N frames, at the network's scale, on the host or on a device.
 
-    image uint8 [N, H, W, C], padded with zeros below and to the right; keypoints float32 [N, K, 2], (x, y) pixels of
-    `image`; labelled bool [N, K]; size int32 [N, 2], the (height, width) that is picture and not padding;
+    image uint8 [N, H, W, C], padded with zeros below and to the right; keypoints float32 [N, A, K, 2], (x, y) pixels
+    of `image`; labelled bool [N, A, K]; size int32 [N, 2], the (height, width) that is picture and not padding;
     to_original float32 [N, 2, 3], from pixels of `image` to pixels of the original frame.
     """
 
@@ -54,7 +54,7 @@ def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> Fra
     Frames of several sizes share the largest one's canvas. Raises InputError if there are no frames.
     """
     if len(indices) == 0:
-        raise InputError("no frames to make a batch of: the split leaves this part empty")
+        raise InputError("no frames to make a batch of: this split is empty")
     sizes = frames.sizes[indices]
     scaled = np.array([scaled_size(tuple(size), scale) for size in sizes], np.int32)
     canvas = scaled.max(axis=0)
@@ -69,8 +69,10 @@ def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> Fra
         for chunk in np.array_split(rows, -(-len(rows) // RESIZE_CHUNK)):
             source = frames.images[indices[chunk], : size[0], : size[1]]
             image[chunk, :height, :width] = source if scale == 1 else shrink(source, height, width)
-    keypoints = apply_affine(invert_affine(jnp.asarray(to_original)), jnp.asarray(frames.keypoints[indices]))
-    return FrameStore(image, np.asarray(keypoints), frames.labelled[indices], scaled, to_original)
+    keypoints = frames.keypoints[indices]
+    points = jnp.asarray(keypoints.reshape(len(indices), -1, 2))  # of all animals
+    moved = apply_affine(invert_affine(jnp.asarray(to_original)), points)
+    return FrameStore(image, np.asarray(moved).reshape(keypoints.shape), frames.labelled[indices], scaled, to_original)
 
 
 def draw_indices(key: jax.Array, step: jax.Array, batch_size: int, n_frames: int) -> jax.Array:

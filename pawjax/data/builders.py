@@ -20,7 +20,8 @@ from pawjax.data.pictures import THREADS, Pictures, decode_png, encode_picture
 from pawjax.errors import InputError
 from pawjax.progress import track
 
-READER_VERSION = "1.0.0"  # raise it when the same files would give other frames
+READER_VERSION = "1.0.0"  # in every fingerprint: raise it when the same files would give other frames
+FORMAT_VERSION = "2.0.0"  # in every cache folder's name: raise it when the records change and the frames do not
 SPLIT = "frames"
 CHUNK = 64  # frames encoded ahead of the writer
 
@@ -30,24 +31,25 @@ Example = dict[str, object]
 class FrameBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """A set of labelled frames in one TFDS split, 'frames', in the order of their table.
 
-    Features: image (PNG), keypoints float32 [K, 2] (x, y) px, labelled bool [K], id, video. The metadata holds
-    bodyparts, fingerprint, channels and the (height, width) that holds every frame.
+    Features: image (PNG), keypoints float32 [A, K, 2] (x, y) px, labelled bool [A, K], id, video. The metadata holds
+    bodyparts, n_animals, fingerprint, channels and the (height, width) that holds every frame.
     """
 
-    VERSION = tfds.core.Version(READER_VERSION)
+    VERSION = tfds.core.Version(FORMAT_VERSION)
     url_infos = None  # nothing is downloaded, so TFDS need not look for checksums beside this module
 
-    def __init__(self, bodyparts: Sequence[str], channels: int, **kwargs) -> None:
+    def __init__(self, bodyparts: Sequence[str], channels: int, n_animals: int = 1, **kwargs) -> None:
         self._bodyparts = list(bodyparts)
+        self._n_animals = n_animals
         self._channels = channels
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        k = len(self._bodyparts)
+        a, k = self._n_animals, len(self._bodyparts)
         features = {
             "image": tfds.features.Image(shape=(None, None, self._channels), encoding_format="png"),
-            "keypoints": tfds.features.Tensor(shape=(k, 2), dtype=np.float32),
-            "labelled": tfds.features.Tensor(shape=(k,), dtype=np.bool_),
+            "keypoints": tfds.features.Tensor(shape=(a, k, 2), dtype=np.float32),
+            "labelled": tfds.features.Tensor(shape=(a, k), dtype=np.bool_),
             "id": tfds.features.Text(),
             "video": tfds.features.Text(),
         }
@@ -55,7 +57,7 @@ class FrameBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             builder=self,
             description="Labelled frames, prepared by pawjax.",
             features=tfds.features.FeaturesDict(features),
-            metadata=tfds.core.MetadataDict(bodyparts=self._bodyparts, channels=self._channels),
+            metadata=tfds.core.MetadataDict(bodyparts=self._bodyparts, channels=self._channels, n_animals=a),
             disable_shuffling=True,
         )
 
@@ -69,7 +71,7 @@ class _LabelledImages(FrameBuilder, skip_registration=True):
 
     def __init__(self, table: LabelTable, root: Path, pictures: Pictures, fingerprint: str, **kwargs) -> None:
         self._table, self._root, self._pictures, self._fingerprint = table, root, pictures, fingerprint
-        super().__init__(table.bodyparts, pictures.channels, **kwargs)
+        super().__init__(table.bodyparts, pictures.channels, table.n_animals, **kwargs)
 
     def _generate_examples(self) -> Iterator[tuple[int, Example]]:
         table, labelled = self._table, ~np.isnan(self._table.keypoints).any(axis=-1)
@@ -114,8 +116,8 @@ class PawOnBall(FrameBuilder):
         content = hashlib.sha256(READER_VERSION.encode())
         frames = render_frames(self._n_frames, **self._scene)
         for index, frame in enumerate(track(frames, "preparing paw_on_ball", self._n_frames)):
-            labelled = np.array([frame.labelled])
-            keypoints = np.where(labelled[:, None], frame.keypoint[None], 0).astype(np.float32)
+            labelled = np.array([[frame.labelled]])
+            keypoints = np.where(labelled[..., None], frame.keypoint, 0).astype(np.float32)
             frame_id = f"labeled-data/{frame.video}/img{index:04d}.png"
             content.update(frame.digest + keypoints.tobytes() + labelled.tobytes() + frame_id.encode())
             yield index, _example(frame.png, keypoints, labelled, frame_id, frame.video)
@@ -150,10 +152,10 @@ def read_dataset(folder: Path) -> LabelledFrames:
     dataset = tfds.builder_from_directory(infos[0].parent)
     source = dataset.as_data_source(split=SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
     metadata, n = dataset.info.metadata, len(source)
-    channels, k = metadata["channels"], len(metadata["bodyparts"])
+    channels, a, k = metadata["channels"], metadata["n_animals"], len(metadata["bodyparts"])
     images = np.zeros((n, metadata["height"], metadata["width"], channels), np.uint8)
     sizes = np.zeros((n, 2), np.int32)
-    keypoints, labelled = np.zeros((n, k, 2), np.float32), np.zeros((n, k), bool)
+    keypoints, labelled = np.zeros((n, a, k, 2), np.float32), np.zeros((n, a, k), bool)
     ids, videos = [""] * n, [""] * n
 
     def read(row: int) -> None:

@@ -11,8 +11,6 @@ from pawjax.data.label_h5 import read_label_h5
 from pawjax.data.label_table import LabelTable, first_difference, merge_tables, order_bodyparts
 from pawjax.errors import InputError
 
-LABELS = ("auto", "csv", "h5")
-
 
 @dataclass(frozen=True)
 class ProjectConfig:
@@ -23,19 +21,17 @@ class ProjectConfig:
     bodyparts: tuple[str, ...]
 
 
-def read_deeplabcut(folder: Path, labels: str = "auto") -> LabelTable:
+def read_deeplabcut(folder: Path, label_file: str = "auto") -> LabelTable:
     """All labels of the single-animal project in `folder`, as (x, y) pixels with their fractions, sorted by path.
 
     Every folder under labeled-data/ with a CollectedData_<scorer> table counts, whether or not the config lists its
-    video; the project may have moved. `labels` is 'csv', 'h5', or 'auto': whichever there is, and both must agree.
+    video; the project may have moved. `label_file` is 'csv', 'h5', or 'auto': whichever there is, and both must agree.
     Raises InputError for a folder that is no such project, tables that do not fit the config, or no label at all.
     """
-    if labels not in LABELS:
-        raise InputError(f"config.data.labels: '{labels}' is unknown; choose from {', '.join(LABELS)}")
     if folder.name == "config.yaml" and folder.is_file():
         folder = folder.parent
     config = read_project_config(folder)
-    tables = [_read_labels(path, config, labels) for path in _label_folders(folder, config)]
+    tables = [_read_labels(path, config, label_file) for path in _label_folders(folder, config)]
     tables = [table for table in tables if table.ids]
     if not tables:
         raise InputError(
@@ -112,19 +108,20 @@ def _label_files(folder: Path, scorer: str) -> Sequence[Path]:
     return folder / f"CollectedData_{scorer}.csv", folder / f"CollectedData_{scorer}.h5"
 
 
-def _read_labels(folder: Path, config: ProjectConfig, labels: str) -> LabelTable:
+def _read_labels(folder: Path, config: ProjectConfig, label_file: str) -> LabelTable:
     csv, h5 = _label_files(folder, config.scorer)
-    if labels != "h5" and csv.is_file() and (labels == "csv" or not h5.is_file()):
+    if label_file != "h5" and csv.is_file() and (label_file == "csv" or not h5.is_file()):
         return read_label_csv(csv)
-    if labels != "csv" and h5.is_file() and (labels == "h5" or not csv.is_file()):
+    if label_file != "csv" and h5.is_file() and (label_file == "h5" or not csv.is_file()):
         return read_label_h5(h5)
-    if labels != "auto":
-        raise InputError(f"{h5 if labels == 'h5' else csv}: is missing, though config.data.labels={labels}; use 'auto'")
+    if label_file != "auto":
+        missing = h5 if label_file == "h5" else csv
+        raise InputError(f"{missing}: is missing, though config.data.label_file={label_file}; use 'auto'")
     table, text = read_label_h5(h5), read_label_csv(csv)
     difference = first_difference(table, text)
     if difference:
         raise InputError(
             f"{folder}: {h5.name} (which DeepLabCut trains from) and {csv.name} differ: {difference}; "
-            f"set config.data.labels to h5 or csv"
+            f"set config.data.label_file to h5 or csv"
         )
     return table

@@ -18,7 +18,7 @@ def read_documentation(path: Path, ids: Sequence[str]) -> tuple[list[str], list[
 
     Its numbers are rows of the merged label table: the CollectedData file beside the pickle, or `ids` where there is
     none (sorted, as DeepLabCut merges them); -1 is padding. Raises InputError for a pickle of anything but plain data,
-    rows beyond the table, overlapping parts, or rows that are not the images the pickle itself names.
+    rows beyond the table, overlapping splits, or rows that are not the images the pickle itself names.
     """
     try:
         content = restricted_pickle.loads(path.read_bytes())
@@ -32,7 +32,7 @@ def read_documentation(path: Path, ids: Sequence[str]) -> tuple[list[str], list[
         ) from error
     except (OSError, UnpicklingError, TypeError, ValueError, KeyError, IndexError) as error:
         raise InputError(
-            f"{path}: is not a Documentation_data pickle of DeepLabCut ({error}); correct config.data.split"
+            f"{path}: is not a Documentation_data pickle of DeepLabCut ({error}); correct config.data.split_file"
         ) from error
     merged = _merged_ids(path.parent) or list(ids)
     beyond = [row for row in (*train, *test) if row >= len(merged)]
@@ -42,9 +42,7 @@ def read_documentation(path: Path, ids: Sequence[str]) -> tuple[list[str], list[
             f"create the training dataset of this project again"
         )
     if set(train) & set(test):
-        raise InputError(
-            f"{path}: row {min(set(train) & set(test))} is in its train and its test part; use another split"
-        )
+        raise InputError(f"{path}: row {min(set(train) & set(test))} is in both train and test; use another split")
     train_ids, test_ids = [merged[row] for row in train], [merged[row] for row in test]
     strangers = sorted(named - set(train_ids))
     if strangers:

@@ -11,12 +11,12 @@ from pawjax.errors import InputError
 
 @dataclass(frozen=True)
 class LabelledFrames:
-    """N frames of C channels with K bodyparts each, in memory, in the order of their ids.
+    """N frames of C channels with A animals (1 today) of K bodyparts, in memory, in the order of their ids.
 
     images uint8 [N, H, W, C], C = 1 (grayscale) or 3 (RGB); smaller frames are padded with 0 below and to the right;
     sizes int32 [N, 2], the (height, width) of each frame before padding;
-    keypoints float32 [N, K, 2], (x, y) pixels of the original frame, pixel centres at whole numbers, 0 where not
-    labelled; labelled bool [N, K]; ids, unique paths with forward slashes such as 'labeled-data/m4s1/img0000.png';
+    keypoints float32 [N, A, K, 2], (x, y) pixels of the original frame, pixel centres at whole numbers, 0 where not
+    labelled; labelled bool [N, A, K]; ids, unique paths with forward slashes such as 'labeled-data/m4s1/img0000.png';
     videos, the video (folder) of each frame; bodyparts, the K names; fingerprint, a hash of labels and pictures.
     """
 
@@ -50,9 +50,9 @@ class LabelledFrames:
         if twice:
             raise InputError(f"config.data.bodyparts: '{twice[0]}' is named twice; name it once")
         columns = [self.bodyparts.index(name) for name in names]
-        labelled = self.labelled[:, columns]
+        labelled = self.labelled[:, :, columns]
         if not labelled.any():
             raise InputError(
                 f"config.data.bodyparts: no frame has a label of {', '.join(names)}; label some or choose others"
             )
-        return replace(self, keypoints=self.keypoints[:, columns], labelled=labelled, bodyparts=tuple(names))
+        return replace(self, keypoints=self.keypoints[:, :, columns], labelled=labelled, bodyparts=tuple(names))

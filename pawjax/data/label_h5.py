@@ -29,7 +29,7 @@ def read_label_h5(path: Path) -> LabelTable:
     except (OSError, RuntimeError, LookupError, TypeError, ValueError, UnpicklingError) as error:
         raise InputError(
             f"{path}: cannot be read as labels in HDF5 ({error}); export the labels as CSV beside it "
-            f"and set config.data.labels=csv"
+            f"and set config.data.label_file=csv"
         ) from error
     if any(len(column) == 4 for column in columns):
         raise InputError(

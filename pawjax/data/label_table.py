@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pawjax.errors import InputError
+from pawjax.errors import InputError, listed
 
 AGREEMENT_PX = 1e-3  # two files of the same labels may differ by the rounding of their text
 COORDS = ("x", "y", "likelihood", "visible")
@@ -16,12 +16,19 @@ VISIBLE = 2.0  # Lightning Pose: 0 not labelled, 1 occluded (its place is not tr
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Labels of N frames and K bodyparts: keypoints float64 [N, K, 2], (x, y) pixels, NaN where not labelled."""
+    """Labels of N frames with A animals (1 today) of K bodyparts.
+
+    keypoints float64 [N, A, K, 2], (x, y) pixels, NaN where not labelled.
+    """
 
     source: Path
     ids: tuple[str, ...]
     bodyparts: tuple[str, ...]
     keypoints: np.ndarray
+
+    @property
+    def n_animals(self) -> int:
+        return self.keypoints.shape[1]
 
 
 def frame_id(*parts: str) -> str:
@@ -43,8 +50,9 @@ def video_of(frame: str) -> str:
 def table_from_columns(
     source: Path, ids: Sequence[str], columns: Sequence[tuple[str, str]], values: np.ndarray
 ) -> LabelTable:
-    """A table from `values` [N, M], whose columns are named (bodypart, coord), coord among x, y, likelihood, visible.
+    """A table of one animal from `values` [N, M], whose columns are named (bodypart, coord).
 
+    A coord is x, y, likelihood or visible.
     Raises InputError for a frame or a column that comes twice, an unknown or missing coordinate, half a label.
     """
     _refuse_repeated(source, "row", ids)
@@ -71,7 +79,7 @@ def table_from_columns(
             f"write 2 where a point is visible"
         )
     _refuse_half_labels(source, ids, bodyparts, keypoints)
-    return LabelTable(source, tuple(ids), bodyparts, keypoints)
+    return LabelTable(source, tuple(ids), bodyparts, keypoints[:, None])
 
 
 def order_bodyparts(table: LabelTable, bodyparts: Sequence[str], config_file: Path) -> LabelTable:
@@ -85,7 +93,7 @@ def order_bodyparts(table: LabelTable, bodyparts: Sequence[str], config_file: Pa
             f"{' and '.join(what)}; make the field 'bodyparts' and the label table agree"
         )
     columns = [table.bodyparts.index(part) for part in bodyparts]
-    return LabelTable(table.source, table.ids, tuple(bodyparts), table.keypoints[:, columns])
+    return LabelTable(table.source, table.ids, tuple(bodyparts), table.keypoints[:, :, columns])
 
 
 def merge_tables(source: Path, tables: Sequence[LabelTable]) -> LabelTable:
@@ -107,12 +115,12 @@ def first_difference(one: LabelTable, other: LabelTable) -> str:
     place = {frame: row for row, frame in enumerate(other.ids)}
     rows = [place[frame] for frame in one.ids]
     columns = [other.bodyparts.index(part) for part in one.bodyparts]
-    theirs = other.keypoints[rows][:, columns]
+    theirs = other.keypoints[rows][:, :, columns]
     same = np.isclose(one.keypoints, theirs, rtol=0, atol=AGREEMENT_PX, equal_nan=True).all(axis=-1)
     if same.all():
         return ""
-    n, k = np.argwhere(~same)[0]
-    texts = [_describe(point) for point in (one.keypoints[n, k], theirs[n, k])]
+    n, a, k = np.argwhere(~same)[0]
+    texts = [_describe(point) for point in (one.keypoints[n, a, k], theirs[n, a, k])]
     return (
         f"{one.bodyparts[k]} in {one.ids[n]} is {texts[0]} in {one.source.name} and {texts[1]} in {other.source.name}"
     )
@@ -126,8 +134,7 @@ def _refuse_repeated(source: Path, kind: str, names: Sequence[str]) -> None:
     seen: set[str] = set()
     repeated = list(dict.fromkeys(name for name in names if name in seen or seen.add(name)))
     if repeated:
-        more = f" (and {len(repeated) - 3} more)" if len(repeated) > 3 else ""
-        raise InputError(f"{source}: {kind} {', '.join(repeated[:3])}{more} comes more than once; keep one of each")
+        raise InputError(f"{source}: {kind} {listed(repeated, 3)} comes more than once; keep one of each")
 
 
 def _refuse_half_labels(source: Path, ids: Sequence[str], bodyparts: Sequence[str], keypoints: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pawjax.errors import InputError
+from pawjax.errors import InputError, listed
 
 THREADS = max(2, min(8, os.cpu_count() or 1))
 GRAY_MODES = ("1", "L", "LA")
@@ -62,9 +62,8 @@ def inspect_pictures(root: Path, ids: Sequence[str]) -> Pictures:
         looks = list(pool.map(look, ids))
     bad = [f"{frame} {trouble}" for frame, (_, _, trouble) in zip(ids, looks, strict=True) if trouble]
     if bad:
-        more = f" and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
         raise InputError(
-            f"{root}: {len(bad)} of {len(ids)} labelled images cannot be used: {'; '.join(bad[:LISTED])}{more}; "
+            f"{root}: {len(bad)} of {len(ids)} labelled images cannot be used: {listed(bad, LISTED, '; ')}; "
             f"restore them as 8-bit images or remove their rows from the label table"
         )
     return Pictures(

@@ -1,16 +1,16 @@
 """From `config.data` to labelled frames: read the labels, prepare the set on first use, load it."""
 
-import difflib
+import dataclasses
 import functools
 import hashlib
 import re
 from pathlib import Path
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from pawjax.data import paw_on_ball
 from pawjax.data.builders import (
+    FORMAT_VERSION,
     READER_VERSION,
     DeepLabCut,
     LightningPose,
@@ -18,51 +18,35 @@ from pawjax.data.builders import (
     read_dataset,
     write_dataset,
 )
+from pawjax.data.config import DataConfig
 from pawjax.data.deeplabcut import read_deeplabcut
 from pawjax.data.frames import LabelledFrames
 from pawjax.data.label_table import LabelTable
 from pawjax.data.lightning_pose import read_lightning_pose
 from pawjax.data.pictures import Pictures, hash_pictures, inspect_pictures
 from pawjax.data.prepared import prepare_once
-from pawjax.errors import InputError
+from pawjax.errors import InputError, listed
 from pawjax.machine import cache_root
 
-SOURCES = ("paw_on_ball", "deeplabcut", "lightning_pose")
 LISTED = 5  # labels outside their image that a message spells out
 
 
-def load(config: ConfigDict) -> LabelledFrames:
-    """The labelled frames that `config` (the part `config.data` of a config) names.
+def load(config: DataConfig) -> LabelledFrames:
+    """The labelled frames that `config` names.
 
     On first use they are prepared as a TFDS set under the cache folder, in <source>-<name>/<key>, where the key covers
-    labels, image bytes and reader version; nothing is written anywhere else. Raises InputError for anything wrong with
-    the fields or the files.
+    labels, image bytes, reader and record format; nothing is written anywhere else. Raises InputError for anything
+    wrong with the files.
     """
-    if config.source not in SOURCES:
-        near = difflib.get_close_matches(config.source, SOURCES, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(SOURCES)}."
-        raise InputError(f"config.data.source: there is no source '{config.source}'; {hint}")
-    if config.source == "paw_on_ball":
-        if config.path:
-            raise InputError(
-                f"config.data.path = '{config.path}' is not read by config.data.source = 'paw_on_ball', which is "
-                "synthetic: say what lies there, --config.data.source=deeplabcut or lightning_pose"
-            )
-        frames = _load_paw_on_ball(config)
-    else:
-        frames = _load_images(config)
-    return frames.select_bodyparts(tuple(config.bodyparts))
+    frames = _load_paw_on_ball(config) if config.source == "paw_on_ball" else _load_images(config)
+    return frames.select_bodyparts(config.bodyparts)
 
 
-def _load_paw_on_ball(config: ConfigDict) -> LabelledFrames:
-    for field, least in (("n_frames", 1), ("height", 1), ("width", 1), ("data_seed", 0)):
-        if config[field] < least:
-            raise InputError(f"config.data.{field}: is {config[field]}; it has to be at least {least}")
-    scene = {"n_frames": config.n_frames, "height": config.height, "width": config.width, "seed": config.data_seed}
+def _load_paw_on_ball(config: DataConfig) -> LabelledFrames:
+    scene = dataclasses.asdict(config.paw_on_ball)
     text = "x".join(map(str, scene.values()))
-    key = hashlib.sha256(f"{READER_VERSION} {text} {_source_of_drawing()}".encode()).hexdigest()[:16]
-    folder = cache_root(config.cache) / f"paw_on_ball-{text}" / key
-    n_bytes = config.n_frames * config.height * config.width
+    folder = cache_root(config.cache) / f"paw_on_ball-{text}" / _key(READER_VERSION, text, _source_of_drawing())
+    n_bytes = scene["n_frames"] * scene["height"] * scene["width"]
     prepare_once(folder, n_bytes, functools.partial(write_dataset, functools.partial(PawOnBall, **scene)))
     return read_dataset(folder)
 
@@ -72,13 +56,11 @@ def _source_of_drawing() -> str:
     return "".join(file.read_text() for file in sorted(Path(paw_on_ball.__file__).parent.glob("*.py")))
 
 
-def _load_images(config: ConfigDict) -> LabelledFrames:
-    if not config.path:
-        raise InputError(f"config.data.path: is empty; set it to the folder of the {config.source} data")
+def _load_images(config: DataConfig) -> LabelledFrames:
     root = Path(config.path).expanduser()
     if config.source == "deeplabcut":
         root = root.parent if root.name == "config.yaml" else root
-        builder, table = DeepLabCut, read_deeplabcut(root, config.labels)
+        builder, table = DeepLabCut, read_deeplabcut(root, config.label_file)
     else:
         builder, table = LightningPose, read_lightning_pose(root)
     if np.isnan(table.keypoints).all():
@@ -86,7 +68,7 @@ def _load_images(config: ConfigDict) -> LabelledFrames:
     root = root.resolve()
     fingerprint = _fingerprint(table, hash_pictures(root, table.ids))
     name = re.sub(r"[^\w.-]+", "_", root.name)
-    folder = cache_root(config.cache) / f"{config.source}-{name}" / fingerprint[:16]
+    folder = cache_root(config.cache) / f"{config.source}-{name}" / _key(fingerprint)
 
     def make(private: Path) -> None:
         pictures = inspect_pictures(root, table.ids)
@@ -96,6 +78,11 @@ def _load_images(config: ConfigDict) -> LabelledFrames:
     n_bytes = sum((root / frame).stat().st_size for frame in table.ids)
     prepare_once(folder, n_bytes, make)
     return read_dataset(folder)
+
+
+def _key(*words: str) -> str:
+    """Name of a cache folder: of what it holds, and of the format of the records."""
+    return hashlib.sha256(" ".join((FORMAT_VERSION, *words)).encode()).hexdigest()[:16]
 
 
 def _fingerprint(table: LabelTable, pictures: str) -> str:
@@ -109,16 +96,15 @@ def _refuse_labels_outside(table: LabelTable, pictures: Pictures) -> None:
 
     A point on the far edge as tools that count from the corner see it, x = width or y = height, is on the border.
     """
-    limit = pictures.sizes[:, None, ::-1]  # (width, height)
+    limit = pictures.sizes[:, None, None, ::-1]  # (width, height)
     outside = ((table.keypoints < -0.5) | (table.keypoints > limit)).any(axis=-1)
     if not outside.any():
         return
     places = []
-    for n, k in np.argwhere(outside)[:LISTED]:
-        (x, y), (height, width) = table.keypoints[n, k], pictures.sizes[n]
+    for n, a, k in np.argwhere(outside):
+        (x, y), (height, width) = table.keypoints[n, a, k], pictures.sizes[n]
         places.append(f"{table.bodyparts[k]} at ({x:g}, {y:g}) in {table.ids[n]} of {width}x{height}")
-    more = f" and {outside.sum() - LISTED} more" if outside.sum() > LISTED else ""
     raise InputError(
-        f"{table.source}: {outside.sum()} labels lie outside their image: {'; '.join(places)}{more}; "
+        f"{table.source}: {outside.sum()} labels lie outside their image: {listed(places, LISTED, '; ')}; "
         f"correct them or leave them empty"
     )

@@ -74,8 +74,8 @@ def write_boxes(
       one's size; `AP`, `AP50`, `AP75`, `per_bodypart` and `detections`, see `average_precision`; `anchors`, see
       `anchor_fit_of_labels`; `proposals`, see `proposal_recall`.
     """
-    labelled = np.asarray(store.labelled)
-    truth = np.asarray(method.box.around(jnp.asarray(store.keypoints)))
+    labelled = np.asarray(store.labelled)[:, 0]  # of the only animal
+    truth = np.asarray(method.box.around(jnp.asarray(store.keypoints[:, 0])))
     found = jax.tree.map(np.asarray, find_boxes(method, variables, store, batch_size))
     detected, proposed = found["detected"], found["proposed"]
 
@@ -97,8 +97,8 @@ def write_boxes(
     boxes = FrameBoxes(
         boxes_to_original(back, best),
         proposed["scores"][:, :DRAWN],
-        chosen_boxes(detected | {"boxes": found_px}, labelled.shape[1]),
-        boxes_to_original(back, truth),
+        chosen_boxes(detected | {"boxes": found_px}, labelled.shape[1])[:, None],
+        boxes_to_original(back, truth)[:, None],
     )
     worst_frames(**seen, out_path=folder / "proposals.png", boxes=boxes)
     write_json(folder / "boxes.json", numbers)

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from pawjax import data
 from pawjax.data.batches import scaled_size
+from pawjax.data.symmetry import pair_indices
 from pawjax.engine import runlog
 from pawjax.engine.evaluation import evaluate_run, evaluation_folder
 from pawjax.engine.flops import count_flops
@@ -92,7 +93,8 @@ def network_cost(config: ConfigDict, bodyparts: tuple[str, ...], shape: tuple[in
     batch = {"image": jax.ShapeDtypeStruct((1, 64, 64, 3), np.uint8)}
     variables = jax.eval_shape(method.init, jax.random.key(0), batch)
     images = jax.ShapeDtypeStruct(shape, np.uint8)
-    flops = count_flops(make_predict(method, config), variables, images)
+    pairs = pair_indices(config.data.symmetric_pairs, bodyparts)
+    flops = count_flops(make_predict(method, config, pairs), variables, images)
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), flops
 
 
@@ -125,13 +127,13 @@ def _check_splits(names: Sequence[str], splits: Sequence[dict[str, list[str]]]) 
         if any(other.values()):
             counts = " and ".join(f"{n} {part} frames" for part, n in other.items() if n)
             raise InputError(
-                f"{name} and {whose} have other splits, {counts} differ: train them on the same config.data.split"
+                f"{name} and {whose} have other splits, {counts} differ: train them on the same config.data.split_file"
             )
 
 
 def _test_frames(workdir: Path, config: ConfigDict, run: dict[str, Any], ids: list[str]) -> tuple[np.ndarray, int]:
     """(height, width) int [N, 2] in px of the original test frames, and their number of channels."""
-    frames = data.load(config.data)
+    frames = data.load(data.DataConfig.of(config))
     if frames.fingerprint != run["data"]["fingerprint"]:
         raise InputError(
             f"the frames or labels of config.data.path = '{config.data.path}' are not those that {workdir} was "

@@ -11,6 +11,7 @@ import numpy as np
 
 from pawjax import data
 from pawjax.data.batches import FrameStore, evaluation_batches, make_store
+from pawjax.data.symmetry import pair_indices
 from pawjax.engine import compiler, runlog
 from pawjax.engine.boxes import check_boxes, write_boxes
 from pawjax.engine.tracker import load_variables
@@ -24,7 +25,7 @@ from pawjax.report.evaluation import write_evaluation
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """keypoints float32 [N, K, 2], (x, y) pixels of the original images; likelihood [N, K]; seconds it took."""
+    """keypoints float32 [N, A, K, 2], (x, y) pixels of the original images; likelihood [N, A, K]; seconds it took."""
 
     keypoints: np.ndarray
     likelihood: np.ndarray
@@ -44,7 +45,7 @@ def predict_store(predict: Predict, variables: Any, store: FrameStore, batch_siz
     likelihood = np.concatenate([np.asarray(out["likelihood"][:n]) for out, n in outputs])
     seconds = time.perf_counter() - start
     original = np.asarray(apply_affine(store.to_original, jnp.asarray(keypoints)))
-    return Predictions(original, likelihood, seconds)
+    return Predictions(original[:, None], likelihood[:, None], seconds)  # of one animal
 
 
 def evaluation_folder(workdir: Path, split: str, checkpoint: str, prediction: dict[str, Any]) -> Path:
@@ -71,19 +72,21 @@ def evaluate_run(workdir: Path, split: str, checkpoint: str, boxes: bool = False
         check_boxes(config)
         if config.predict.flip or tuple(config.predict.scales) != (1.0,):
             raise InputError("the boxes are of the frames as they are: leave --flip and --scales away with --boxes")
-    config.data.split = str(workdir / "split.json")
-    frames = data.load(config.data)
+    config.data.split_file = str(workdir / "split.json")
+    settings = data.DataConfig.of(config)
+    frames = data.load(settings)
     if frames.fingerprint != run["data"]["fingerprint"]:
         raise InputError(
             f"the frames or labels of config.data.path = '{config.data.path}' are not those that {workdir} was "
             "trained on: put them back, or train a new run"
         )
-    indices = data.split(config.data, frames)[split]
+    indices = data.split(settings, frames)[split]
     method = make_method(config, frames.bodyparts)
     step, variables = load_variables(workdir, method, checkpoint)
     variables = jax.jit(method.prepare)(variables)
     store = make_store(frames, indices, config.scale)
-    found = predict_store(compiler.jit(make_predict(method, config)), variables, store, config.batch_size)
+    pairs = pair_indices(config.data.symmetric_pairs, frames.bodyparts)
+    found = predict_store(compiler.jit(make_predict(method, config, pairs)), variables, store, config.batch_size)
     folder = evaluation_folder(workdir, split, checkpoint, prediction)
     seen = {
         "images": frames.images[indices],

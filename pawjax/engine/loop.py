@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from pawjax import data
 from pawjax.data.augment import Augment, output_size
 from pawjax.data.batches import FrameStore, draw_indices, make_store
+from pawjax.data.symmetry import pair_indices
 from pawjax.engine import parallel, runlog
 from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints, has_checkpoints
 from pawjax.engine.feed import stream_batches
@@ -56,11 +57,12 @@ class _Run:
     def __init__(self, config: ConfigDict, workdir: Path):
         check_numbers(config)
         self._config, self._workdir = config, workdir
-        frames = main_first(lambda: data.load(config.data))
-        split = data.split(config.data, frames)
+        source, settings = data.DataConfig.of(config), Augment.of(config)
+        frames = main_first(lambda: data.load(source))
+        split = data.split(source, frames)
         _check_labels(frames, split)
-        method, settings = make_method(config, frames.bodyparts), Augment(**config.augment)
-        settings.check_pairs(frames.bodyparts)
+        method = make_method(config, frames.bodyparts)
+        pairs = pair_indices(source.symmetric_pairs, frames.bodyparts)
         if is_main():
             for sentence in method.warnings:
                 print(f"pawjax: warning: {sentence}", file=sys.stderr)
@@ -81,6 +83,7 @@ class _Run:
             accumulate=config.accumulate,
             steps=config.steps_per_dispatch,
             streamed=self._streamed,
+            pairs=pairs,
         )
         size = output_size(settings, self._store.image.shape[1:3])
         image = np.zeros((1, *size, self._store.image.shape[-1]), np.uint8)
@@ -242,7 +245,7 @@ def _check_labels(frames: data.LabelledFrames, split: dict[str, np.ndarray]) -> 
         if not frames.labelled[split[part]].any():
             raise InputError(
                 f"none of the {len(split[part])} {part} frames has a label of {', '.join(frames.bodyparts)}: "
-                "label some of them, or divide the frames otherwise (config.data.split)"
+                "label some of them, or divide the frames otherwise (config.data.split_file)"
             )
 
 

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from pawjax import data, metrics
 from pawjax.data.batches import FrameStore
+from pawjax.data.symmetry import pair_indices
 from pawjax.engine import compiler
 from pawjax.engine.evaluation import predict_store
 from pawjax.engine.views import make_predict
@@ -35,7 +36,8 @@ class Monitor:
           frames: all of them; `split` has the indices of 'train' and 'dev' among them, `stores` their images.
           on_device: whether the images are put on the device for good.
         """
-        self._predict = compiler.jit(make_predict(method, config))
+        pairs = pair_indices(config.data.symmetric_pairs, frames.bodyparts)
+        self._predict = compiler.jit(make_predict(method, config, pairs))
         self._prepare = jax.jit(method.prepare)
         self._config, self._bodyparts = config, frames.bodyparts
         n_train, n_dev = len(stores["train"]), len(stores["dev"])

@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from pawjax.data.augment import Augment
 from pawjax.data.batches import FrameStore
+from pawjax.data.symmetry import Pairs
 from pawjax.engine import compiler
 from pawjax.engine.state import TrainState, create_state, empty_window
 from pawjax.engine.step import batch_of_step, train_step
@@ -72,6 +73,7 @@ def compile_training(
     accumulate: int = 1,
     steps: int = 1,
     streamed: bool = False,
+    pairs: Pairs = (),
 ) -> Program:
     """(state, store) -> state after the next steps, on all devices; the old state's buffers are given up.
 
@@ -80,6 +82,7 @@ def compile_training(
       accumulate: parts in which each device's share of the batch passes through the network; see `train_step`.
       steps: how many the program takes at once.
       streamed: the store holds the frames of one step's batch (`put_batch`), not all (`replicate`).
+      pairs: places of the bodyparts that a flip exchanges.
 
     Raises InputError for another mode, where devices and parts do not divide the batch, and for several steps at once
     of streamed frames.
@@ -90,7 +93,7 @@ def compile_training(
         raise InputError(f"config.batch_size = {batch_size} must be a multiple of the {n_devices} devices{parts}")
     if streamed and steps > 1:
         raise InputError("config.steps_per_dispatch = 1 is needed where frames stream from the host: see device_budget")
-    batch = dict(settings=settings, batch_size=batch_size, streamed=streamed)
+    batch = dict(settings=settings, batch_size=batch_size, streamed=streamed, pairs=pairs)
     options = dict(method=method, optimizer=optimizer, ema_decay=ema_decay, accumulate=accumulate)
     if mode == "jit":
         return _compile_jit(batch, options, steps)

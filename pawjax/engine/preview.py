@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from pawjax import data
 from pawjax.data.augment import Augment
 from pawjax.data.batches import make_store
+from pawjax.data.symmetry import pair_indices
 from pawjax.engine.loop import check_numbers
 from pawjax.engine.step import batch_of_step
 from pawjax.report.gallery import points_grid
@@ -22,11 +23,12 @@ def draw_augmented(config: ConfigDict, path: Path) -> None:
     Raises InputError as training would.
     """
     check_numbers(config)
-    frames = data.load(config.data)
-    train = jax.device_put(make_store(frames, data.split(config.data, frames)["train"], config.scale))
-    settings, key = Augment(**config.augment), jax.random.key(config.seed)
-    settings.check_pairs(frames.bodyparts)
-    make = jax.jit(lambda step: batch_of_step(key, step, train, settings, config.batch_size))
+    source = data.DataConfig.of(config)
+    frames = data.load(source)
+    train = jax.device_put(make_store(frames, data.split(source, frames)["train"], config.scale))
+    settings, key = Augment.of(config), jax.random.key(config.seed)
+    pairs = pair_indices(source.symmetric_pairs, frames.bodyparts)
+    make = jax.jit(lambda step: batch_of_step(key, step, train, settings, config.batch_size, pairs=pairs))
     batches = [jax.device_get(make(step)) for step in range(-(-N_FRAMES // config.batch_size))]
     image, keypoints, labelled = (
         np.concatenate([batch[name] for batch in batches])[:N_FRAMES] for name in ("image", "keypoints", "labelled")

@@ -9,6 +9,7 @@ import optax
 
 from pawjax.data.augment import Augment, augment
 from pawjax.data.batches import FrameStore, as_batch, draw_indices, gather
+from pawjax.data.symmetry import Pairs
 from pawjax.engine.state import TrainState, stream
 from pawjax.losses import weighted_total
 
@@ -23,6 +24,7 @@ def batch_of_step(
     batch_size: int,
     part: Callable[[jax.Array], jax.Array] = lambda x: x,
     streamed: bool = False,
+    pairs: Pairs = (),
 ) -> Batch:
     """The augmented batch of a step, which (key, step) alone determine; `part` picks this device's share of it.
 
@@ -34,7 +36,7 @@ def batch_of_step(
     else:
         frames = gather(store, part(draw_indices(stream(key, "order"), step, batch_size, len(store))))
     # For what a method draws itself: a key for each sample, so that it is the same however the batch is cut.
-    return augment(settings, keys, frames) | {"key": jax.vmap(lambda key: stream(key, "loss"))(keys)}
+    return augment(settings, keys, frames, pairs) | {"key": jax.vmap(lambda key: stream(key, "loss"))(keys)}
 
 
 def train_step(

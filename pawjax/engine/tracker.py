@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax.data.batches import scaled_size
+from pawjax.data.symmetry import pair_indices
 from pawjax.engine import compiler
 from pawjax.engine.checkpoints import Checkpoints
 from pawjax.engine.runlog import read_config, read_run
@@ -30,7 +31,7 @@ class Tracker:
         self.step = step
         self._variables = variables
         self._detects = hasattr(method, "detect")
-        find = make_predict(method, config)
+        find = make_predict(method, config, pair_indices(config.data.symmetric_pairs, bodyparts))
 
         def resized(images: jax.Array) -> tuple[jax.Array, jax.Array]:
             size = images.shape[1:3]

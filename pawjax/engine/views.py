@@ -1,7 +1,7 @@
 """Prediction from several views of an image: mirrored, and at several sizes (test-time augmentation)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from pawjax.data.batches import scaled_size
+from pawjax.data.symmetry import Pairs, swap_sides
 from pawjax.errors import InputError
 from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
 
@@ -16,10 +17,10 @@ Predict = Callable[[Any, jax.Array], dict[str, jax.Array]]
 AGREE = 16.0  # pixels of the network's input within which two views mean the same place
 
 
-def make_predict(method: Any, config: ConfigDict) -> Predict:
+def make_predict(method: Any, config: ConfigDict, pairs: Pairs) -> Predict:
     """`method.predict`, over the views that `config.predict` asks for: (variables, images) -> keypoints, likelihood.
 
-    A mirrored view exchanges the bodyparts of `config.augment.symmetric_pairs`. Raises InputError for a scale or a
+    A mirrored view exchanges the bodyparts of `pairs`, see `pair_indices`. Raises InputError for a scale or a
     temperature that is not positive.
     """
     flip, scales = config.predict.flip, tuple(config.predict.scales)
@@ -30,7 +31,7 @@ def make_predict(method: Any, config: ConfigDict) -> Predict:
         raise InputError(f"config.predict.temperature = {temperature} must be positive")
     views = method.predict
     if flip or scales != (1.0,):
-        views = _over_views(method, flip, scales, config.augment.symmetric_pairs)
+        views = _over_views(method, flip, scales, pairs)
     return views if temperature == 1 else _tempered(views, temperature)
 
 
@@ -58,7 +59,7 @@ def _tempered(predict: Predict, temperature: float) -> Predict:
     return tempered
 
 
-def _over_views(method: Any, flip: bool, scales: tuple[float, ...], pairs: Sequence[Sequence[int]]) -> Predict:
+def _over_views(method: Any, flip: bool, scales: tuple[float, ...], pairs: Pairs) -> Predict:
     def predict(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
         size = images.shape[1:3]
         found = []
@@ -77,13 +78,10 @@ def _over_views(method: Any, flip: bool, scales: tuple[float, ...], pairs: Seque
     return predict
 
 
-def _mirror_back(output: dict[str, jax.Array], width: int, pairs: Sequence[Sequence[int]]) -> dict[str, jax.Array]:
+def _mirror_back(output: dict[str, jax.Array], width: int, pairs: Pairs) -> dict[str, jax.Array]:
     keypoints, likelihood = output["keypoints"], output["likelihood"]
-    order = list(range(likelihood.shape[1]))
-    for i, j in pairs:
-        order[i], order[j] = j, i
     keypoints = keypoints.at[..., 0].set(width - 1 - keypoints[..., 0])
-    return {"keypoints": keypoints[:, jnp.array(order)], "likelihood": likelihood[:, jnp.array(order)]}
+    return {"keypoints": swap_sides(keypoints, pairs, axis=1), "likelihood": swap_sides(likelihood, pairs, axis=1)}
 
 
 def _consensus(keypoints: jax.Array, likelihood: jax.Array) -> dict[str, jax.Array]:

@@ -13,9 +13,9 @@ TITLE = "thin: the likeliest proposals, fainter by score; solid: the box chosen;
 
 
 class FrameBoxes(NamedTuple):
-    """Boxes of N frames with K bodyparts, xyxy px of the images, NaN where there is none.
+    """Boxes of N frames with A animals of K bodyparts, xyxy px of the images, NaN where there is none.
 
-    proposals [N,P,4], whatever bodypart they are of; scores [N,P] 0..1; chosen [N,K,4]; truth [N,K,4].
+    proposals [N,P,4], whatever bodypart they are of; scores [N,P] 0..1; chosen [N,A,K,4]; truth [N,A,K,4].
     """
 
     proposals: np.ndarray
@@ -23,11 +23,10 @@ class FrameBoxes(NamedTuple):
     chosen: np.ndarray
     truth: np.ndarray
 
-    def of(self, frame: int, bodypart: int) -> "PointBoxes":
+    def of(self, frame: int, animal: int, bodypart: int) -> "PointBoxes":
         """Those to draw for one point of one frame."""
-        return PointBoxes(
-            self.proposals[frame], self.scores[frame], self.chosen[frame, bodypart], self.truth[frame, bodypart]
-        )
+        point = frame, animal, bodypart
+        return PointBoxes(self.proposals[frame], self.scores[frame], self.chosen[point], self.truth[point])
 
 
 class PointBoxes(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pawjax.data.splits import SPLITS
 from pawjax.errors import InputError
 from pawjax.files import replacing
 from pawjax.metrics import GROSS_MISS
@@ -16,7 +17,6 @@ from pawjax.report import page, style
 from pawjax.report.comparison_pictures import cumulative_errors, learning_curves
 from pawjax.report.curves import Series
 
-SPLITS = ("train", "dev", "test")
 FILES = ("index.html", "table.md", "table.csv", "learning_curves.png", "cumulative_errors.png")
 
 Row = Mapping[str, Any]  # the columns of table.csv; None where there is no number

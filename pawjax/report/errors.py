@@ -128,9 +128,9 @@ def likelihood_scatter(
     """Likelihood of every labelled point against its error, with the cut-off and what it keeps and drops.
 
     Args:
-      errors: [N,K] px, read only where labelled. Errors under 0.01 px stand at 0.01.
-      labelled: bool [N,K].
-      likelihood: [N,K], 0..1.
+      errors: [N,A,K] px, read only where labelled. Errors under 0.01 px stand at 0.01.
+      labelled: bool [N,A,K].
+      likelihood: [N,A,K], 0..1.
       bodyparts: K names; coloured one by one while there are at most seven.
       pcutoff: from this likelihood on a prediction is trusted.
       out_path: the PNG.
@@ -174,14 +174,14 @@ def likelihood_scatter(
                 handle.set(alpha=1, sizes=[30])
 
 
-def reliability(calibration: Mapping[str, Any], out_path: str | Path) -> None:
+def reliability(numbers: Mapping[str, Any], out_path: str | Path) -> None:
     """How often points of a likelihood are right: one dot a bin, its area by the number of points in it.
 
     Args:
-      calibration: as `pawjax.metrics.calibration` gives it.
+      numbers: as `pawjax.metrics.reliability` gives them.
       out_path: the PNG.
     """
-    bins = calibration["bins"]
+    bins = numbers["bins"]
     with style.picture(out_path, 5.6, 5.6) as figure:
         axes = figure.subplots()
         if not bins:
@@ -195,8 +195,8 @@ def reliability(calibration: Mapping[str, Any], out_path: str | Path) -> None:
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("likelihood")
-        axes.set_ylabel(f"share within {calibration['right_px']:g} px")
-        off, temperature = calibration["expected_error"], calibration["temperature"]
+        axes.set_ylabel(f"share within {numbers['right_px']:g} px")
+        off, temperature = numbers["expected_error"], numbers["temperature"]
         below = f"off by {off:.2f} on average"
         if temperature is not None:
             below += f"; a temperature of {temperature:.2f} would fit best"

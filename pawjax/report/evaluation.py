@@ -38,10 +38,10 @@ def write_evaluation(
       folder: `eval/<split>` of a run; made if absent.
       split: 'train', 'dev' or 'test'.
       images: uint8 [N,H,W,C].
-      truth: [N,K,2] (x, y) pixels of the original images; read only where labelled.
-      labelled: bool [N,K].
-      predicted: [N,K,2] (x, y) in the same frame.
-      likelihood: [N,K].
+      truth: [N,A,K,2] (x, y) pixels of the original images, A animals; read only where labelled.
+      labelled: bool [N,A,K].
+      predicted: [N,A,K,2] (x, y) in the same frame.
+      likelihood: [N,A,K].
       ids: N frame ids.
       bodyparts: K names.
       pcutoff: the likelihood from which a prediction is trusted.
@@ -70,7 +70,7 @@ def write_evaluation(
     errors.error_distribution(distances[labelled], folder / "error_distribution.png", f"Errors on {split}")
     errors.bodypart_bars(numbers, folder / "bodyparts.png")
     errors.likelihood_scatter(distances, labelled, likelihood, bodyparts, pcutoff, folder / "likelihood.png")
-    errors.reliability(numbers["calibration"], folder / "reliability.png")
+    errors.reliability(numbers["reliability"], folder / "reliability.png")
     gallery.worst_frames(
         images,
         truth,

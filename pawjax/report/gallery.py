@@ -50,10 +50,10 @@ def worst_frames(
 
     Args:
       images: uint8 [N,H,W,C], C 1 or 3.
-      truth: [N,K,2] (x, y) px, read only where labelled.
-      labelled: bool [N,K]; frames without a labelled point are left out.
-      predicted: [N,K,2] (x, y) px.
-      likelihood: [N,K].
+      truth: [N,A,K,2] (x, y) px, A animals, read only where labelled.
+      labelled: bool [N,A,K]; frames without a labelled point are left out.
+      predicted: [N,A,K,2] (x, y) px.
+      likelihood: [N,A,K].
       ids: N names for the captions.
       bodyparts: K names.
       out_path: the PNG.
@@ -62,7 +62,7 @@ def worst_frames(
       boxes: what a detector saw of the N frames, to be drawn with the points.
     """
     errors = np.where(labelled, np.hypot(*np.moveaxis(np.asarray(predicted) - truth, -1, 0)), -1.0)
-    worst = errors.max(1, initial=-1.0)
+    worst = errors.max((1, 2), initial=-1.0)
     order = [int(i) for i in np.argsort(-worst, kind="stable")[:n] if worst[i] >= 0]
     if not order:
         with style.picture(out_path, 6, 2) as figure:
@@ -92,7 +92,7 @@ def worst_frames(
         if boxes:
             figure.text(OUTER / width, 1 - (0.08 + LINE) / height, TITLE, va="top", fontsize=9.5)
         for place, i in enumerate(order):
-            k = int(errors[i].argmax())
+            a, k = map(int, np.unravel_index(errors[i].argmax(), errors[i].shape))
             corner = (
                 OUTER + place % columns * (across + OUTER),
                 head + place // columns * (CAPTION + TILE + OUTER),
@@ -101,8 +101,8 @@ def worst_frames(
                 figure,
                 corner,
                 style.shorten(ids[i], int(across * 13)),
-                f"{style.shorten(bodyparts[k], 24)}: {style.pixels(float(errors[i, k]))} px, "
-                f"likelihood {likelihood[i, k]:.2f}",
+                f"{style.shorten(bodyparts[k], 24)}: {style.pixels(float(errors[i, a, k]))} px, "
+                f"likelihood {likelihood[i, a, k]:.2f}",
             )
             image = images[i, : sizes[i][0], : sizes[i][1]]
             points = (
@@ -110,8 +110,8 @@ def worst_frames(
                 np.asarray(predicted[i], float),
                 np.asarray(labelled[i], bool),
             )
-            around = boxes and boxes.of(i, k)
-            _draw_tile(figure, (corner[0], corner[1] + CAPTION), image, points, k, colours, around)
+            around = boxes and boxes.of(i, a, k)
+            _draw_tile(figure, (corner[0], corner[1] + CAPTION), image, points, (a, k), colours, around)
         legend.draw(figure)
 
 
@@ -160,20 +160,24 @@ def _draw_tile(
     corner: tuple[float, float],
     image: np.ndarray,
     points: tuple[np.ndarray, np.ndarray, np.ndarray],
-    worst: int,
+    worst: tuple[int, int],
     colours: list,
     boxes: PointBoxes | None,
 ) -> None:
-    """One frame and its magnified worst point, `points` being truth [K,2], predicted [K,2], labelled [K]."""
+    """One frame and its magnified worst point, `worst` = (animal, bodypart).
+
+    `points` are truth [A,K,2], predicted [A,K,2], labelled [A,K].
+    """
     truth, predicted, labelled = points
+    colour = colours[worst[1]]
     height, width = image.shape[:2]
     across = TILE * float(np.clip(width / height, 0.4, 2.4))
     whole = _axes_at(figure, *corner, across, TILE)
     _show(whole, image, Window(-0.5, width - 0.5, -0.5, height - 0.5))
     if boxes:
-        boxes.draw(whole, colours[worst])
-    for k in np.flatnonzero(labelled):
-        _draw_pair(whole, truth[k], predicted[k], colours[k], 1.0 if k == worst else 0.55)
+        boxes.draw(whole, colour)
+    for a, k in np.argwhere(labelled):
+        _draw_pair(whole, truth[a, k], predicted[a, k], colours[k], 1.0 if (a, k) == worst else 0.55)
     windows = magnified(truth[worst], predicted[worst], height, width, 1.15 * boxes.span() if boxes else 0.0)
     down = (TILE - INNER * (len(windows) - 1)) / len(windows)
     for row, window in enumerate(windows):
@@ -183,8 +187,8 @@ def _draw_tile(
         view = _axes_at(figure, corner[0] + across + INNER, corner[1] + row * (down + INNER), TILE, down)
         _show(view, image, window)
         if boxes:
-            boxes.draw(view, colours[worst])
-        _draw_pair(view, truth[worst], predicted[worst], colours[worst], 2.0)
+            boxes.draw(view, colour)
+        _draw_pair(view, truth[worst], predicted[worst], colour, 2.0)
 
 
 def magnified(truth: np.ndarray, predicted: np.ndarray, height: int, width: int, at_least: float = 0.0) -> list[Window]:
@@ -249,8 +253,8 @@ def points_grid(
 
     Args:
       images: N images [H,W,C] of 0..255, C 1 or 3; uint8 or float (clipped and rounded); sizes may differ.
-      keypoints: [N,K,2] (x, y) px of the images.
-      labelled: bool [N,K].
+      keypoints: [N,A,K,2] (x, y) px of the images, A animals.
+      labelled: bool [N,A,K].
       out_path: the PNG.
       titles: N captions.
       n_columns: images per row.
@@ -264,7 +268,7 @@ def points_grid(
     rows = math.ceil(len(images) / columns)
     tile = 3.1
     ratio = float(np.clip(np.median([image.shape[0] / image.shape[1] for image in images]), 0.4, 2))
-    colours = style.bodypart_colors(np.shape(keypoints)[1])
+    colours = style.bodypart_colors(np.shape(keypoints)[2])
     legend = _Legend(bodyparts, colours[: len(bodyparts)], columns * tile)
     height = rows * (tile * ratio + (0.25 if titles else 0.06)) + legend.height
     with style.picture(out_path, columns * tile, height) as figure:
@@ -275,8 +279,8 @@ def points_grid(
         for i, image in enumerate(images):
             image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
             _show(grid[i], image, Window(-0.5, image.shape[1] - 0.5, -0.5, image.shape[0] - 0.5))
-            for k in np.flatnonzero(labelled[i]):
-                grid[i].plot(*keypoints[i][k], "+", ms=9, mec=colours[k], mew=1.5, path_effects=style.HALO)
+            for a, k in np.argwhere(labelled[i]):
+                grid[i].plot(*keypoints[i][a, k], "+", ms=9, mec=colours[k], mew=1.5, path_effects=style.HALO)
             if titles:
                 grid[i].set_title(style.shorten(titles[i], 44), fontsize=8, fontweight="normal", pad=3)
         legend.draw(figure, "outside lower left")

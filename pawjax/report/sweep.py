@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from pawjax.data.splits import SPLITS
 from pawjax.files import replacing
 from pawjax.report import style
 
-SPLITS = ("train", "dev", "test")
 FRAMES = re.compile(r"(.+), (\d+) frames")  # names of settings that differ in the number of training frames
 
 

@@ -27,25 +27,28 @@ def write_predictions_csv(
     `NAME_x`, `NAME_y`, `NAME_likelihood` (the prediction) and `NAME_error_px` (their Euclidean distance).
     x, y and errors are pixels of the original image, pixel centres at whole numbers, with four decimals.
     Where a bodypart is not labelled `x_true`, `y_true` and `error_px` are empty; a number that is not
-    finite leaves its cell empty too.
+    finite leaves its cell empty too. Of several animals, one after another, NAME is `animal1_NAME` and so on.
 
     Args:
       path: the CSV; replaced as a whole.
       ids: N frame ids.
       bodyparts: K names.
-      truth: [N,K,2] (x, y).
-      labelled: bool [N,K].
-      predicted: [N,K,2] (x, y).
-      likelihood: [N,K].
+      truth: [N,A,K,2] (x, y), A animals.
+      labelled: bool [N,A,K].
+      predicted: [N,A,K,2] (x, y).
+      likelihood: [N,A,K].
     """
     truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
     error = np.hypot(*np.moveaxis(predicted - truth, -1, 0))
     table = np.stack([*np.moveaxis(truth, -1, 0), *np.moveaxis(predicted, -1, 0), likelihood, error], -1)
     hidden = np.zeros(table.shape, bool)
     hidden[..., [COLUMNS.index(name) for name in ("x_true", "y_true", "error_px")]] = ~labelled[..., None]
-    table = np.where(hidden, np.nan, table).reshape(len(ids), len(bodyparts) * len(COLUMNS))
+    table = np.where(hidden, np.nan, table).reshape(len(ids), -1)
+    n_animals = truth.shape[1]
+    prefixes = [f"animal{a}_" for a in range(1, n_animals + 1)] if n_animals > 1 else [""]
+    points = [prefix + name for prefix in prefixes for name in bodyparts]
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", *(f"{name}_{column}" for name in bodyparts for column in COLUMNS)])
+        writer.writerow(["id", *(f"{name}_{column}" for name in points for column in COLUMNS)])
         for frame, row in zip(ids, table, strict=True):
             writer.writerow([frame, *(f"{value:.4f}" if math.isfinite(value) else "" for value in row)])

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from pawjax.errors import InputError
+from pawjax.errors import InputError, listed
 from pawjax.weights.detection import with_block4_in_place
 
 NAMED = 8  # names in a message
@@ -33,7 +33,7 @@ class Merge:
         """One line for the terminal."""
         words = f"{len(self.used)} tensors taken"
         for what, names in (("left as they were", self.missing), ("of the file not used", self.skipped)):
-            words += f"; {len(names)} {what}: {_some(names)}" if names else ""
+            words += f"; {len(names)} {what}: {listed(names, NAMED)}" if names else ""
         return words
 
 
@@ -80,18 +80,13 @@ def merge(
     backbone = [name for name in skipped if name.split("/")[1] not in heads]
     if wrong or backbone:
         extra = [f"{name} has no place" for name in backbone if name not in names]
-        message = f"{source}: weights of another network: {_some(wrong + extra)}"
+        message = f"{source}: weights of another network: {listed(wrong + extra, NAMED)}"
         if all(name.startswith("batch_stats/") for name in wrong + extra):
             norm = "'group'" if wrong else "'batch' or 'frozen'"
             message += f"; its normalisation wants config.model.norm = {norm}"
         raise InputError(message)
     if not used:
         raise InputError(
-            f"{source}: no weights that this network could use; it holds {_some(list(unknown) or skipped)}"
+            f"{source}: no weights that this network could use; it holds {listed(list(unknown) or skipped, NAMED)}"
         )
     return Merge(jax.tree.unflatten(tree, values), used, missing, skipped + list(unknown))
-
-
-def _some(names: list[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 from PIL import Image
 
-from pawjax.config import default_config
+from pawjax.data import DataConfig
 
 BODYPARTS = ("snout", "tail")
 
@@ -73,14 +72,12 @@ def make_project(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def data_config(tmp_path: Path) -> Callable[..., ConfigDict]:
-    """data_config(source=..., path=...) gives `config.data` with those fields set and a cache of the test's own."""
+def data_config(tmp_path: Path) -> Callable[..., DataConfig]:
+    """data_config(source=..., path=...) gives a section `data` with those fields and a cache of the test's own."""
 
-    def make(**fields: object) -> ConfigDict:
-        config = default_config().data
-        config.cache = str(tmp_path / "cache")
-        config.update({name: str(value) if isinstance(value, Path) else value for name, value in fields.items()})
-        return config
+    def make(**fields: object) -> DataConfig:
+        fields = {"cache": tmp_path / "cache"} | fields
+        return DataConfig(**{name: str(value) if isinstance(value, Path) else value for name, value in fields.items()})
 
     return make
 

@@ -29,22 +29,22 @@ GEOMETRY = dataclasses.replace(STILL, rotation=180.0, rotation_p=1, scale=(0.7, 
 def blob_batch(n=6, height=96, width=128, seed=0):
     """Frames with one bright blob at the only labelled point."""
     rng = np.random.default_rng(seed)
-    points = rng.uniform((25, 25), (width - 25, height - 25), (n, 1, 2)).astype(np.float32)
+    points = rng.uniform((25, 25), (width - 25, height - 25), (n, 1, 1, 2)).astype(np.float32)
     y, x = np.mgrid[:height, :width]
-    distance = (x - points[:, 0, 0, None, None]) ** 2 + (y - points[:, 0, 1, None, None]) ** 2
+    distance = (x - points[:, 0, 0, 0, None, None]) ** 2 + (y - points[:, 0, 0, 1, None, None]) ** 2
     return {
         "image": jnp.asarray(np.round(250 * np.exp(-distance / 60))[..., None].astype(np.uint8)),
         "keypoints": jnp.asarray(points),
-        "labelled": jnp.ones((n, 1), bool),
+        "labelled": jnp.ones((n, 1, 1), bool),
         "weight": jnp.ones(n),
         "to_original": jnp.tile(jnp.array([[2.0, 0, 0.5], [0, 2.0, 0.5]]), (n, 1, 1)),
         "size": jnp.tile(jnp.array([[height, width]], jnp.int32), (n, 1)),
     }
 
 
-def run(settings, batch, seed=0):
+def run(settings, batch, seed=0, pairs=()):
     keys = jax.random.split(jax.random.key(seed), batch["image"].shape[0])
-    return jax.device_get(jax.jit(augment, static_argnums=0)(settings, keys, batch))
+    return jax.device_get(jax.jit(augment, static_argnums=(0, 3))(settings, keys, batch, pairs))
 
 
 def centroid(image):
@@ -64,21 +64,11 @@ def centroid(image):
         ("noise", -1.0, "not negative"),
         ("rotation", float("nan"), "not negative"),
         ("blur", 9.0, "at most 7 px"),
-        ("symmetric_pairs", (1, 2), "pairs of bodyparts"),
-        ("symmetric_pairs", ((1, 2), (2, 3)), "in one pair alone"),
-        ("symmetric_pairs", ((1, 1),), "in one pair alone"),
     ],
 )
 def test_what_cannot_be_is_told(field, value, words):
     with pytest.raises(InputError, match=rf"config\.augment\.{field} = .*{words}"):
         Augment(**{field: value})
-
-
-def test_a_pair_is_of_bodyparts_that_there_are():
-    Augment(symmetric_pairs=((0, 1),)).check_pairs(("left", "right"))
-    for pair in ((0, 2), (-1, 0), ("left", "right")):
-        with pytest.raises(InputError, match="no bodypart .* among 0 left, 1 right"):
-            Augment(symmetric_pairs=(pair,)).check_pairs(("left", "right"))
 
 
 def test_nothing_asked_nothing_done():
@@ -97,20 +87,37 @@ def test_points_move_with_the_picture(crop, seed):
     for image, point in zip(out["image"], out["keypoints"], strict=True):
         size = np.array(image.shape[1::-1])
         assert (point >= 11.9).all() and (point <= size - 12.9 + 1e-3).all(), "the crop keeps the point"
-        np.testing.assert_allclose(centroid(image), point[0], atol=0.8)  # a blob near the border is cut
-    back = apply_affine(out["to_original"], out["keypoints"])
-    np.testing.assert_allclose(back, apply_affine(batch["to_original"], batch["keypoints"]), atol=1e-2)
+        np.testing.assert_allclose(centroid(image), point[0, 0], atol=0.8)  # a blob near the border is cut
+    back = apply_affine(out["to_original"], out["keypoints"][:, 0])
+    np.testing.assert_allclose(back, apply_affine(batch["to_original"], batch["keypoints"][:, 0]), atol=1e-2)
 
 
 def test_flip_exchanges_symmetric_bodyparts():
     batch = blob_batch(2)
-    batch["keypoints"] = jnp.concatenate([batch["keypoints"], batch["keypoints"] + 3], axis=1)
-    batch["labelled"] = jnp.array([[True, False], [True, True]])
-    out = run(dataclasses.replace(STILL, flip_p=1.0, symmetric_pairs=((0, 1),)), batch)
-    np.testing.assert_array_equal(out["labelled"], [[False, True], [True, True]])
-    mirrored = np.asarray(batch["keypoints"])[:, ::-1] * (-1, 1) + (127, 0)
+    batch["keypoints"] = jnp.concatenate([batch["keypoints"], batch["keypoints"] + 3], axis=2)
+    batch["labelled"] = jnp.array([[[True, False]], [[True, True]]])
+    out = run(dataclasses.replace(STILL, flip_p=1.0), batch, pairs=((0, 1),))
+    np.testing.assert_array_equal(out["labelled"], [[[False, True]], [[True, True]]])
+    mirrored = np.asarray(batch["keypoints"])[:, :, ::-1] * (-1, 1) + (127, 0)
     np.testing.assert_allclose(out["keypoints"] - mirrored, np.zeros_like(mirrored), atol=1e-3)
     np.testing.assert_array_equal(out["image"], np.asarray(batch["image"])[:, :, ::-1])
+
+
+def test_two_animals_are_augmented_as_one_set_of_points():
+    rng = np.random.default_rng(2)
+    batch = blob_batch(4) | {
+        "keypoints": jnp.asarray(rng.uniform(0, 96, (4, 2, 3, 2)), jnp.float32),
+        "labelled": jnp.asarray(rng.uniform(size=(4, 2, 3)) < 0.6),
+    }
+    pooled = batch | {
+        "keypoints": batch["keypoints"].reshape(4, 1, 6, 2),
+        "labelled": batch["labelled"].reshape(4, 1, 6),
+    }
+    settings = dataclasses.replace(GEOMETRY, crop=(40, 48), margin=4)
+    out, expected = run(settings, batch, pairs=((0, 2),)), run(settings, pooled, pairs=((0, 2), (3, 5)))
+    np.testing.assert_array_equal(out["image"], expected["image"])
+    np.testing.assert_array_equal(out["keypoints"].reshape(4, 1, 6, 2), expected["keypoints"])
+    np.testing.assert_array_equal(out["labelled"].reshape(4, 1, 6), expected["labelled"])
 
 
 def test_keys_decide_all():
@@ -148,7 +155,7 @@ def test_motion_blur_spreads_along_a_line_and_keeps_the_light():
 
 def test_an_unlabelled_frame_is_cropped_on_the_picture():
     batch = blob_batch()
-    batch["labelled"] = jnp.zeros((6, 1), bool)
+    batch["labelled"] = jnp.zeros((6, 1, 1), bool)
     out = run(dataclasses.replace(STILL, crop=(48, 48)), batch)
     corner = out["to_original"][:, :, 2] / 2
     assert (corner >= -0.5).all() and np.isfinite(out["image"]).all()

@@ -1,5 +1,7 @@
 """Frame stores, the endless order and evaluation batches."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,15 +13,15 @@ from pawjax.errors import InputError
 from pawjax.ops.warp import apply_affine
 
 
-def make_frames(sizes, n_keypoints=2, seed=0):
+def make_frames(sizes, n_animals=1, seed=0):
     rng = np.random.default_rng(seed)
     n, (height, width) = len(sizes), np.max(sizes, axis=0)
     images = np.zeros((n, height, width, 1), np.uint8)
-    keypoints = np.zeros((n, n_keypoints, 2), np.float32)
+    keypoints = np.zeros((n, n_animals, 2, 2), np.float32)
     for i, (h, w) in enumerate(sizes):
         images[i, :h, :w] = rng.integers(0, 256, (h, w, 1))
-        keypoints[i] = rng.uniform((0, 0), (w - 1, h - 1), (n_keypoints, 2))
-    labelled = rng.uniform(size=(n, n_keypoints)) < 0.7
+        keypoints[i] = rng.uniform((0, 0), (w - 1, h - 1), (n_animals, 2, 2))
+    labelled = rng.uniform(size=(n, n_animals, 2)) < 0.7
     ids = tuple(f"labeled-data/v/{i}.png" for i in range(n))
     return LabelledFrames(images, np.array(sizes, np.int32), keypoints, labelled, ids, ("v",) * n, ("a", "b"), "x")
 
@@ -29,11 +31,23 @@ def test_points_come_back_to_the_original_frame(scale):
     frames = make_frames([(40, 60), (30, 50), (40, 60), (33, 21)])
     indices = np.array([3, 0, 1])
     store = make_store(frames, indices, scale)
-    back = apply_affine(store.to_original, store.keypoints)
+    back = apply_affine(store.to_original[:, None], store.keypoints)
     np.testing.assert_allclose(back, frames.keypoints[indices], atol=1e-3)
     np.testing.assert_array_equal(np.asarray(store.size)[0], np.round(np.array([33, 21]) * scale))
     h, w = np.asarray(store.size)[0]
     assert not np.asarray(store.image)[0, h:].any() and not np.asarray(store.image)[0, :, w:].any()
+
+
+def test_the_animals_of_a_store_are_those_of_two_stores():
+    two = make_frames([(40, 60), (30, 50)], n_animals=2)
+    store, indices = make_store(two, np.arange(2), 0.8), jnp.array([1, 0, 1])
+    batch = gather(jax.tree.map(jnp.asarray, store), indices)
+    assert batch["keypoints"].shape == (3, 2, 2, 2) and batch["labelled"].shape == (3, 2, 2)
+    for a in (0, 1):
+        one = dataclasses.replace(two, keypoints=two.keypoints[:, [a]], labelled=two.labelled[:, [a]])
+        alone = gather(jax.tree.map(jnp.asarray, make_store(one, np.arange(2), 0.8)), indices)
+        np.testing.assert_array_equal(batch["keypoints"][:, [a]], alone["keypoints"])
+        np.testing.assert_array_equal(batch["labelled"][:, [a]], alone["labelled"])
 
 
 def test_scale_one_keeps_the_pixels():

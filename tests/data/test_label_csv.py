@@ -20,7 +20,7 @@ def test_values_keep_every_digit_and_gaps(tmp_path, write_csv, path_columns):
     write_csv(tmp_path / "t.csv", IDS, POINTS, path_columns=path_columns)
     table = read_label_csv(tmp_path / "t.csv")
     assert table.ids == tuple(IDS) and table.bodyparts == ("snout", "tail")
-    np.testing.assert_array_equal(table.keypoints, POINTS)
+    np.testing.assert_array_equal(table.keypoints, POINTS[:, None])
 
 
 def test_windows_separators_and_byte_order_mark(tmp_path, write_csv):
@@ -35,20 +35,20 @@ def test_pandas_writes_what_we_read():
     one, three = (read_label_csv(GOLDEN / f"pandas_{n}.csv") for n in ("one_column", "three_columns"))
     assert first_difference(one, three) == ""
     assert one.bodyparts == ("snout", "leftear", "tailbase")
-    assert np.isnan(one.keypoints[1, 1]).all() and np.isnan(one.keypoints).sum() == 2
-    np.testing.assert_allclose(one.keypoints[2, 2], [17.723456789, 18.823456789], rtol=1e-15)
+    assert np.isnan(one.keypoints[1, 0, 1]).all() and np.isnan(one.keypoints).sum() == 2
+    np.testing.assert_allclose(one.keypoints[2, 0, 2], [17.723456789, 18.823456789], rtol=1e-15)
 
 
 def test_likelihood_is_dropped(tmp_path):
     text = "scorer,A,A,A\nbodyparts,p,p,p\ncoords,x,y,likelihood\na/i.png,1,2,0.5\n"
     (tmp_path / "t.csv").write_text(text)
-    np.testing.assert_array_equal(read_label_csv(tmp_path / "t.csv").keypoints, [[[1.0, 2.0]]])
+    np.testing.assert_array_equal(read_label_csv(tmp_path / "t.csv").keypoints, [[[[1.0, 2.0]]]])
 
 
 def test_visible_column_decides(tmp_path):
     rows = "".join(f"a/i{n}.png,1,2,{cell}\n" for n, cell in enumerate(["2", "1", "0", ""]))
     (tmp_path / "t.csv").write_text(f"scorer,A,A,A\nbodyparts,p,p,p\ncoords,x,y,visible\n{rows}")
-    labelled = ~np.isnan(read_label_csv(tmp_path / "t.csv").keypoints[:, 0, 0])
+    labelled = ~np.isnan(read_label_csv(tmp_path / "t.csv").keypoints[:, 0, 0, 0])
     assert labelled.tolist() == [True, False, False, True]
 
 

@@ -32,7 +32,7 @@ def test_openfield_h5_and_csv_agree(shared_data):
     folder = shared_data / "openfield-Pranav-2018-10-30/labeled-data/m4s1"
     table = read_label_h5(folder / "CollectedData_Pranav.h5")
     assert len(table.ids) == 116 and table.bodyparts == ("snout", "leftear", "rightear", "tailbase")
-    np.testing.assert_array_equal(table.keypoints[0, 0], [21.521, 265.428])
+    np.testing.assert_array_equal(table.keypoints[0, 0, 0], [21.521, 265.428])
     assert first_difference(table, read_label_csv(folder / "CollectedData_Pranav.csv")) == ""
 
 
@@ -66,7 +66,7 @@ def _set_kind(path: Path, pickled: bytes) -> None:
 def test_pickled_code_is_refused(tmp_path):
     path = _golden(tmp_path, "table_one_column")
     _set_kind(path, pickle.dumps([Evil()], protocol=0))
-    with pytest.raises(InputError, match=r"labels.h5: .*asks for posix.system.*config.data.labels=csv"):
+    with pytest.raises(InputError, match=r"labels.h5: .*asks for posix.system.*config.data.label_file=csv"):
         read_label_h5(path)
 
 
@@ -84,7 +84,7 @@ def test_key_of_another_tool_and_unknown_key(tmp_path):
 def test_damaged_file_points_to_the_csv(tmp_path):
     path = _golden(tmp_path, "fixed_one_column")
     path.write_bytes(path.read_bytes()[:4000])
-    with pytest.raises(InputError, match="cannot be read as labels in HDF5.*config.data.labels=csv"):
+    with pytest.raises(InputError, match="cannot be read as labels in HDF5.*config.data.label_file=csv"):
         read_label_h5(path)
 
 

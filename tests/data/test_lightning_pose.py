@@ -18,15 +18,15 @@ def test_the_table_is_found(tmp_path, write_csv, others):
         write_csv(tmp_path / name, IDS, POINTS + index)
     table = read_lightning_pose(tmp_path)
     assert table.ids == tuple(sorted(IDS))
-    np.testing.assert_array_equal(table.keypoints, POINTS[::-1])
+    np.testing.assert_array_equal(table.keypoints, POINTS[::-1, None])
 
 
 def test_mirror_mouse(shared_data):
     table = read_lightning_pose(shared_data / "mirror-mouse-example")
     assert len(table.ids) == 90 and len(table.bodyparts) == 17
     first = table.ids.index("labeled-data/img01.png")
-    np.testing.assert_array_equal(table.keypoints[first, :2], [[77.25, 36.25], [253.5, 101.900392541708]])
-    assert np.isnan(table.keypoints[first, table.bodyparts.index("tailBase_top")]).all()
+    np.testing.assert_array_equal(table.keypoints[first, 0, :2], [[77.25, 36.25], [253.5, 101.900392541708]])
+    assert np.isnan(table.keypoints[first, 0, table.bodyparts.index("tailBase_top")]).all()
 
 
 def test_bad_folders_are_named(tmp_path, write_csv, make_project):

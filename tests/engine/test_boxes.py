@@ -166,14 +166,14 @@ def test_pixels_are_those_of_the_original_frames(tmp_path, monkeypatch):
 
     drawn = {}
     monkeypatch.setattr(boxes, "worst_frames", lambda **arguments: (drawn.update(arguments), worst_frames(**arguments)))
-    store = FrameStore(image, keypoints, np.ones((3, 1), bool), size, half)
+    store = FrameStore(image, keypoints[:, None], np.ones((3, 1, 1), bool), size, half)
     seen = {
         "images": np.zeros((3, 64, 128, 1), np.uint8),
         "sizes": 2 * size,
-        "truth": original,
-        "labelled": np.ones((3, 1), bool),
-        "predicted": original + 4,
-        "likelihood": np.ones((3, 1)),
+        "truth": original[:, None],
+        "labelled": np.ones((3, 1, 1), bool),
+        "predicted": original[:, None] + 4,
+        "likelihood": np.ones((3, 1, 1)),
         "ids": ["a", "b", "c"],
         "bodyparts": ("paw",),
     }
@@ -184,9 +184,9 @@ def test_pixels_are_those_of_the_original_frames(tmp_path, monkeypatch):
     assert numbers["proposals"]["mean_best_iou"] == pytest.approx(18 / 22)
     assert json.loads((tmp_path / "boxes.json").read_text()) == numbers
     expected = np.array([square(*point, 2 * SIDE) for point in original[:, 0]])
-    np.testing.assert_allclose(drawn["boxes"].truth[:, 0], expected, atol=1e-4)
+    np.testing.assert_allclose(drawn["boxes"].truth[:, 0, 0], expected, atol=1e-4)
     np.testing.assert_allclose(drawn["boxes"].proposals[:, 0], expected + 4 * RIGHT, atol=1e-4)
-    np.testing.assert_allclose(drawn["boxes"].chosen[1, 0], expected[1].clip(-0.5, 127.5), atol=1e-4)
+    np.testing.assert_allclose(drawn["boxes"].chosen[1, 0, 0], expected[1].clip(-0.5, 127.5), atol=1e-4)
     with Image.open(tmp_path / "proposals.png") as picture:
         assert min(picture.size) > 200
 
@@ -200,11 +200,12 @@ def begin_run(workdir, **fields):
     """The run folder that training begins with, and a checkpoint of random weights."""
     config = get_config("smoke")
     config.model.depth, config.model.width = 26, 8
-    config.data.height, config.data.width = 64, 96
+    config.data.paw_on_ball.update(height=64, width=96)
     config.update(fields)
     write_config(workdir, config)
-    frames = data.load(config.data)
-    split = data.split(config.data, frames)
+    source = data.DataConfig.of(config)
+    frames = data.load(source)
+    split = data.split(source, frames)
     data.write_split(workdir / "split.json", frames, split)
     write_json(workdir / "run.json", describe_run(config, frames, split))
     (workdir / "metrics.jsonl").touch()

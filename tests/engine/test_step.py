@@ -23,7 +23,7 @@ N_STEPS = 3
 @pytest.fixture(scope="module")
 def store_of_frames():
     config = tiny_config()
-    frames = data.load(config.data)
+    frames = data.load(data.DataConfig.of(config))
     return make_store(frames, np.arange(9), 1.0), frames.bodyparts
 
 

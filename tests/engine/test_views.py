@@ -33,9 +33,8 @@ def blobs(*points, size=(60, 80)):
     return jnp.asarray((200 * light)[None, ..., None].astype(np.uint8))
 
 
-def config_with(pairs=(), **fields):
+def config_with(**fields):
     config = default_config()
-    config.augment.symmetric_pairs = pairs
     config.predict.update(fields)
     return config
 
@@ -43,7 +42,7 @@ def config_with(pairs=(), **fields):
 @pytest.mark.parametrize("fields", [{"flip": True}, {"scales": (0.5, 1.0, 1.5)}, {"flip": True, "scales": (0.7,)}])
 def test_every_view_finds_the_same_points(fields):
     points = np.array([[20.0, 30.0], [57.0, 22.0]])
-    predict = make_predict(SimpleNamespace(predict=brightest), config_with(((0, 1),), **fields))
+    predict = make_predict(SimpleNamespace(predict=brightest), config_with(**fields), ((0, 1),))
     found = jax.jit(predict)({}, blobs(*points))
     np.testing.assert_allclose(found["keypoints"][0], points, atol=0.3)
     np.testing.assert_allclose(found["likelihood"], 0.8, rtol=1e-5)
@@ -51,7 +50,7 @@ def test_every_view_finds_the_same_points(fields):
 
 def test_a_view_that_disagrees_lowers_the_likelihood_and_not_the_place():
     points = np.array([[20.0, 30.0], [57.0, 22.0]])
-    predict = make_predict(SimpleNamespace(predict=brightest), config_with((), flip=True))  # no pairs: it mixes them up
+    predict = make_predict(SimpleNamespace(predict=brightest), config_with(flip=True), ())  # no pairs: it mixes them up
     found = predict({}, blobs(*points))
     np.testing.assert_allclose(found["keypoints"][0], points, atol=0.3)
     np.testing.assert_allclose(found["likelihood"], 0.4, rtol=1e-5)
@@ -59,11 +58,11 @@ def test_a_view_that_disagrees_lowers_the_likelihood_and_not_the_place():
 
 def test_without_views_it_is_the_method_itself():
     method = SimpleNamespace(predict=brightest)
-    assert make_predict(method, config_with()) is method.predict
+    assert make_predict(method, config_with(), ()) is method.predict
     with pytest.raises(InputError, match="scales"):
-        make_predict(method, config_with(scales=(1.0, 0.0)))
+        make_predict(method, config_with(scales=(1.0, 0.0)), ())
     with pytest.raises(InputError, match="scales"):
-        make_predict(method, config_with(scales=(float("nan"),)))
+        make_predict(method, config_with(scales=(float("nan"),)), ())
     with pytest.raises(InputError, match="no field 'refinement', only flip, proposals, refine"):
         with_prediction(default_config(), refinement="votes")
     with pytest.raises(InputError, match="proposals=9 is of config.method = 'faster_rcnn': this run's"):
@@ -72,10 +71,10 @@ def test_without_views_it_is_the_method_itself():
 
 def test_a_temperature_softens_the_likelihood_and_moves_nothing():
     method, image = SimpleNamespace(predict=brightest), blobs([20.0, 30.0], [57.0, 22.0])
-    found, plain = make_predict(method, config_with(temperature=2.0))({}, image), brightest({}, image)
+    found, plain = make_predict(method, config_with(temperature=2.0), ())({}, image), brightest({}, image)
     np.testing.assert_array_equal(found["keypoints"], plain["keypoints"])
     np.testing.assert_allclose(found["likelihood"], 2 / 3, rtol=1e-5)  # odds of 4 become odds of 2
     with pytest.raises(InputError, match="temperature"):
-        make_predict(method, config_with(temperature=0.0))
+        make_predict(method, config_with(temperature=0.0), ())
     with pytest.raises(InputError, match="temperature"):
-        make_predict(method, config_with(temperature=float("nan")))
+        make_predict(method, config_with(temperature=float("nan")), ())

@@ -118,7 +118,7 @@ def test_a_part_without_a_label_is_told_before_training(part, tmp_path, monkeypa
         return dataclasses.replace(frames, labelled=labelled)
 
     monkeypatch.setattr(data, "load", load_without)
-    with pytest.raises(InputError, match=rf"none of the \d+ {part} frames has a label of .*config.data.split"):
+    with pytest.raises(InputError, match=rf"none of the \d+ {part} frames has a label of .*config.data.split_file"):
         train_and_evaluate(tiny_config(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -188,11 +188,11 @@ def test_evaluation_and_tracker_agree(whole_run):
     assert summary["n_images"] == 4 and summary["images_per_second"] > 0
     assert list(folder.glob("*.png"))
 
-    frames = data.load(tiny_config().data)
+    frames = data.load(data.DataConfig.of(tiny_config()))
     rows = [frames.ids.index(frame) for frame in read(whole_run, "split.json")["test"]]
     tracker = pawjax.load(whole_run, "last")
     keypoints, likelihood = tracker(frames.images[rows])
-    distance = np.linalg.norm(keypoints - frames.keypoints[rows], axis=-1)[frames.labelled[rows]]
+    distance = np.linalg.norm(keypoints - frames.keypoints[rows, 0], axis=-1)[frames.labelled[rows, 0]]
     assert np.sqrt((distance**2).mean()) == pytest.approx(summary["rmse_px"], rel=1e-4)
     assert tracker.bodyparts == frames.bodyparts and likelihood.shape == (4, 1)
 

@@ -166,7 +166,7 @@ def test_every_frame_of_a_batch_has_its_own_key():
     to_original = jnp.tile(jnp.eye(2, 3), (n, 1, 1))
     size = jnp.tile(jnp.array([16, 16]), (n, 1))
     store = FrameStore(
-        jnp.zeros((n, 16, 16, 1), jnp.uint8), jnp.ones((n, 1, 2)), jnp.ones((n, 1), bool), size, to_original
+        jnp.zeros((n, 16, 16, 1), jnp.uint8), jnp.ones((n, 1, 1, 2)), jnp.ones((n, 1, 1), bool), size, to_original
     )
     still = Augment(contrast_p=0, brightness_p=0, gamma_p=0, blur_p=0, noise_p=0, occlusion_p=0)
     make = partial(batch_of_step, jax.random.key(0), 5, store, still, 4)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from pawjax.files import write_json
+from pawjax.report.comparison import read_errors
 from pawjax.report.evaluation import write_evaluation
 from pawjax.report.gallery import points_grid
 
@@ -22,15 +23,15 @@ FILES = {
 FILES |= {"worst_frames.png", "learning_curve.png"}
 
 
-def make_case(n, k, height=60, width=80, error=3.0, seed=0):
+def make_case(n, k, height=60, width=80, error=3.0, seed=0, a=1):
     rng = np.random.default_rng(seed)
-    truth = rng.uniform(5, 55, (n, k, 2))
+    truth = rng.uniform(5, 55, (n, a, k, 2))
     return {
         "images": rng.integers(0, 256, (n, height, width, 1), np.uint8),
         "truth": truth,
-        "labelled": rng.uniform(size=(n, k)) < 0.8,
-        "predicted": truth + error * rng.normal(size=(n, k, 2)),
-        "likelihood": rng.uniform(size=(n, k)),
+        "labelled": rng.uniform(size=(n, a, k)) < 0.8,
+        "predicted": truth + error * rng.normal(size=(n, a, k, 2)),
+        "likelihood": rng.uniform(size=(n, a, k)),
         "ids": [f"labeled-data/v/img{i:03}.png" for i in range(n)],
         "bodyparts": [f"part{j}" for j in range(k)],
     }
@@ -65,8 +66,8 @@ def log(tmp_path):
 
 @pytest.mark.parametrize(
     "case",
-    [make_case(14, 1), make_case(3, 20, 24, 30), make_case(1, 2), make_case(6, 2, error=0.0)],
-    ids=["one bodypart", "twenty, tiny", "one frame", "perfect"],
+    [make_case(14, 1), make_case(3, 20, 24, 30), make_case(1, 2), make_case(6, 2, error=0.0), make_case(5, 3, a=2)],
+    ids=["one bodypart", "twenty, tiny", "one frame", "perfect", "two animals"],
 )
 def test_every_file_is_there_and_readable(tmp_path, case, log):
     folder = tmp_path / "eval"
@@ -81,7 +82,7 @@ def test_every_file_is_there_and_readable(tmp_path, case, log):
 
 def test_a_bodypart_without_labels(tmp_path, log):
     case = make_case(4, 3)
-    case["labelled"][:, 1] = False
+    case["labelled"][:, :, 1] = False
     assert write(tmp_path / "eval", case, log)["per_bodypart"]["part1"]["rmse_px"] is None
 
 
@@ -93,12 +94,23 @@ def test_the_table_holds_what_was_predicted(tmp_path):
     assert [row["id"] for row in rows] == case["ids"]
     for i, row in enumerate(rows):
         for j, name in enumerate(case["bodyparts"]):
-            assert float(row[f"{name}_x"]) == pytest.approx(case["predicted"][i, j, 0], abs=1e-4)
-            if case["labelled"][i, j]:
-                error = np.linalg.norm(case["predicted"][i, j] - case["truth"][i, j])
+            assert float(row[f"{name}_x"]) == pytest.approx(case["predicted"][i, 0, j, 0], abs=1e-4)
+            if case["labelled"][i, 0, j]:
+                error = np.linalg.norm(case["predicted"][i, 0, j] - case["truth"][i, 0, j])
                 assert float(row[f"{name}_error_px"]) == pytest.approx(error, abs=1e-3)
             else:
                 assert row[f"{name}_x_true"] == row[f"{name}_error_px"] == ""
+
+
+def test_the_table_of_two_animals_holds_one_after_the_other(tmp_path):
+    case = make_case(4, 2, a=2)
+    numbers = write(tmp_path, case)
+    with open(tmp_path / "predictions.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header[1].startswith("animal1_part0_") and header[-1] == "animal2_part1_error_px"
+    x = [[float(row[header.index(f"animal{a}_part{k}_x")]) for a in (1, 2) for k in (0, 1)] for row in rows]
+    np.testing.assert_allclose(np.reshape(x, (4, 2, 2)), case["predicted"][..., 0], atol=1e-4)
+    assert len(read_errors(tmp_path / "predictions.csv", numbers["n_points"])) == case["labelled"].sum()
 
 
 def test_json_refuses_what_is_not_finite(tmp_path):
@@ -109,11 +121,11 @@ def test_json_refuses_what_is_not_finite(tmp_path):
 
 def test_points_grid_takes_mixed_sizes(tmp_path):
     images = [np.zeros((40, 60, 1), np.uint8), np.zeros((30, 30, 3), np.uint8), np.zeros((50, 20, 1), np.uint8)]
-    points_grid(images, np.ones((3, 2, 2)), np.ones((3, 2), bool), tmp_path / "grid.png")
+    points_grid(images, np.ones((3, 1, 2, 2)), np.ones((3, 1, 2), bool), tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as picture:
         assert min(picture.size) > 100
         height = picture.height
     named = tmp_path / "named.png"
-    points_grid(images, np.ones((3, 2, 2)), np.ones((3, 2), bool), named, bodyparts=("left", "right"))
+    points_grid(images, np.ones((3, 1, 2, 2)), np.ones((3, 1, 2), bool), named, bodyparts=("left", "right"))
     with Image.open(named) as picture:
         assert picture.height > height, "a legend"

@@ -15,18 +15,18 @@ def frame_boxes(n, k, p=3):
     rng = np.random.default_rng(0)
     proposals = np.tile([10.0, 12, 30, 32], (n, p, 1)) + rng.normal(size=(n, p, 1))
     proposals[:, -1] = np.nan
-    truth = np.tile([12.0, 12, 32, 32], (n, k, 1))
+    truth = np.tile([12.0, 12, 32, 32], (n, 1, k, 1))
     return FrameBoxes(proposals, rng.uniform(size=(n, p)), truth + np.array([8.0, 0, 8, 0]), truth)
 
 
 def draw(path, boxes, n=3, k=2):
-    points = np.full((n, k, 2), 22.0)
+    points = np.full((n, 1, k, 2), 22.0)
     gallery.worst_frames(
         np.zeros((n, 48, 64, 1), np.uint8),
         points,
-        np.ones((n, k), bool),
-        points + np.arange(1, n + 1)[:, None, None],
-        np.ones((n, k)),
+        np.ones((n, 1, k), bool),
+        points + np.arange(1, n + 1)[:, None, None, None],
+        np.ones((n, 1, k)),
         [f"frame {i}" for i in range(n)],
         [f"part {j}" for j in range(k)],
         path,
@@ -48,10 +48,10 @@ def test_boxes_are_drawn_and_without_them_nothing_changes(tmp_path):
 
 def test_a_point_gets_its_own_boxes():
     boxes = frame_boxes(2, 3)
-    boxes.truth[1, 2] = [0, 0, 40, 10]
-    mine = boxes.of(1, 2)
+    boxes.truth[1, 0, 2] = [0, 0, 40, 10]
+    mine = boxes.of(1, 0, 2)
     np.testing.assert_array_equal(mine.truth, [0, 0, 40, 10])
-    assert mine.span() == 40 and boxes.of(1, 0).span() == 28
+    assert mine.span() == 40 and boxes.of(1, 0, 0).span() == 28
     assert mine._replace(chosen=NONE).span() == 40 and mine._replace(chosen=NONE, truth=NONE).span() == 0
     axes = Figure().subplots()
     mine.draw(axes, (1.0, 0, 0))

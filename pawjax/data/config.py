@@ -1,0 +1,112 @@
+"""The config section `data`: which labelled frames to read, and how to divide them."""
+
+import dataclasses
+import difflib
+from typing import ClassVar
+
+from pawjax.errors import InputError
+from pawjax.sections import Section
+
+SOURCES = ("paw_on_ball", "deeplabcut", "lightning_pose")
+LABEL_FILES = ("auto", "csv", "h5")
+SMALLEST_SIDE = 16  # px of a synthetic frame
+
+
+@dataclasses.dataclass(frozen=True)
+class PawOnBallConfig(Section):
+    """The synthetic frames of `paw_on_ball`.
+
+    Attributes:
+      n_frames: how many.
+      height, width: of each frame, px.
+      seed: draws them; another one gives other mice, cameras and movements.
+    """
+
+    section: ClassVar[str] = "data.paw_on_ball"
+
+    n_frames: int = 1623
+    height: int = 600
+    width: int = 800
+    seed: int = 0
+
+    def __post_init__(self):
+        """Raises InputError for a value out of range."""
+        self.require_range("n_frames", 1)
+        self.require_range("height", SMALLEST_SIDE)
+        self.require_range("width", SMALLEST_SIDE)
+        self.require_range("seed", 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(Section):
+    """Which labelled frames to read, which bodyparts of them, and how to divide them into train, dev and test.
+
+    Attributes:
+      source: 'paw_on_ball' (synthetic), 'deeplabcut' or 'lightning_pose'.
+      path: folder of the project; not for 'paw_on_ball'.
+      label_file: which label table of a DeepLabCut project to trust where the two differ: 'csv', 'h5', or 'auto', which
+        refuses such a project.
+      bodyparts: names of those to use; () for all.
+      symmetric_pairs: pairs of names, as (("leftear", "rightear"),), that exchange places in a mirrored frame.
+      unlabelled: 'ignore' learns nothing from a bodypart without a label; 'negative' learns that it is not there.
+      cache: folder of prepared data; '' for $PAWJAX_CACHE, then ~/.cache/pawjax.
+      split_file: JSON of frame ids, or DeepLabCut's Documentation_data pickle; '' draws the split.
+      split_fractions: shares of (train, dev, test).
+      split_by: 'frame', or 'video' to keep each video within one split.
+      split_seed: draws the split.
+      n_train: train on so many of the training frames, drawn by `split_seed`; 0 for all.
+      paw_on_ball: the synthetic frames.
+    """
+
+    section: ClassVar[str] = "data"
+
+    source: str = "paw_on_ball"
+    path: str = ""
+    label_file: str = "auto"
+    bodyparts: tuple[str, ...] = ()
+    symmetric_pairs: tuple[tuple[str, str], ...] = ()
+    unlabelled: str = "ignore"
+    cache: str = ""
+    split_file: str = ""
+    split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    split_by: str = "frame"
+    split_seed: int = 0
+    n_train: int = 0
+    paw_on_ball: PawOnBallConfig = PawOnBallConfig()
+
+    def __post_init__(self):
+        """Raises InputError for a value that cannot be, whatever the files hold."""
+        self._check_source()
+        self.require_choice("label_file", LABEL_FILES)
+        self.require_choice("unlabelled", ("ignore", "negative"))
+        self.require_choice("split_by", ("frame", "video"))
+        self.require_range("split_seed", 0)
+        self.require_range("n_train", 0)
+        shares = self.split_fractions
+        if len(shares) != 3 or not min(shares) >= 0 or not abs(sum(shares) - 1) <= 1e-6:
+            raise InputError(
+                f"config.data.split_fractions: {tuple(shares)} are not three shares (train, dev, test) that sum to 1"
+            )
+        self._check_pairs()
+
+    def _check_source(self) -> None:
+        if self.source not in SOURCES:
+            near = difflib.get_close_matches(str(self.source), SOURCES, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(SOURCES)}."
+            raise InputError(f"config.data.source: there is no source '{self.source}'; {hint}")
+        if self.source != "paw_on_ball" and not self.path:
+            raise InputError(f"config.data.path: is empty; set it to the folder of the {self.source} data")
+        if self.source == "paw_on_ball" and self.path:
+            raise InputError(
+                f"config.data.path = '{self.path}' is not read by config.data.source = 'paw_on_ball', which is "
+                "synthetic: say what lies there, --config.data.source=deeplabcut or lightning_pose"
+            )
+
+    def _check_pairs(self) -> None:
+        """A pair is two names, and no name is in two pairs."""
+        pairs = self.symmetric_pairs
+        fits = all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs)
+        names = [name for pair in pairs for name in pair] if fits else []
+        fits = fits and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+        wanted = "pairs of bodyparts by name, as (('leftear', 'rightear'),), each bodypart in one pair only"
+        self.require("symmetric_pairs", fits, wanted)

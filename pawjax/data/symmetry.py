@@ -1,0 +1,34 @@
+"""Left and right: bodyparts that exchange places when a frame is mirrored."""
+
+import difflib
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from pawjax.errors import InputError
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+def pair_indices(pairs: Sequence[tuple[str, str]], bodyparts: Sequence[str]) -> Pairs:
+    """The places in `bodyparts` of pairs that are given by name, as in `config.data.symmetric_pairs`.
+
+    Raises InputError for a name that is not among the bodyparts.
+    """
+    for name in (name for pair in pairs for name in pair):
+        if name not in bodyparts:
+            near = difflib.get_close_matches(name, bodyparts, n=1, cutoff=0.4)
+            hint = f"did you mean '{near[0]}'?" if near else "choose from them."
+            raise InputError(
+                f"config.data.symmetric_pairs: there is no bodypart '{name}' among {', '.join(bodyparts)}; {hint}"
+            )
+    return tuple((bodyparts.index(left), bodyparts.index(right)) for left, right in pairs)
+
+
+def swap_sides(values: jax.Array, pairs: Pairs, axis: int) -> jax.Array:
+    """The values with the two bodyparts of each pair exchanged along `axis`, whose length is that of all bodyparts."""
+    order = list(range(values.shape[axis]))
+    for left, right in pairs:
+        order[left], order[right] = right, left
+    return jnp.take(values, jnp.array(order), axis=axis)

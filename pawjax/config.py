@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from pawjax.data.augment import Augment
 from pawjax.errors import InputError
+from pawjax.optim import Optimizer
 
 
 def default_config() -> ConfigDict:
@@ -16,7 +17,7 @@ def default_config() -> ConfigDict:
     config.seed = 0  # of the weights, the order of the frames and every augmentation
     config.steps = 10_000
     config.batch_size = 8
-    config.accumulate = 1  # parts in which a batch passes through the network, for less memory
+    config.microbatches = 1  # in which a batch passes through the network one after another, for less memory
     config.steps_per_dispatch = 1  # taken in one call of the device; more help small nets on fast devices
     config.log_every = 20
     config.eval_every = 500  # dev and as many training frames; a checkpoint goes with it
@@ -104,17 +105,7 @@ def default_config() -> ConfigDict:
 
     config.augment = ConfigDict(dataclasses.asdict(Augment()))  # see pawjax/data/augment.py
 
-    config.optimizer = ConfigDict()  # see pawjax/engine/optim.py
-    config.optimizer.name = "sgd"
-    config.optimizer.momentum = 0.9
-    config.optimizer.weight_decay = 0.0
-    config.optimizer.clip_norm = 0.0
-    config.optimizer.schedule = "stepwise"
-    config.optimizer.rates = ((0.005, 10_000), (0.02, 430_000), (0.002, 730_000), (0.001, 1_030_000))
-    config.optimizer.learning_rate = 0.001
-    config.optimizer.warmup_steps = 0
-    config.optimizer.ema_decay = 0.0
-    config.optimizer.groups = ()  # (pattern of names, factor of the rate, first step) to freeze and unfreeze
+    config.optimizer = ConfigDict(dataclasses.asdict(Optimizer()))  # see pawjax/optim.py
     return config
 
 

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from pawjax import data
 from pawjax.data.augment import Augment
 from pawjax.data.batches import make_store
-from pawjax.engine.loop import check_numbers
+from pawjax.engine.setup import check_numbers
 from pawjax.engine.step import batch_of_step
 from pawjax.report.gallery import points_grid
 

@@ -3,8 +3,9 @@
 A method is a frozen dataclass with
 
 - `init(key, batch) -> variables`: {'params': ..., 'batch_stats': ...};
-- `loss(variables, batch, key, train) -> (terms, batch_stats)`: terms {name: (sum, count)}, so that padding, missing
-  labels and the number of devices never change a result; the engine adds weight * sum / count by `loss_weights`;
+- `loss(variables, batch) -> (terms, updates)`: terms {name: (sum, count)}, so that padding, missing labels and the
+  number of devices never change a result; the engine adds weight * sum / count by `loss_weights`; updates {name: new
+  values} of the collections that a step changes beside the parameters;
 - `prepare(variables) -> variables` with what prediction makes of them alone, so that it is made once for many images;
 - `predict(variables, images) -> {'keypoints': [B, K, 2], 'likelihood': [B, K]}`, in (x, y) pixels of the images given;
 - `loss_weights`: {name: weight} for every term;
@@ -36,9 +37,7 @@ class Method(Protocol):
 
     def init(self, key: jax.Array, batch: dict[str, jax.Array]) -> Variables: ...
 
-    def loss(
-        self, variables: Variables, batch: dict[str, jax.Array], key: jax.Array, train: bool
-    ) -> tuple[dict[str, Term], Any]: ...
+    def loss(self, variables: Variables, batch: dict[str, jax.Array]) -> tuple[dict[str, Term], dict[str, Any]]: ...
 
     def prepare(self, variables: Variables) -> Variables: ...
 

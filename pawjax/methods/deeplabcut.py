@@ -86,13 +86,13 @@ class DeepLabCut:
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
     def loss(
-        self, variables: dict[str, Any], batch: dict[str, jax.Array], key: jax.Array, train: bool
-    ) -> tuple[dict[str, losses.Term], Any]:
+        self, variables: dict[str, Any], batch: dict[str, jax.Array]
+    ) -> tuple[dict[str, losses.Term], dict[str, Any]]:
         """Terms 'scoremap' (mean over cells and bodyparts) and 'locref' (mean over the discs' cells and axes).
 
         With intermediate supervision also 'intermediate_scoremap' and 'intermediate_locref', of the same targets.
         """
-        maps, batch_stats = self._maps_of_loss(variables, _pad_to_stride(batch["image"]), train)
+        maps, batch_stats = self._maps_of_loss(variables, _pad_to_stride(batch["image"]))
         _, height, width, _ = maps["scoremap"].shape
         offsets = scoremaps.offsets_to_keypoints(batch["keypoints"], height, width, STRIDE)
         present = (batch["labelled"] & (batch["weight"] > 0)[:, None])[:, None, None]  # [B, 1, 1, K]
@@ -111,11 +111,10 @@ class DeepLabCut:
             return losses.weighted_sum(losses.huber(maps[name] - offsets), (near * weights)[..., None])
 
         terms = {name: term(name) for name in self.loss_weights}
-        return terms, batch_stats
+        return terms, {"batch_stats": batch_stats}
 
-    def _maps_of_loss(self, variables: dict[str, Any], images: jax.Array, train: bool) -> tuple[Any, Any]:
-        mutable = ["batch_stats"] if train else []
-        (maps, _), updates = self.net.apply(variables, cut(images), train=train, mutable=mutable)
+    def _maps_of_loss(self, variables: dict[str, Any], images: jax.Array) -> tuple[Any, Any]:
+        (maps, _), updates = self.net.apply(variables, cut(images), train=True, mutable=["batch_stats"])
         return joined(maps), updates.get("batch_stats", variables.get("batch_stats", {}))
 
     def prepare(self, variables: dict[str, Any]) -> dict[str, Any]:

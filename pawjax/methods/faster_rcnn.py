@@ -89,20 +89,18 @@ class FasterRCNN:
         variables = self.net.init(key, _padded(batch["image"][:1]), _any_region(), train=False)
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
-    def loss(
-        self, variables: Variables, batch: dict[str, jax.Array], key: jax.Array, train: bool
-    ) -> tuple[dict[str, losses.Term], Any]:
+    def loss(self, variables: Variables, batch: dict[str, jax.Array]) -> tuple[dict[str, losses.Term], dict[str, Any]]:
         """Terms 'rpn_score' and 'rpn_box' over sampled anchors, 'head_score' and 'head_box' over sampled regions.
 
         Scores are cross entropies. Boxes are smooth L1, summed over coordinates and over the objects of a sample, and
         counted, as in torchvision, by the size of the whole sample. Each image draws its samples from its own key,
-        `batch['key']` [B], so that they do not depend on how the batch is cut; without that field from `key`.
+        `batch['key']` [B], so that they do not depend on how the batch is divided.
         """
-        keys = batch["key"] if "key" in batch else jax.random.split(key, len(batch["image"]))
-        rpn_keys, head_keys, dropout_keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
+        keys = jax.vmap(lambda key: jax.random.split(key, 3))(batch["key"])
+        rpn_keys, head_keys, dropout_keys = jnp.moveaxis(keys, 1, 0)
         images = _padded(batch["image"])
         boxes, valid, counted = self._labels(batch)
-        features, variables = self._features_of_loss(variables, images, train)
+        features, variables = self._features_of_loss(variables, images)
         logits, deltas = self.net.apply(variables, features, method="proposals")
         size = images.shape[1:3]
         anchors = self._anchors(size)
@@ -110,16 +108,16 @@ class FasterRCNN:
         anchor_samples = jax.vmap(partial(sample_anchors, rule=self.anchors, size=size), in_axes=(0, None, 0, 0))(
             rpn_keys, anchors, boxes, valid
         )
-        find = partial(propose, size=size, rule=self.proposals, train=train)
+        find = partial(propose, size=size, rule=self.proposals, train=True)
         proposals, usable, _ = jax.vmap(find, in_axes=(0, 0, None))(logits, deltas, anchors)
         region_samples = jax.vmap(partial(sample_regions, rule=self.regions))(
             head_keys, proposals, usable, boxes, valid
         )
         region_samples = jax.lax.stop_gradient(region_samples)
-        answers, batch_stats = self._regions_of_loss(variables, features, region_samples.boxes, dropout_keys, train)
+        answers, batch_stats = self._regions_of_loss(variables, features, region_samples.boxes, dropout_keys)
         unknown = ~batch["labelled"] & (self.unlabelled == "ignore")
         terms = self._rpn_terms(logits, deltas, anchor_samples, counted)
-        return terms | self._head_terms(*answers, region_samples, counted, unknown), batch_stats
+        return terms | self._head_terms(*answers, region_samples, counted, unknown), {"batch_stats": batch_stats}
 
     def _labels(self, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Boxes [B, K, 4], bool [B, K] where there is one, and the weight [B] of each image in the loss."""
@@ -130,18 +128,18 @@ class FasterRCNN:
         counted = batch["weight"] * labelled.any(axis=1) if self.unlabelled == "ignore" else batch["weight"]
         return self.box.around(keypoints), labelled & within, counted
 
-    def _features_of_loss(self, variables: Variables, images: jax.Array, train: bool) -> tuple[jax.Array, Variables]:
-        features = partial(self.net.apply, method="features", train=train)
-        if train and self.net.norm == "batch":  # which joins the images of a batch
+    def _features_of_loss(self, variables: Variables, images: jax.Array) -> tuple[jax.Array, Variables]:
+        features = partial(self.net.apply, method="features", train=True)
+        if self.net.norm == "batch":  # which joins the images of a batch
             made, updates = features(variables, images, mutable=["batch_stats"])
             return made, variables | updates
         return in_chains(lambda images: features(variables, images), images), variables
 
     def _regions_of_loss(
-        self, variables: Variables, features: jax.Array, regions: jax.Array, keys: jax.Array, train: bool
+        self, variables: Variables, features: jax.Array, regions: jax.Array, keys: jax.Array
     ) -> tuple[tuple[jax.Array, jax.Array], Any]:
-        look = partial(self.net.apply, variables, features, regions, train, keys if train else None, method="regions")
-        if train and self.net.norm == "batch":
+        look = partial(self.net.apply, variables, features, regions, True, keys, method="regions")
+        if self.net.norm == "batch":
             answers, updates = look(mutable=["batch_stats"])
             return answers, updates.get("batch_stats", variables.get("batch_stats", {}))
         return look(), variables.get("batch_stats", {})

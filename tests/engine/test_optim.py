@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pawjax.engine.optim import kernels, make_optimizer, make_schedule
 
 from pawjax.config import default_config
-from pawjax.engine.optim import kernels, make_optimizer, make_schedule
 from pawjax.errors import InputError
 
 

@@ -5,13 +5,13 @@ import itertools
 import jax
 import numpy as np
 import pytest
+from pawjax.engine.feed import stream_batches
+from pawjax.engine.optim import make_optimizer
 
 from pawjax import data
 from pawjax.data.augment import Augment
 from pawjax.data.batches import make_store
 from pawjax.engine import parallel
-from pawjax.engine.feed import stream_batches
-from pawjax.engine.optim import make_optimizer
 from pawjax.engine.state import stream
 from pawjax.errors import InputError
 from pawjax.methods import make_method

@@ -18,7 +18,7 @@ import pawjax
 from pawjax import data
 from pawjax.engine import runlog
 from pawjax.engine.evaluation import evaluate_run
-from pawjax.engine.feed import stream_batches
+from pawjax.engine.host_stream import stream_batches
 from pawjax.engine.loop import train_and_evaluate
 from pawjax.engine.tracker import load_variables
 from pawjax.engine.transfer import _leaves_of_run
@@ -82,10 +82,10 @@ def test_a_stopped_run_resumes_bit_for_bit(whole_run, tmp_path, monkeypatch):
 
 
 def test_streamed_frames_train_the_same_run(whole_run, tmp_path, monkeypatch):
-    from pawjax.engine import loop
+    from pawjax.engine import setup
 
     made = []
-    monkeypatch.setattr(loop, "stream_batches", lambda *args: made.append(args) or stream_batches(*args))
+    monkeypatch.setattr(setup, "stream_batches", lambda *args: made.append(args) or stream_batches(*args))
     config = tiny_config()
     config.device_budget = 0.0
     train_and_evaluate(config, tmp_path)

@@ -79,7 +79,7 @@ def test_gradients_are_finite_even_without_labels(variables, target, score_loss)
     batch = make_batch() | {"labelled": jnp.zeros((3, 2), bool), "weight": jnp.zeros(3)}
 
     def total(params):
-        terms, _ = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+        terms, _ = method.loss(variables | {"params": params}, batch)
         return weighted_total(terms, method.loss_weights)
 
     gradients = jax.jit(jax.grad(total))(variables["params"])
@@ -119,7 +119,7 @@ def test_chains_of_a_batch_learn_as_the_whole(monkeypatch, norm):
     variables = jax.jit(method.init)(jax.random.key(1), batch)
 
     def total(params):
-        terms, stats = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+        terms, stats = method.loss(variables | {"params": params}, batch)
         return weighted_total(terms, method.loss_weights), stats
 
     whole = jax.jit(jax.grad(total, has_aux=True))(variables["params"])
@@ -136,7 +136,7 @@ def test_bfloat16_is_close_to_float32(variables):
         assert found[name][1] == count and found[name][0] == pytest.approx(total, rel=0.02)
 
     def scoremap(params):
-        return half.loss(variables | {"params": params}, batch, jax.random.key(0), True)[0]["scoremap"][0]
+        return half.loss(variables | {"params": params}, batch)[0]["scoremap"][0]
 
     gradients = jax.eval_shape(jax.grad(scoremap), variables["params"])
     assert {leaf.dtype for leaf in jax.tree.leaves(gradients)} == {jnp.dtype("float32")}
@@ -145,7 +145,7 @@ def test_bfloat16_is_close_to_float32(variables):
 def test_live_statistics_move_and_frozen_ones_do_not(variables):
     for norm, moves in (("batch", True), ("frozen", False)):
         method = dataclasses.replace(METHOD, net=METHOD.net.copy(norm=norm))
-        _, stats = method.loss(variables, make_batch(), jax.random.key(0), True)
+        _, stats = method.loss(variables, make_batch())
         same = jax.tree.map(lambda a, b: bool((a == b).all()), stats, variables["batch_stats"])
         assert all(jax.tree.leaves(same)) is not moves
 
@@ -174,7 +174,7 @@ def test_intermediate_supervision_reaches_its_unit_and_below():
     variables = jax.jit(SUPERVISED.init)(jax.random.key(0), make_batch())
 
     def only_intermediate(params):
-        terms, _ = SUPERVISED.loss(variables | {"params": params}, make_batch(), jax.random.key(0), True)
+        terms, _ = SUPERVISED.loss(variables | {"params": params}, make_batch())
         weights = {name: float(name.startswith("intermediate_")) for name in terms}
         return weighted_total(terms, weights)
 
@@ -209,7 +209,7 @@ def test_intermediate_weight_zero_changes_no_bit(variables):
 
     def gradient(method, variables):
         def total(params):
-            terms, _ = method.loss(variables | {"params": params}, make_batch(), jax.random.key(0), True)
+            terms, _ = method.loss(variables | {"params": params}, make_batch())
             return weighted_total(terms, method.loss_weights)
 
         return jax.device_get(jax.jit(jax.grad(total))(variables["params"]))

@@ -64,7 +64,7 @@ def variables():
 
 def terms_of(method, variables, batch):
     loss = jax.jit(method.loss, static_argnums=3)
-    return jax.device_get(loss(variables, batch, jax.random.key(0), True)[0])
+    return jax.device_get(loss(variables, batch)[0])
 
 
 def assert_same(found, expected):
@@ -121,7 +121,7 @@ def test_background_says_nothing_of_a_class_whose_label_is_missing(unlabelled, c
     variables = silenced(variables)
 
     def head_score(params):
-        terms, _ = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+        terms, _ = method.loss(variables | {"params": params}, batch)
         return terms["head_score"][0]
 
     _, _, right = jax.jit(jax.grad(head_score))(variables["params"])["class_score"]["bias"]
@@ -181,7 +181,7 @@ def test_gradients_are_finite_whatever_the_labels(variables):
     @jax.jit
     def gradient(params, batch):
         def total(params):
-            terms, _ = METHOD.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+            terms, _ = METHOD.loss(variables | {"params": params}, batch)
             return weighted_total(terms, METHOD.loss_weights)
 
         return jax.grad(total)(params)

@@ -12,7 +12,7 @@ def get_sweep() -> dict[str, list[str]]:
     config = "--config=configs/dlc_r50.py"
     scales = {f"scale {scale}": [config, f"--config.scale={scale}"] for scale in SCALES}
     rates = {
-        f"learning rate x{factor}": [config, f"--config.optimizer.groups=(('.*',{factor},0),)"]
+        f"learning rate x{factor}": [config, f"--config.optimizer.rate_factor={factor}"]
         for factor in RATES
         if factor != 1.0
     }

@@ -33,7 +33,6 @@ def get_sweep() -> dict[str, list[str]]:
     }
     usual = boxes["box: larger still, centred on the foot"]
     rates = {
-        f"learning rate {rate}": [*usual, f"--config.optimizer.groups=(('.*',{factor},0),)"]
-        for rate, factor in RATES.items()
+        f"learning rate {rate}": [*usual, f"--config.optimizer.rate_factor={factor}"] for rate, factor in RATES.items()
     }
     return boxes | rates

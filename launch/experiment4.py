@@ -15,7 +15,7 @@ def get_sweep() -> dict[str, list[str]]:
     align = [
         "--config.detector.pool=align",
         "--config.detector.dropout=0.0",
-        "--config.optimizer.groups=(('.*',0.5,0),)",
+        "--config.optimizer.rate_factor=0.5",
     ]
     best = ["--config.detector.proposals_after=(64,50)", "--config.detector.head_sampled=64"]
     return {

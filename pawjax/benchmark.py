@@ -8,6 +8,7 @@ each line that it reads, so that it can take turns with others. With --profile=F
 the folder and summed by kind of operation.
 """
 
+import dataclasses
 import functools
 import statistics
 import sys
@@ -120,15 +121,15 @@ def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: in
     import jax
 
     from pawjax.data.batches import as_batch
-    from pawjax.engine.optim import make_optimizer
     from pawjax.losses import weighted_total
     from pawjax.methods import make_method
+    from pawjax.optim import Optimizer, make_optimizer
 
     method = make_method(config, tuple(map(str, range(n_bodyparts))))
 
     def kept(variables: Any, batch: Any) -> Any:
         def total(params: Any) -> Any:
-            terms, _ = method.loss(variables | {"params": params}, batch, jax.random.key(0), True)
+            terms, _ = method.loss(variables | {"params": params}, batch)
             return weighted_total(terms, method.loss_weights)
 
         return jax.vjp(total, variables["params"])[1]
@@ -136,10 +137,13 @@ def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: in
     def n_bytes(tree: Any) -> int:
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
-    batches = [jax.eval_shape(lambda n=n: as_batch(_random_store(n, height, width, n_bodyparts))) for n in (1, 2)]
+    def batch_of(n: int) -> Any:
+        return as_batch(_random_store(n, height, width, n_bodyparts)) | {"key": jax.random.split(jax.random.key(0), n)}
+
+    batches = [jax.eval_shape(functools.partial(batch_of, n)) for n in (1, 2)]
     variables = jax.eval_shape(method.init, jax.random.key(0), batches[0])
     one, two = (n_bytes(jax.eval_shape(kept, variables, batch)) for batch in batches)
-    optimizer = make_optimizer(config.optimizer, config.steps)
+    optimizer = make_optimizer(Optimizer.of(config), config.steps)
     fixed = 3 * n_bytes(variables["params"]) + n_bytes(jax.eval_shape(optimizer.init, variables["params"]))
     largest = {f"largest_batch_{gb}_gb": int((0.9e9 * gb - fixed) // (two - one)) for gb in (24, 80)}
     return {"bytes_per_image": two - one, "bytes_fixed": fixed, **largest}
@@ -148,32 +152,26 @@ def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: in
 def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Work:
     import jax
 
-    from pawjax.data.augment import Augment
     from pawjax.engine import parallel
-    from pawjax.engine.optim import make_optimizer
     from pawjax.methods import make_method
+    from pawjax.optim import Optimizer, make_optimizer
 
     config.augment.crop = (height, width)
     method = make_method(config, tuple(map(str, range(n_bodyparts))))
-    optimizer = make_optimizer(config.optimizer, config.steps)
+    optimizer = make_optimizer(Optimizer.of(config), config.steps)
     store = parallel.replicate(_random_store(2 * config.batch_size, height, width, n_bodyparts))
-    make_program = functools.partial(
-        parallel.compile_training,
-        config.parallel,
-        method=method,
-        optimizer=optimizer,
-        settings=Augment.of(config),
-        batch_size=config.batch_size,
-        ema_decay=config.optimizer.ema_decay,
-        accumulate=config.accumulate,
-    )
+    options = dataclasses.replace(parallel.StepOptions.of(config), n_steps=1)
+
+    def make_program() -> Any:
+        return parallel.compile_training(config.parallel, method, optimizer, options)
+
     program = make_program()
     average = config.optimizer.ema_decay > 0
     state = parallel.make_state(method, optimizer, config.seed, {"image": store.image[:1]}, average)
 
     def step() -> None:
         nonlocal state
-        state = jax.block_until_ready(program(state, store))
+        state, _ = jax.block_until_ready(program(state, store))
 
     return Work(step, make_program(), jax.eval_shape(lambda: (state, store)))
 

@@ -18,7 +18,7 @@ FLOORS = [  # from the top; a room may import its own floor and those below
     {"methods"},
     {"config"},
     {"models", "data", "report"},
-    {"losses", "metrics", "weights", "ops", "pose3d"},
+    {"losses", "metrics", "optim", "weights", "ops", "pose3d"},
     {"files", "progress", "machine", "sections", "errors"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -6,6 +6,7 @@ anything outside changes it. Each kind has its own probability; kinds of probabi
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +39,7 @@ class Augment(Section):
       occlusion, occlusion_p: largest side of a grey patch as a share of the crop, three drawn.
     """
 
-    path = "augment"
+    section: ClassVar[str] = "augment"
 
     crop: tuple[int, int] = (0, 0)
     rotation: float = 25.0

@@ -65,12 +65,26 @@ class Checkpoints:
         self._manager.save(step, args=items, metrics=metrics, force=True)
 
     def restore_state(self, like: TrainState) -> TrainState | None:
-        """The last state, placed as `like` is, or None where there is no checkpoint yet."""
+        """The last state, placed as `like` is, or None where there is no checkpoint yet.
+
+        Raises InputError if the checkpoint holds another state.
+        """
         step = self._manager.latest_step()
         if step is None:
             return None
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        return self._manager.restore(step, args=ocp.args.Composite(train=ocp.args.StandardRestore(target))).train
+        fields = ocp.StandardCheckpointer().metadata(self._folder / str(step) / "train").item_metadata
+        if "window" in fields:
+            target = _with_window(target, fields["window"])
+        items = ocp.args.Composite(train=ocp.args.StandardRestore(target))
+        try:
+            restored = self._manager.restore(step, args=items).train
+        except ValueError as error:
+            raise InputError(
+                f"{self._folder / str(step)} cannot be resumed: another version of pawjax wrote it, or it is damaged; "
+                f"begin another --workdir from its weights, with --config.init_from={self._folder.parent}"
+            ) from error
+        return restored if isinstance(restored, TrainState) else _without_window(restored, like)
 
     def restore_variables(self, which: str, like: Any) -> tuple[int, Any]:
         """Step and variables of 'best', 'last' or a step's number, shaped as `like`. Raises InputError if absent."""
@@ -100,3 +114,17 @@ class Checkpoints:
     def close(self) -> None:
         """Waits, then lets go of the folder."""
         self._manager.close()
+
+
+def _with_window(state: TrainState, window: Any) -> dict[str, Any]:
+    """The state as older versions saved it: with sums of metrics, and the further collections beside the parameters."""
+    fields = {name: getattr(state, name) for name in ("step", "params", "opt_state", "average", "key")}
+    place = state.step.sharding
+    window = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), window)
+    return {**fields, **state.extra, "window": window}
+
+
+def _without_window(saved: dict[str, Any], like: TrainState) -> TrainState:
+    extra = {name: saved.pop(name) for name in like.extra}
+    del saved["window"]
+    return TrainState(**saved, extra=extra)

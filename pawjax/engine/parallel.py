@@ -1,24 +1,28 @@
 """The one place that knows how many devices there are: it compiles the training program for all of them."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
 
 from pawjax.data.augment import Augment
 from pawjax.data.batches import FrameStore
 from pawjax.data.symmetry import Pairs
 from pawjax.engine import compiler
-from pawjax.engine.state import TrainState, create_state, empty_window
-from pawjax.engine.step import batch_of_step, train_step
+from pawjax.engine.state import TrainState, create_state
+from pawjax.engine.step import Metrics, batch_of_step, train_step
+from pawjax.engine.sums import sum_of_steps
 from pawjax.errors import InputError
+from pawjax.methods import Method
 
 AXIS = "data"
-Program = Callable[[TrainState, FrameStore], TrainState]
+Program = Callable[[TrainState, FrameStore], tuple[TrainState, Metrics]]
 
 
 def _mesh() -> Mesh:
@@ -35,22 +39,12 @@ def put_batch(mode: str, store: FrameStore) -> FrameStore:
     if mode == "pmap":  # which wants the devices as an axis
         n = len(jax.devices())
         store = jax.tree.map(lambda x: x.reshape(n, -1, *x.shape[1:]), store)
-    split = NamedSharding(_mesh(), PartitionSpec(AXIS))
-    return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, split, lambda index: x[index]), store)
-
-
-def clear_window(state: TrainState) -> TrainState:
-    """The state with the sums of its window back at nothing, each in a buffer of its own."""
-    window = jax.jit(_zeros, out_shardings=NamedSharding(_mesh(), PartitionSpec()))(state.window)
-    return state.replace(window=window)
-
-
-def _zeros(window: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    return empty_window(tuple(name[5:] for name in window if name.startswith("loss/")))
+    divided = NamedSharding(_mesh(), PartitionSpec(AXIS))
+    return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, divided, lambda index: x[index]), store)
 
 
 def make_state(
-    method: Any,
+    method: Method,
     optimizer: optax.GradientTransformation,
     seed: int,
     batch: dict[str, jax.Array],
@@ -62,90 +56,144 @@ def make_state(
     return jax.jit(create, out_shardings=replicated)(np.uint32(seed), batch)
 
 
+@dataclasses.dataclass(frozen=True)
+class StepOptions:
+    """What a program does in a step, beside the method and the optimizer.
+
+    Attributes:
+      augment: of the frames.
+      batch_size: of all devices together.
+      ema_decay: of the moving average of the weights; 0 where there is none.
+      microbatches: in which each device's share of the batch passes through the network; see `train_step`.
+      n_steps: taken in one call of the program.
+      streamed: the store given holds the frames of one step's batch (`put_batch`), not all (`replicate`).
+      pairs: places of the bodyparts that a mirrored frame exchanges.
+    """
+
+    augment: Augment
+    batch_size: int
+    ema_decay: float = 0.0
+    microbatches: int = 1
+    n_steps: int = 1
+    streamed: bool = False
+    pairs: Pairs = ()
+
+    @classmethod
+    def of(cls, config: ConfigDict, streamed: bool = False, pairs: Pairs = ()) -> Self:
+        """The options that a config asks for."""
+        return cls(
+            augment=Augment.of(config),
+            batch_size=config.batch_size,
+            ema_decay=config.optimizer.ema_decay,
+            microbatches=config.microbatches,
+            n_steps=config.steps_per_dispatch,
+            streamed=streamed,
+            pairs=pairs,
+        )
+
+
 def compile_training(
-    mode: str,
-    *,
-    method: Any,
-    optimizer: optax.GradientTransformation,
-    settings: Augment,
-    batch_size: int,
-    ema_decay: float,
-    accumulate: int = 1,
-    steps: int = 1,
-    streamed: bool = False,
-    pairs: Pairs = (),
+    mode: str, method: Method, optimizer: optax.GradientTransformation, options: StepOptions
 ) -> Program:
-    """(state, store) -> state after the next steps, on all devices; the old state's buffers are given up.
+    """The program (state, store) -> (state, metrics) of the next steps, on all devices.
+
+    The old state's buffers are given up. Metrics are those of `train_step`, summed over the steps of the call.
 
     Args:
       mode: 'jit', one program over a mesh, or 'pmap', one program a device; both give the same numbers.
-      accumulate: parts in which each device's share of the batch passes through the network; see `train_step`.
-      steps: how many the program takes at once.
-      streamed: the store holds the frames of one step's batch (`put_batch`), not all (`replicate`).
-      pairs: places of the bodyparts that a flip exchanges.
+      method: see `pawjax.methods`.
+      optimizer: see `pawjax.optim`.
+      options: see `StepOptions`.
 
-    Raises InputError for another mode, where devices and parts do not divide the batch, and for several steps at once
-    of streamed frames.
+    Raises InputError for another mode, where devices and microbatches do not divide the batch, and for several steps
+    at once of streamed frames.
     """
-    n_devices = len(jax.devices())
-    if accumulate < 1 or batch_size % (n_devices * accumulate):
-        parts = f" times config.accumulate = {accumulate}" if accumulate != 1 else ""
-        raise InputError(f"config.batch_size = {batch_size} must be a multiple of the {n_devices} devices{parts}")
-    if streamed and steps > 1:
-        raise InputError("config.steps_per_dispatch = 1 is needed where frames stream from the host: see device_budget")
-    batch = dict(settings=settings, batch_size=batch_size, streamed=streamed, pairs=pairs)
-    options = dict(method=method, optimizer=optimizer, ema_decay=ema_decay, accumulate=accumulate)
+    n_devices, microbatches = len(jax.devices()), options.microbatches
+    if microbatches < 1 or options.batch_size % (n_devices * microbatches):
+        times = f" times config.microbatches = {microbatches}" if microbatches != 1 else ""
+        raise InputError(
+            f"config.batch_size = {options.batch_size} must be a multiple of the {n_devices} devices{times}"
+        )
+    if options.streamed and options.n_steps > 1:
+        raise InputError("config.steps_per_dispatch = 1 is needed where frames stream from the host: see config.device_gb")
     if mode == "jit":
-        return _compile_jit(batch, options, steps)
+        return _compile_jit(method, optimizer, options)
     if mode == "pmap":
         if jax.process_count() > 1:
             raise InputError("config.parallel = 'pmap' is for one process; several train with 'jit'")
-        return _compile_pmap(batch, options, steps, n_devices)
+        return _compile_pmap(method, optimizer, options, n_devices)
     raise InputError(f"config.parallel = '{mode}' is not one of jit, pmap")
 
 
-def _repeated(step: Callable[[TrainState], TrainState], state: TrainState, steps: int) -> TrainState:
-    if steps == 1:
-        return step(state)
-    return jax.lax.scan(lambda state, _: (step(state), None), state, length=steps)[0]
-
-
-def _compile_jit(batch: dict[str, Any], options: dict[str, Any], steps: int) -> Program:
+def _compile_jit(method: Method, optimizer: optax.GradientTransformation, options: StepOptions) -> Program:
     mesh = _mesh()
-    split = NamedSharding(mesh, PartitionSpec(AXIS))
+    divided = NamedSharding(mesh, PartitionSpec(AXIS))
 
-    def program(state: TrainState, store: FrameStore) -> TrainState:
-        def part(x: jax.Array) -> jax.Array:
-            return jax.lax.with_sharding_constraint(x, split) if mesh.size > 1 else x
+    def shard(x: jax.Array) -> jax.Array:
+        return jax.lax.with_sharding_constraint(x, divided) if mesh.size > 1 else x
 
-        def step(state: TrainState) -> TrainState:
-            return train_step(state, batch_of_step(state.key, state.step, store, part=part, **batch), **options)
-
-        return _repeated(step, state, steps)
+    def program(state: TrainState, store: FrameStore) -> tuple[TrainState, Metrics]:
+        return _next_steps(state, store, method, optimizer, options, shard)
 
     return compiler.jit(program, donate_argnums=0, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
-def _compile_pmap(batch: dict[str, Any], options: dict[str, Any], steps: int, n_devices: int) -> Program:
-    options = options | {"method": options["method"].with_axis(AXIS), "axis_name": AXIS}
-    share = batch["batch_size"] // n_devices
+def _compile_pmap(
+    method: Method, optimizer: optax.GradientTransformation, options: StepOptions, n_devices: int
+) -> Program:
+    method, share = method.with_axis(AXIS), options.batch_size // n_devices
 
-    def program(state: TrainState, store: FrameStore, place: jax.Array) -> TrainState:
-        def part(x: jax.Array) -> jax.Array:
+    def program(state: TrainState, store: FrameStore, place: jax.Array) -> tuple[TrainState, Metrics]:
+        def shard(x: jax.Array) -> jax.Array:
             return jax.lax.dynamic_slice_in_dim(x, place * share, share)
 
-        def step(state: TrainState) -> TrainState:
-            return train_step(state, batch_of_step(state.key, state.step, store, part=part, **batch), **options)
-
-        return _repeated(step, state, steps)
+        return _next_steps(state, store, method, optimizer, options, shard, AXIS)
 
     mapped = jax.pmap(
         program,
         axis_name=AXIS,
-        in_axes=(None, 0 if batch["streamed"] else None, 0),
+        in_axes=(None, 0 if options.streamed else None, 0),
         out_axes=None,
         donate_argnums=0,
         devices=jax.devices(),
     )
     places = np.arange(n_devices)
     return lambda state, store: mapped(state, store, places)
+
+
+def _next_steps(
+    state: TrainState,
+    store: FrameStore,
+    method: Method,
+    optimizer: optax.GradientTransformation,
+    options: StepOptions,
+    shard: Callable[[jax.Array], jax.Array],
+    axis_name: str | None = None,
+) -> tuple[TrainState, Metrics]:
+    """The state after the steps of one call, and the sums of their metrics."""
+
+    def step(state: TrainState, _: None) -> tuple[TrainState, Metrics]:
+        batch = batch_of_step(
+            state.key,
+            state.step,
+            store,
+            options.augment,
+            options.batch_size,
+            shard,
+            streamed=options.streamed,
+            pairs=options.pairs,
+        )
+        return train_step(
+            state,
+            batch,
+            method=method,
+            optimizer=optimizer,
+            ema_decay=options.ema_decay,
+            microbatches=options.microbatches,
+            axis_name=axis_name,
+        )
+
+    if options.n_steps == 1:
+        return step(state, None)
+    state, metrics = jax.lax.scan(step, state, length=options.n_steps)
+    return state, sum_of_steps(metrics)

@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 from pawjax import data
 from pawjax.data.augment import Augment
 from pawjax.data.batches import make_store
+from pawjax.config import check_config
 from pawjax.data.symmetry import pair_indices
-from pawjax.engine.loop import check_numbers
 from pawjax.engine.step import batch_of_step
 from pawjax.report.gallery import points_grid
 
@@ -22,7 +22,7 @@ def draw_augmented(config: ConfigDict, path: Path) -> None:
 
     Raises InputError as training would.
     """
-    check_numbers(config)
+    check_config(config)
     source = data.DataConfig.of(config)
     frames = data.load(source)
     train = jax.device_put(make_store(frames, data.split(source, frames)["train"], config.scale))

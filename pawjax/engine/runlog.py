@@ -1,4 +1,4 @@
-"""The papers of a run folder: config.json, run.json, split.json and metrics.jsonl."""
+"""The files of a run folder: config.json, run.json, split.json and metrics.jsonl."""
 
 import hashlib
 import importlib.metadata
@@ -21,7 +21,14 @@ from pawjax.files import lock, read_json, write_json, write_text
 from pawjax.machine import device_name
 
 PACKAGES = ("pawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
-FREE_FIELDS = ("log_every", "tensorboard", "data.cache", "data.path")  # may change between the parts of a run
+MUTABLE_FIELDS = ("log_every", "tensorboard", "data.cache", "data.path")  # may change when a run is resumed
+LOCK = ".lock"
+
+
+def check_folder(workdir: Path) -> None:
+    """Raises InputError for a folder that holds other things than a run."""
+    if not (workdir / "config.json").exists() and any(path.name != LOCK for path in workdir.glob("*")):
+        raise InputError(f"{workdir} is not empty and holds no run (no config.json): use another --workdir")
 
 
 def write_config(workdir: Path, config: ConfigDict) -> None:
@@ -33,15 +40,13 @@ def write_config(workdir: Path, config: ConfigDict) -> None:
         differing = [
             f"{field} is {_shown(was)} there and {_shown(now)} here"
             for field, was, now in _differences(old, new)
-            if field not in FREE_FIELDS
+            if field not in MUTABLE_FIELDS
         ]
         if differing:
             raise InputError(
                 f"{workdir} belongs to a run with another config ({'; '.join(differing)}): "
                 "use another --workdir or the same config"
             )
-    elif any(workdir.glob("*")):
-        raise InputError(f"{workdir} is not empty and holds no run (no config.json): use another --workdir")
     write_json(path, new)
 
 
@@ -138,7 +143,7 @@ class MetricsLog:
 def lock_run(workdir: Path) -> TextIO:
     """Locks a run folder against other trainings, see `files.lock`. Raises InputError if another process has it."""
     try:
-        return lock(workdir / ".lock", wait=False)
+        return lock(workdir / LOCK, wait=False)
     except BlockingIOError as error:
         raise InputError(f"another process is training in {workdir}: end it, or use another --workdir") from error
 

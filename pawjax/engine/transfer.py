@@ -54,14 +54,16 @@ def initialise(
             f"config.init_from = '{source}': its weights were trained in another geometry of the ResNet: "
             f"set config.model.lineage = '{theirs}', which is '{lineage}'"
         )
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    variables = state.variables
     merged = merge(variables, leaves, source=f"config.init_from = '{source}'", unknown=unknown)
 
     def placed() -> Any:
         """On the devices of the state; a new buffer each time, which donation needs."""
         return jax.tree.map(lambda new, old: jax.device_put(np.array(new), old.sharding), merged.variables, variables)
 
-    return state.replace(**placed(), average=placed() if state.average else state.average), merged
+    extra = placed()
+    params = extra.pop("params")
+    return state.replace(params=params, extra=extra, average=placed() if state.average else state.average), merged
 
 
 def _leaves_of_run(workdir: Path, bodyparts: tuple[str, ...]) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -21,7 +21,6 @@ from pawjax.data.batches import FrameStore
 from pawjax.engine import boxes
 from pawjax.engine.checkpoints import Checkpoints
 from pawjax.engine.evaluation import evaluate_run
-from pawjax.engine.optim import make_optimizer
 from pawjax.engine.runlog import describe_run, write_config
 from pawjax.engine.state import create_state
 from pawjax.engine.tracker import Tracker, load_variables
@@ -30,6 +29,7 @@ from pawjax.files import write_json
 from pawjax.methods import make_method
 from pawjax.methods.detection_targets import Anchors, LabelBox
 from pawjax.ops.warp import resize
+from pawjax.optim import Optimizer, make_optimizer
 from pawjax.report.gallery import worst_frames
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -209,7 +209,7 @@ def begin_run(workdir, **fields):
     data.write_split(workdir / "split.json", frames, split)
     write_json(workdir / "run.json", describe_run(config, frames, split))
     (workdir / "metrics.jsonl").touch()
-    method, optimizer = make_method(config, frames.bodyparts), make_optimizer(config.optimizer, config.steps)
+    method, optimizer = make_method(config, frames.bodyparts), make_optimizer(Optimizer.of(config), config.steps)
     image = np.zeros((1, 64, 96, 1), np.uint8)
     checkpoints = Checkpoints(workdir)
     checkpoints.save(jax.jit(lambda: create_state(method, optimizer, 0, {"image": image}, False))())

@@ -3,18 +3,22 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from pawjax import data
 from pawjax.data.augment import Augment
 from pawjax.data.batches import make_store
 from pawjax.engine import parallel
-from pawjax.engine.feed import stream_batches
-from pawjax.engine.optim import make_optimizer
-from pawjax.engine.state import stream
+from pawjax.engine.host_stream import stream_batches
+from pawjax.engine.state import TrainState, stream
+from pawjax.engine.step import FINITE, train_step
+from pawjax.engine.sums import MetricSums, sum_of_steps
 from pawjax.errors import InputError
 from pawjax.methods import make_method
+from pawjax.optim import Optimizer, make_optimizer
 from tests.tiny import tiny_config
 
 N_STEPS = 3
@@ -45,31 +49,25 @@ def run(store_of_frames):
     return cached
 
 
-def train(mode, store_of_frames, accumulate=1, steps=1, streamed=False, **fields):
+def train(mode, store_of_frames, microbatches=1, n_steps=1, streamed=False, **fields):
     store, bodyparts = store_of_frames
     config = tiny_config()
     config.update_from_flattened_dict(fields)
     # Plain gradients: AdamW divides each by its own size, which turns the rounding of a tiny one into a whole step.
     config.optimizer.update({"name": "sgd", "schedule": "constant", "learning_rate": 0.05, "warmup_steps": 0})
-    method, optimizer = make_method(config, bodyparts), make_optimizer(config.optimizer, 10)
-    program = parallel.compile_training(
-        mode,
-        method=method,
-        optimizer=optimizer,
-        settings=Augment(),
-        batch_size=4,
-        ema_decay=0.9,
-        accumulate=accumulate,
-        steps=steps,
-        streamed=streamed,
-    )
+    method, optimizer = make_method(config, bodyparts), make_optimizer(Optimizer.of(config), 10)
+    options = parallel.StepOptions(Augment(), 4, 0.9, microbatches, n_steps, streamed)
+    program = parallel.compile_training(mode, method, optimizer, options)
     state = parallel.make_state(method, optimizer, 0, {"image": np.zeros((1, 64, 96, 1), np.uint8)}, True)
     frames = itertools.repeat(parallel.replicate(store))
     if streamed:
         frames = stream_batches(store, stream(state.key, "order"), 0, 4, lambda x: parallel.put_batch(mode, x))
-    for _ in range(N_STEPS // steps):
-        state = jax.block_until_ready(program(state, next(frames)))
-    return jax.device_get(state)
+    sums = MetricSums()
+    for _ in range(N_STEPS // n_steps):
+        state, metrics = jax.block_until_ready(program(state, next(frames)))
+        sums.add(metrics, n_steps)
+    assert sums.n_steps == N_STEPS and sums.first_not_finite() is None
+    return jax.device_get(state), sums.take_means()
 
 
 @pytest.mark.parametrize("mode, n_devices", [("jit", 4), ("pmap", 4)])
@@ -83,35 +81,37 @@ def test_the_devices_do_not_matter_to_a_detector(mode, run):
     fields = {"method": "faster_rcnn", "detector.backbone": "vgg16", "detector.dropout": 0.5}
     fields |= {"detector.box": (24.0, 24.0), "detector.anchor_sizes": (24.0,), "detector.proposals_after": (50, 20)}
     one = run("jit", 1, **fields)
-    assert {"loss/rpn_box", "loss/head_box"} < one.window.keys() and one.window["loss/head_box"] > 0
+    assert {"loss/rpn_box", "loss/head_box"} < one[1].keys() and one[1]["loss/head_box"] > 0
     assert_same(one, run(mode, 4, **fields))
 
 
 def assert_same(one, other):
+    (one, one_means), (other, other_means) = one, other
     assert int(other.step) == N_STEPS
-    assert other.window.keys() == one.window.keys()
-    for name, value in one.window.items():
-        np.testing.assert_allclose(other.window[name], value, rtol=1e-5, err_msg=name)
-    for tree in ("batch_stats", "params"):
+    assert other_means.keys() == one_means.keys()
+    for name, value in one_means.items():
+        np.testing.assert_allclose(other_means[name], value, rtol=1e-5, err_msg=name)
+    for tree in ("extra", "params"):
         for a, b in zip(jax.tree.leaves(getattr(one, tree)), jax.tree.leaves(getattr(other, tree)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("mode, n_devices, accumulate", [("jit", 1, 4), ("pmap", 2, 2)])
-def test_parts_add_up_to_the_batch(mode, n_devices, accumulate, run):
+@pytest.mark.parametrize("mode, n_devices, microbatches", [("jit", 1, 4), ("pmap", 2, 2)])
+def test_microbatches_add_up_to_the_batch(mode, n_devices, microbatches, run):
     frozen = {"model.norm": "frozen"}
-    assert_same(run("jit", 1, **frozen), run(mode, n_devices, accumulate=accumulate, **frozen))
+    assert_same(run("jit", 1, **frozen), run(mode, n_devices, microbatches=microbatches, **frozen))
 
 
 @pytest.mark.parametrize("mode, n_devices", [("jit", 4), ("pmap", 4)])
 def test_streamed_frames_are_the_same_batches(mode, n_devices, run):
-    resident, streamed = run(mode, n_devices), run(mode, n_devices, streamed=True)
+    (resident, means), (streamed, other_means) = run(mode, n_devices), run(mode, n_devices, streamed=True)
     jax.tree.map(np.testing.assert_array_equal, without_key(resident), without_key(streamed))
+    assert means == other_means
 
 
 @pytest.mark.parametrize("mode, n_devices", [("pmap", 4)])
 def test_several_steps_at_once(mode, n_devices, run):
-    assert_same(run(mode, n_devices), run(mode, n_devices, steps=3))
+    assert_same(run(mode, n_devices), run(mode, n_devices, n_steps=3))
 
 
 def without_key(state):
@@ -119,10 +119,55 @@ def without_key(state):
 
 
 def test_a_batch_that_the_devices_do_not_divide(monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [None] * 4)
     with pytest.raises(InputError, match="multiple of the 4 devices"):
-        monkeypatch.setattr(jax, "devices", lambda: [None] * 4)
-        parallel.compile_training("jit", method=None, optimizer=None, settings=Augment(), batch_size=6, ema_decay=0.0)
-    with pytest.raises(InputError, match="4 devices times config.accumulate = 3"):
-        parallel.compile_training(
-            "jit", method=None, optimizer=None, settings=Augment(), batch_size=8, ema_decay=0.0, accumulate=3
-        )
+        parallel.compile_training("jit", None, None, parallel.StepOptions(Augment(), 6))
+    with pytest.raises(InputError, match="4 devices times config.microbatches = 3"):
+        parallel.compile_training("jit", None, None, parallel.StepOptions(Augment(), 8, microbatches=3))
+
+
+def test_collections_are_opaque_to_the_step():
+    """What a method calls its collections is its own affair; one that a step does not change stays as it is."""
+
+    class Counter:
+        loss_weights = {"error": 2.0}
+
+        def loss(self, variables, batch):
+            total = jnp.sum(batch["x"] * variables["params"]["w"] * variables["gains"]["g"])
+            return {"error": (total, jnp.float32(batch["x"].size))}, {"seen": {"n": variables["seen"]["n"] + 1}}
+
+    state = TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params={"w": jnp.float32(1.0)},
+        extra={"seen": {"n": jnp.int32(0)}, "gains": {"g": jnp.float32(3.0)}},
+        opt_state=optax.sgd(0.5).init({"w": jnp.float32(1.0)}),
+        average={},
+        key=jax.random.key(0),
+    )
+    batch = {"x": jnp.array([1.0, 2.0, 3.0, 4.0])}
+    for microbatches in (1, 2):
+        after, metrics = train_step(state, batch, method=Counter(), optimizer=optax.sgd(0.5), microbatches=microbatches)
+        # The mean of x is 2.5: the loss is 2 * 2.5 * w * 3, its gradient 15.
+        assert (float(metrics["loss"]), float(metrics["loss/error"]), float(metrics["gradient_norm"])) == (15, 7.5, 15)
+        assert float(after.params["w"]) == 1 - 0.5 * 15 and int(after.step) == 1
+        assert after.extra == {"seen": {"n": microbatches}, "gains": {"g": 3.0}}
+        assert after.eval_variables == {"params": after.params, **after.extra}
+
+
+def test_sums_name_the_first_step_that_is_not_finite():
+    sums = MetricSums()
+    losses = [1.0, np.nan, np.inf]
+    for step, loss in enumerate(losses):
+        sums.add({"loss": jnp.float32(loss), "not_finite": jnp.int32(FINITE if np.isfinite(loss) else step)}, 1)
+        assert sums.first_not_finite() == (1 if step else None)
+    stacked = {"loss": jnp.array([1.0, 2.0]), "not_finite": jnp.array([FINITE, 8])}
+    assert {name: float(value) for name, value in sum_of_steps(stacked).items()} == {"loss": 3.0, "not_finite": 8}
+
+
+def test_means_begin_anew_when_they_are_taken():
+    sums = MetricSums()
+    for loss in (1.0, 2.0, 6.0):
+        sums.add({"loss": jnp.float32(loss), "not_finite": jnp.int32(FINITE)}, 1)
+    assert sums.take_means() == {"loss": 3.0} and sums.n_steps == 0 and sums.first_not_finite() is None
+    sums.add({"loss": jnp.float32(8.0), "not_finite": jnp.int32(FINITE)}, 2)  # of two steps
+    assert sums.take_means() == {"loss": 4.0}

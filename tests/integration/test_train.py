@@ -18,7 +18,7 @@ import pawjax
 from pawjax import data
 from pawjax.engine import runlog
 from pawjax.engine.evaluation import evaluate_run
-from pawjax.engine.feed import stream_batches
+from pawjax.engine.host_stream import stream_batches
 from pawjax.engine.loop import train_and_evaluate
 from pawjax.engine.tracker import load_variables
 from pawjax.engine.transfer import _leaves_of_run
@@ -82,10 +82,10 @@ def test_a_stopped_run_resumes_bit_for_bit(whole_run, tmp_path, monkeypatch):
 
 
 def test_streamed_frames_train_the_same_run(whole_run, tmp_path, monkeypatch):
-    from pawjax.engine import loop
+    from pawjax.engine import setup
 
     made = []
-    monkeypatch.setattr(loop, "stream_batches", lambda *args: made.append(args) or stream_batches(*args))
+    monkeypatch.setattr(setup, "stream_batches", lambda *args: made.append(args) or stream_batches(*args))
     config = tiny_config()
     config.device_budget = 0.0
     train_and_evaluate(config, tmp_path)
@@ -161,8 +161,11 @@ def test_heads_of_bodyparts_at_another_place_are_left(whole_run):
 
 
 def test_one_training_at_a_time(whole_run):
+    config, before = tiny_config(), (whole_run / "config.json").read_text()
+    config.log_every = 1  # which a resumed run may change, but not beside the one that trains
     with runlog.lock_run(whole_run), pytest.raises(InputError, match="another process is training in"):
-        train_and_evaluate(tiny_config(), whole_run)
+        train_and_evaluate(config, whole_run)
+    assert (whole_run / "config.json").read_text() == before
     runlog.lock_run(whole_run).close()
 
 
@@ -221,12 +224,14 @@ def test_a_refused_resumption_leaves_the_folder_as_it_was(whole_run, tmp_path):
     with pytest.raises(InputError, match=r"config.data.path changed since .*run began"):
         train_and_evaluate(tiny_config(), workdir)
     assert (workdir / "split.json").read_text() == split
+    runlog.lock_run(workdir).close()  # it does not keep the lock
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(InputError, match="not empty"):
         train_and_evaluate(tiny_config(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_loss_that_is_not_finite_names_step_and_frames(tmp_path):

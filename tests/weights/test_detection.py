@@ -235,9 +235,10 @@ def test_a_plain_file_fills_the_backbone_and_the_head(kind, n_used, tmp_path):
     np.savez(path, **plain_file(kind))
     variables = jax.tree.map(jnp.asarray, fresh(method_of(kind)))
     key = jax.random.key(0)
-    state = TrainState(step=jnp.zeros(()), opt_state=(), average={}, key=key, window={}, **variables)
+    params = variables.pop("params")
+    state = TrainState(step=jnp.zeros(()), params=params, extra=variables, opt_state=(), average={}, key=key)
     state, merged = initialise(state, str(path), "torchvision", (len(SIZES), len(RATIOS)))
-    found, expected = leaf_names({"params": state.params, "batch_stats": state.batch_stats}), variables_of(kind)
+    found, expected = leaf_names(state.variables), variables_of(kind)
     assert len(merged.used) == n_used and len(merged.skipped) == len(plain_file(kind)) - n_used
     assert {name.split("/")[1] for name in merged.used} == {"backbone", "box_head"}
     assert {name.split("/")[1] for name in merged.missing} == {"rpn", "class_score", "class_box"}

@@ -1,0 +1,214 @@
+"""Optimizers and learning-rate schedules by name, and parameters that are frozen or move at a rate of their own."""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from pawjax.errors import InputError
+from pawjax.sections import Section
+
+Schedule = Callable[[int | jax.Array], jax.Array | float]
+SCHEDULES = ("stepwise", "stepwise_scaled", "cosine", "constant")
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer(Section):
+    """`config.optimizer`.
+
+    Attributes:
+      name: one of optax's: 'sgd' (with momentum), 'adam' or 'adamw'.
+      momentum: of 'sgd'; b1 of the others.
+      weight_decay: acts on kernels only; of 'adamw' decoupled, of the others added to the gradient.
+      clip_norm: gradients are scaled down to this global norm; 0 does not clip. See `clip_by_moving_norm`.
+      schedule: 'stepwise', 'stepwise_scaled', 'cosine' or 'constant'; see `make_schedule`.
+      rates: (rate, step until which it holds) for each stage of 'stepwise' and 'stepwise_scaled'.
+      learning_rate: of 'cosine' and 'constant'.
+      rate_factor: multiplies the learning rate of any schedule. All three optimizers are linear in the rate, so up to
+        rounding this is the same as scaling every update.
+      warmup_steps: the rate rises linearly over this many steps.
+      ema_decay: of the moving average of the weights, with which the run predicts; 0 keeps none.
+      groups: (pattern, factor, from_step) for each group of parameters; see `scale_groups`. Triples, because they are
+        easy to write in a flag: --config.optimizer.groups="(('backbone/.*',0.0,0),)" freezes the backbone.
+    """
+
+    section: ClassVar[str] = "optimizer"
+
+    name: str = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    schedule: str = "stepwise"
+    rates: tuple[tuple[float, int], ...] = ((0.005, 10_000), (0.02, 430_000), (0.002, 730_000), (0.001, 1_030_000))
+    learning_rate: float = 0.001
+    rate_factor: float = 1.0
+    warmup_steps: int = 0
+    ema_decay: float = 0.0
+    groups: tuple[tuple[str, float, int], ...] = ()
+
+    def __post_init__(self):
+        self.require_choice("name", tuple(OPTIMIZERS))
+        self.require_choice("schedule", SCHEDULES)
+        for field in ("weight_decay", "clip_norm", "learning_rate", "warmup_steps"):
+            self.require_range(field, 0)
+        for field in ("momentum", "ema_decay"):
+            self.require(field, 0 <= getattr(self, field) < 1, "at least 0 and less than 1")
+        self.require_positive("rate_factor")
+        self.require("rates", _are_rates(self.rates), "((rate, until_step), ...) with steps that rise from above 0")
+        _patterns(self.groups)
+
+
+def make_schedule(settings: Optimizer, steps: int) -> Schedule:
+    """The learning rate at each step (from 0) of a run of `steps` steps.
+
+    'stepwise' holds each rate of `rates` until its boundary (DeepLabCut's multi_step); 'stepwise_scaled' is the same
+    with the boundaries stretched so that the last is `steps`; 'cosine' falls from `learning_rate` to zero at `steps`;
+    'constant'. All begin with `warmup_steps` steps of a linear rise, and `rate_factor` multiplies them. Raises
+    InputError where the rise takes the whole run.
+    """
+    warmup = settings.warmup_steps
+    if warmup >= steps:
+        raise InputError(f"config.optimizer.warmup_steps = {warmup} must be less than config.steps = {steps}")
+    if settings.schedule == "cosine":
+        schedule = optax.cosine_decay_schedule(settings.learning_rate, steps)
+    elif settings.schedule == "constant":
+        schedule = optax.constant_schedule(settings.learning_rate)
+    else:
+        rates, boundaries = zip(*settings.rates, strict=True)
+        stretch = steps / boundaries[-1] if settings.schedule == "stepwise_scaled" else 1.0
+        stages = [optax.constant_schedule(rate) for rate in rates]
+        schedule = optax.join_schedules(stages, [round(b * stretch) for b in boundaries[:-1]])
+    rise = optax.linear_schedule(0.0, 1.0, warmup) if warmup else optax.constant_schedule(1.0)
+    return lambda step: schedule(step) * rise(step + 1) * settings.rate_factor
+
+
+def make_optimizer(settings: Optimizer, steps: int) -> optax.GradientTransformation:
+    """The optimizer with its schedule, clipping and groups. Raises InputError as `make_schedule` does."""
+    chain = OPTIMIZERS[settings.name](settings, make_schedule(settings, steps))
+    if settings.clip_norm and settings.groups:
+        chain = [clip_by_moving_norm(settings.clip_norm, settings.groups), *chain]
+    elif settings.clip_norm:
+        chain = [optax.clip_by_global_norm(settings.clip_norm), *chain]
+    if settings.groups:
+        chain = [*chain, scale_groups(settings.groups)]
+    return optax.chain(*chain)
+
+
+def _sgd(settings: Optimizer, rate: Schedule) -> list[optax.GradientTransformation]:
+    return [*_added_decay(settings), optax.sgd(rate, momentum=settings.momentum)]
+
+
+def _adam(settings: Optimizer, rate: Schedule) -> list[optax.GradientTransformation]:
+    return [*_added_decay(settings), optax.adam(rate, b1=settings.momentum)]
+
+
+def _adamw(settings: Optimizer, rate: Schedule) -> list[optax.GradientTransformation]:
+    return [optax.adamw(rate, b1=settings.momentum, weight_decay=settings.weight_decay, mask=kernels)]
+
+
+def _added_decay(settings: Optimizer) -> list[optax.GradientTransformation]:
+    return [optax.add_decayed_weights(settings.weight_decay, mask=kernels)] if settings.weight_decay else []
+
+
+OPTIMIZERS = {"sgd": _sgd, "adam": _adam, "adamw": _adamw}
+
+
+def scale_groups(groups: tuple[tuple[str, float, int], ...]) -> optax.GradientTransformation:
+    """Multiplies the updates of groups of parameters: freezing, smaller rates below, gradual unfreezing.
+
+    Args:
+      groups: (pattern, factor, from_step): parameters whose whole name, as 'backbone/block1_unit1/conv1/kernel',
+        matches the regular expression move `factor` times as far as they would, and not at all before `from_step`.
+        The first group that matches decides; parameters of no group are left alone.
+
+    Raises InputError, when the state is made, for a pattern that no parameter matches.
+    """
+
+    def scale(updates: optax.Updates, step: jax.Array) -> optax.Updates:
+        factors = [jnp.where(step >= from_step, factor, 0.0) for _, factor, from_step in groups]
+        return jax.tree.map(
+            lambda update, group: update if group < 0 else update * factors[group], updates, group_of(groups, updates)
+        )
+
+    return _at_each_step(groups, scale)
+
+
+def clip_by_moving_norm(max_norm: float, groups: tuple[tuple[str, float, int], ...]) -> optax.GradientTransformation:
+    """Clips gradients by the global norm of those whose parameters move at this step.
+
+    A frozen backbone then does not shrink the steps of the heads. Gradients of parameters that do not move are clipped
+    by the norm of all: they go into the moments with which those that are unfrozen later begin.
+    """
+    clip = optax.clip_by_global_norm(max_norm)
+
+    def clipped(gradients: optax.Updates, step: jax.Array) -> optax.Updates:
+        moves = [(step >= from_step) & (factor != 0) for _, factor, from_step in groups]
+        moving = jax.tree.map(lambda group: group < 0 or moves[group], group_of(groups, gradients))
+        own = jax.tree.map(lambda moves, gradient: jnp.where(moves, gradient, 0), moving, gradients)
+        of_moving, of_all = (clip.update(tree, optax.EmptyState())[0] for tree in (own, gradients))
+        return jax.tree.map(jnp.where, moving, of_moving, of_all)
+
+    return _at_each_step(groups, clipped)
+
+
+def _at_each_step(
+    groups: tuple[tuple[str, float, int], ...], change: Callable[[optax.Updates, jax.Array], optax.Updates]
+) -> optax.GradientTransformation:
+    """`change(updates, step)`; every pattern of the groups must match a parameter."""
+
+    def init(params: optax.Params) -> optax.ScaleByScheduleState:
+        names = _names(params)
+        for pattern in _patterns(groups):
+            if not any(pattern.fullmatch(name) for name in names):
+                raise InputError(
+                    f"config.optimizer.groups: no parameter matches '{pattern.pattern}'; "
+                    f"they are called like '{names[0]}'"
+                )
+        return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
+
+    def update(updates: optax.Updates, state: optax.ScaleByScheduleState, params: optax.Params | None = None):
+        del params
+        return change(updates, state.count), optax.ScaleByScheduleState(state.count + 1)
+
+    return optax.GradientTransformation(init, update)
+
+
+def group_of(groups: tuple[tuple[str, float, int], ...], params: optax.Params) -> Any:
+    """The index of each parameter's group, the first whose pattern matches its whole name; -1 for none."""
+    patterns = _patterns(groups)
+    indices = [next((i for i, p in enumerate(patterns) if p.fullmatch(name)), -1) for name in _names(params)]
+    return jax.tree.unflatten(jax.tree.structure(params), indices)
+
+
+def kernels(params: optax.Params) -> optax.Params:
+    """True on the leaves named 'kernel': what weight decay acts on."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
+
+
+def _names(params: optax.Params) -> list[str]:
+    paths = (path for path, _ in jax.tree_util.tree_leaves_with_path(params))
+    return ["/".join(entry.key for entry in path) for path in paths]
+
+
+def _patterns(groups: tuple[tuple[str, float, int], ...]) -> list[re.Pattern]:
+    """Raises InputError if the groups are not well-formed."""
+    try:
+        for _, factor, from_step in groups:
+            factor + from_step  # of numbers
+        return [re.compile(pattern) for pattern, _, _ in groups]
+    except (re.error, TypeError, ValueError) as error:
+        raise InputError(f"config.optimizer.groups: write (pattern, factor, from_step) for each ({error})") from error
+
+
+def _are_rates(rates: Any) -> bool:
+    try:
+        values = [rate for rate, _ in rates]
+        boundaries = [0, *(until for _, until in rates)]
+        return len(values) > 0 and min(values) >= 0 and all(a < b for a, b in itertools.pairwise(boundaries))
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,164 @@
+"""Schedules at their boundaries, the mask of weight decay, clipping, and groups of parameters."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from pawjax.errors import InputError
+from pawjax.optim import OPTIMIZERS, Optimizer, kernels, make_optimizer, make_schedule
+
+
+def test_stepwise_is_deeplabcuts():
+    schedule = make_schedule(Optimizer(schedule="stepwise"), 1)
+    steps = [0, 9_999, 10_000, 429_999, 430_000, 730_000, 2_000_000]
+    np.testing.assert_allclose([schedule(s) for s in steps], [0.005, 0.005, 0.02, 0.02, 0.002, 0.001, 0.001])
+
+
+def test_stepwise_scaled_ends_with_the_run():
+    schedule = make_schedule(Optimizer(schedule="stepwise_scaled"), 1030)
+    np.testing.assert_allclose([schedule(s) for s in (9, 10, 429, 430, 730)], [0.005, 0.02, 0.02, 0.002, 0.001])
+
+
+def test_cosine_and_warm_up():
+    schedule = make_schedule(Optimizer(schedule="cosine", learning_rate=1.0, warmup_steps=4), 100)
+    np.testing.assert_allclose([schedule(s) for s in (0, 1, 3)], [0.25, 0.5, 1.0], rtol=1e-2)
+    assert float(schedule(50)) == pytest.approx(0.5) and float(schedule(100)) == pytest.approx(0, abs=1e-6)
+
+
+def test_weight_decay_spares_all_but_kernels():
+    params = {"conv": {"kernel": jnp.ones(2), "scale": jnp.ones(2)}}
+    assert kernels(params) == {"conv": {"kernel": True, "scale": False}}
+    for name in OPTIMIZERS:
+        config = Optimizer(name=name, weight_decay=0.1, schedule="constant", learning_rate=1.0)
+        optimizer = make_optimizer(config, 10)
+        zero = jax.tree.map(jnp.zeros_like, params)
+        updates, _ = optimizer.update(zero, optimizer.init(params), params)
+        assert (updates["conv"]["kernel"] < 0).all() and (updates["conv"]["scale"] == 0).all()
+
+
+PARAMS = {"backbone": {"stem": {"kernel": jnp.ones(3)}, "top": {"kernel": jnp.ones(3)}}, "head": {"bias": jnp.ones(3)}}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_groups_scale_freeze_and_unfreeze(name):
+    common = dict(name=name, schedule="constant", learning_rate=0.1, weight_decay=0.1)
+    groups = ((".*/stem/.*", 0.0, 0), ("backbone/.*", 0.5, 2))
+    plain, grouped = (make_optimizer(Optimizer(**common, **extra), 10) for extra in ({}, {"groups": groups}))
+    states = plain.init(PARAMS), grouped.init(PARAMS)
+    gradients = jax.tree.map(lambda x: 0.3 * x, PARAMS)
+    for step in range(4):
+        full, states_plain = plain.update(gradients, states[0], PARAMS)
+        some, states_grouped = grouped.update(gradients, states[1], PARAMS)
+        states = states_plain, states_grouped
+        assert (some["backbone"]["stem"]["kernel"] == 0).all(), "the first group that matches decides"
+        np.testing.assert_array_equal(
+            some["backbone"]["top"]["kernel"], full["backbone"]["top"]["kernel"] * (0.5 if step >= 2 else 0)
+        )
+        np.testing.assert_array_equal(some["head"]["bias"], full["head"]["bias"])
+
+
+def run(settings, gradients, n_steps=3):
+    """The updates of each step."""
+    optimizer, updates = make_optimizer(settings, 10), []
+    state = optimizer.init(PARAMS)
+    for _ in range(n_steps):
+        moved, state = optimizer.update(gradients, state, PARAMS)
+        updates.append(moved)
+    return updates
+
+
+def gradients_of(stem, top, bias):
+    """Gradients of `PARAMS` with these norms."""
+    unit = jnp.ones(3) / np.sqrt(3)
+    return {"backbone": {"stem": {"kernel": stem * unit}, "top": {"kernel": top * unit}}, "head": {"bias": bias * unit}}
+
+
+def test_a_frozen_backbone_does_not_shrink_the_steps_of_the_heads():
+    common = dict(schedule="constant", learning_rate=0.1, clip_norm=0.5)
+    frozen = run(Optimizer(groups=(("backbone/.*", 0.0, 0),), **common), gradients_of(40.0, 30.0, 2.0))
+    alone = run(Optimizer(**common), gradients_of(0.0, 0.0, 2.0))
+    for with_backbone, without in zip(frozen, alone, strict=True):
+        np.testing.assert_array_equal(with_backbone["head"]["bias"], without["head"]["bias"])
+        assert (with_backbone["backbone"]["stem"]["kernel"] == 0).all()
+    assert np.linalg.norm(frozen[0]["head"]["bias"]) == pytest.approx(0.1 * 0.5, rel=1e-6)
+
+
+def test_unfrozen_parameters_count_in_the_norm_from_their_step_on():
+    settings = Optimizer(
+        momentum=0.0, schedule="constant", learning_rate=1.0, clip_norm=1.0, groups=(("backbone/.*", 0.5, 2),)
+    )
+    before, _, after = run(settings, gradients_of(0.0, 4.0, 3.0))
+    assert np.linalg.norm(before["head"]["bias"]) == pytest.approx(1.0, rel=1e-6)
+    assert np.linalg.norm(after["head"]["bias"]) == pytest.approx(3 / 5, rel=1e-6)
+    assert np.linalg.norm(after["backbone"]["top"]["kernel"]) == pytest.approx(0.5 * 4 / 5, rel=1e-6)
+
+
+def test_moments_before_unfreezing_are_clipped_by_the_norm_of_all():
+    common = dict(momentum=0.5, schedule="constant", learning_rate=1.0, clip_norm=1.0)
+    first_move = run(Optimizer(groups=(("backbone/.*", 1.0, 1),), **common), gradients_of(0.0, 4.0, 3.0))[1]
+    never_frozen = run(Optimizer(**common), gradients_of(0.0, 4.0, 3.0))[1]
+    np.testing.assert_allclose(
+        first_move["backbone"]["top"]["kernel"], never_frozen["backbone"]["top"]["kernel"], rtol=1e-6
+    )
+
+
+def test_clipping_without_groups_is_of_all_parameters():
+    updates = run(Optimizer(schedule="constant", learning_rate=1.0, clip_norm=1.0), gradients_of(0.0, 4.0, 3.0))[0]
+    assert np.linalg.norm(updates["backbone"]["top"]["kernel"]) == pytest.approx(4 / 5, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_rate_factor_scales_every_update(name):
+    common = dict(name=name, schedule="cosine", learning_rate=0.1, weight_decay=0.1, warmup_steps=2)
+    scaled = run(Optimizer(rate_factor=0.3, **common), gradients_of(1.0, 2.0, 3.0))
+    grouped = run(Optimizer(groups=((".*", 0.3, 0),), **common), gradients_of(1.0, 2.0, 3.0))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), scaled, grouped)
+    schedule, usual = (make_schedule(Optimizer(rate_factor=f, **common), 10) for f in (0.3, 1.0))
+    assert float(schedule(5)) == pytest.approx(0.3 * float(usual(5)), rel=1e-6)
+
+
+def test_adam_is_optaxs():
+    gradients = gradients_of(1.0, 2.0, 3.0)
+    found = run(Optimizer(name="adam", schedule="constant", learning_rate=0.1, momentum=0.8), gradients)
+    optimizer = optax.adam(0.1, b1=0.8)
+    state = optimizer.init(PARAMS)
+    for updates in found:
+        expected, state = optimizer.update(gradients, state, PARAMS)
+        jax.tree.map(np.testing.assert_array_equal, updates, expected)
+
+
+def test_a_pattern_that_matches_nothing_is_named():
+    for clip_norm in (0.0, 1.0):
+        settings = Optimizer(groups=(("stem/.*", 0.0, 0),), clip_norm=clip_norm)
+        with pytest.raises(InputError, match="no parameter matches 'stem/.*they are called like 'backbone/stem/kernel"):
+            make_optimizer(settings, 10).init(PARAMS)
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"name": "lion"}, "config.optimizer.name = 'lion' must be one of sgd, adam, adamw"),
+        ({"schedule": "step"}, "config.optimizer.schedule = 'step' must be one of stepwise, stepwise_scaled, cosine"),
+        ({"clip_norm": -1.0}, "config.optimizer.clip_norm = -1.0 must be at least 0"),
+        ({"ema_decay": 1.0}, "config.optimizer.ema_decay = 1.0 must be at least 0 and less than 1"),
+        ({"rate_factor": 0.0}, "config.optimizer.rate_factor = 0.0 must be positive"),
+        ({"rates": ()}, "config.optimizer.rates"),
+        ({"rates": (0.1, 100)}, "config.optimizer.rates"),
+        ({"rates": ((0.1, 100), (0.01, 50))}, "config.optimizer.rates"),
+        ({"groups": (("(", 1.0, 0),)}, "config.optimizer.groups"),
+        ({"groups": ("backbone/.*", 0.0, 0)}, "config.optimizer.groups"),
+        ({"groups": (("backbone/.*", "0", 0),)}, "config.optimizer.groups"),
+    ],
+)
+def test_wrong_fields_are_named_at_once(fields, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        Optimizer(**fields)
+
+
+def test_a_warm_up_longer_than_the_run_is_refused():
+    with pytest.raises(InputError, match="config.optimizer.warmup_steps = 10 must be less than config.steps = 10"):
+        make_optimizer(Optimizer(warmup_steps=10), 10)

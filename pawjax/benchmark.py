@@ -35,8 +35,8 @@ class Work(NamedTuple):
 
 def main(arguments: list[str]) -> None:
     """Benchmarks what the flags say, prints the result and writes it to --json."""
-    from pawjax.engine.flops import count_flops
     from pawjax.files import write_json
+    from pawjax.inference.flops import count_flops
     from pawjax.machine import device_name
     from pawjax.report.profile import trace_calls
 
@@ -181,8 +181,8 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
 def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Work:
     import jax
 
-    from pawjax.engine import compiler
-    from pawjax.engine.views import make_predict
+    from pawjax.inference import compiler
+    from pawjax.inference.views import make_predict
     from pawjax.methods import make_method
 
     method = make_method(config, tuple(map(str, range(n_bodyparts))))

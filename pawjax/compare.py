@@ -18,7 +18,7 @@ from pawjax import cli
 
 def main(arguments: list[str]) -> None:
     """Compares the runs named by the arguments. Raises InputError for anything that cannot be compared."""
-    from pawjax.engine.comparison import collect_runs  # after the process is set up
+    from pawjax.inference.comparison import collect_runs  # after the process is set up
     from pawjax.report.comparison import check_out, write_comparison
 
     values = flags.FLAGS

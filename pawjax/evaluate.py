@@ -21,7 +21,7 @@ from pawjax.errors import InputError
 
 def main(arguments: list[str]) -> None:
     """Evaluates what the flags say and prints the result. Raises InputError for anything that cannot work."""
-    from pawjax.engine.evaluation import evaluate_run, evaluation_folder  # after the process is set up
+    from pawjax.inference.evaluation import evaluate_run, evaluation_folder  # after the process is set up
 
     cli.no_arguments(arguments)
     values = flags.FLAGS
@@ -37,7 +37,8 @@ def main(arguments: list[str]) -> None:
         except ValueError as error:
             raise InputError(f"--scales={','.join(values.scales)} must be numbers, as 0.8,1,1.25") from error
     folder = evaluation_folder(workdir, values.split, values.checkpoint, prediction)
-    summary = evaluate_run(workdir, values.split, values.checkpoint, values.boxes, **prediction)
+    extra = ("boxes",) if values.boxes else ()
+    summary = evaluate_run(workdir, values.split, values.checkpoint, extra, **prediction)
     print(errors_line(values.split, summary, folder))
     if values.boxes:
         print(boxes_line(summary["boxes"], folder / "boxes.json"))

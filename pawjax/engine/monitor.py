@@ -1,16 +1,16 @@
 """How a run does on dev, and on as many of its training frames, while it trains."""
 
-from typing import Any
-
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax import data, metrics
 from pawjax.data.batches import FrameStore
-from pawjax.engine import compiler
-from pawjax.engine.evaluation import predict_store
-from pawjax.engine.views import make_predict
+from pawjax.inference import compiler
+from pawjax.inference.run import compile_fold
+from pawjax.inference.stream import predict_store
+from pawjax.inference.views import Predict, make_predict
+from pawjax.methods import Method, Variables
 
 CURVE_KEYS = ("rmse_px", "mean_error_px", "median_px")
 
@@ -20,7 +20,7 @@ class Monitor:
 
     def __init__(
         self,
-        method: Any,
+        method: Method,
         config: ConfigDict,
         frames: data.LabelledFrames,
         split: dict[str, np.ndarray],
@@ -35,24 +35,28 @@ class Monitor:
           frames: all of them; `split` has the indices of 'train' and 'dev' among them, `stores` their images.
           on_device: whether the images are put on the device for good.
         """
-        self._predict = compiler.jit(make_predict(method, config))
-        self._prepare = jax.jit(method.prepare)
+        make_predict(method, config)  # refuses what the config asks for now, not at the first evaluation
+        self._fold = compile_fold(method)
+        self._predict: Predict | None = None  # compiled by the first evaluation, which has the folded method
         self._config, self._bodyparts = config, frames.bodyparts
         n_train, n_dev = len(stores["train"]), len(stores["dev"])
         some = np.sort(np.random.default_rng(config.seed).permutation(n_train)[:n_dev])
-        seen = {"train": split["train"][some], "dev": split["dev"]}
-        self._truth = {part: (frames.keypoints[indices], frames.labelled[indices]) for part, indices in seen.items()}
+        chosen = {"train": split["train"][some], "dev": split["dev"]}
+        self._truth = {part: (frames.keypoints[indices], frames.labelled[indices]) for part, indices in chosen.items()}
         self._stores = {"train": jax.tree.map(lambda x: x[some], stores["train"]), "dev": stores["dev"]}
         if on_device:
             self._stores = jax.device_put(self._stores)
 
-    def evaluate(self, variables: Any) -> dict[str, float]:
+    def evaluate(self, variables: Variables) -> dict[str, float]:
         """'train/rmse_px', 'dev/mean_error_px' and the like, pixels of the original frames."""
-        values, variables = {}, self._prepare(variables)
+        values = {}
+        method, variables = self._fold(variables)
+        if self._predict is None:
+            self._predict = compiler.jit(make_predict(method, self._config))
         for part, store in self._stores.items():
-            found = predict_store(self._predict, variables, store, self._config.batch_size)
+            predicted = predict_store(self._predict, variables, store, self._config.batch_size)
             summary = metrics.summarize(
-                *self._truth[part], found.keypoints, found.likelihood, self._bodyparts, self._config.pcutoff
+                *self._truth[part], predicted.keypoints, predicted.likelihood, self._bodyparts, self._config.pcutoff
             )
             values |= {f"{part}/{key}": summary[key] for key in CURVE_KEYS}
         return values

@@ -11,10 +11,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from pawjax.data.augment import Augment
 from pawjax.data.batches import FrameStore
-from pawjax.engine import compiler
 from pawjax.engine.state import TrainState, create_state, empty_window
 from pawjax.engine.step import batch_of_step, train_step
 from pawjax.errors import InputError
+from pawjax.inference import compiler
 
 AXIS = "data"
 Program = Callable[[TrainState, FrameStore], TrainState]

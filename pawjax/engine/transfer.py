@@ -9,11 +9,9 @@ import numpy as np
 
 from pawjax.engine.download import fetch
 from pawjax.engine.processes import main_first
-from pawjax.engine.runlog import read_config, read_run
 from pawjax.engine.state import TrainState
-from pawjax.engine.tracker import load_variables
 from pawjax.errors import InputError
-from pawjax.methods import make_method
+from pawjax.inference.run import RunFiles, read_run_files
 from pawjax.weights import Merge, lineage_of, merge, read_tensors, to_pawjax
 
 OF_BODYPARTS = (  # layers that have channels for each of them
@@ -43,7 +41,8 @@ def initialise(
     """
     path = main_first(lambda: fetch(source)) if re.match("https?://", source) else Path(source).expanduser()
     if path.is_dir():
-        theirs, (leaves, unknown) = read_config(path).model.lineage, _leaves_of_run(path, bodyparts)
+        files = read_run_files(path)
+        theirs, (leaves, unknown) = files.config.model.lineage, _leaves_of_run(files, bodyparts)
     elif path.is_file():
         tensors = read_tensors(path)
         theirs, (leaves, unknown) = lineage_of(tensors), to_pawjax(tensors, anchors)
@@ -64,10 +63,9 @@ def initialise(
     return state.replace(**placed(), average=placed() if state.average else state.average), merged
 
 
-def _leaves_of_run(workdir: Path, bodyparts: tuple[str, ...]) -> tuple[dict[str, np.ndarray], list[str]]:
+def _leaves_of_run(files: RunFiles, bodyparts: tuple[str, ...]) -> tuple[dict[str, np.ndarray], list[str]]:
     """Its leaves by path, and the names of those that are not to be taken."""
-    config, theirs = read_config(workdir), tuple(read_run(workdir)["data"]["bodyparts"])
-    _, variables = load_variables(workdir, make_method(config, theirs), "best")
+    theirs, variables = files.bodyparts, files.restore(fold=False).variables
     flat, _ = jax.tree_util.tree_flatten_with_path(variables)
     leaves = {"/".join(entry.key for entry in path): np.asarray(leaf) for path, leaf in flat}
     moved = any(name in theirs and theirs.index(name) != place for place, name in enumerate(bodyparts))

@@ -9,11 +9,13 @@ A method is a frozen dataclass with
 - `predict(variables, images) -> {'keypoints': [B, K, 2], 'likelihood': [B, K]}`, in (x, y) pixels of the images given;
 - `loss_weights`: {name: weight} for every term;
 - `warnings`: sentences on settings that will hardly work, told before training;
+- `predict_fields`: names of the fields of `config.predict` that only this method reads;
+- `extra_evaluations`: {name: function from a config to an `ExtraEvaluation`}, which refuses what is impossible;
 - `with_axis(name)`: the same method with batch statistics shared over a mapped axis.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 from ml_collections import ConfigDict
@@ -21,12 +23,16 @@ from ml_collections import ConfigDict
 from pawjax.errors import InputError
 from pawjax.losses import Term
 from pawjax.methods import deeplabcut, detection_config
+from pawjax.methods.extra import ExtraEvaluation
 
 Variables = Mapping[str, Any]
 
 
 class Method(Protocol):
     """What the engine asks of a method; see the module's docstring."""
+
+    predict_fields: ClassVar[tuple[str, ...]]
+    extra_evaluations: ClassVar[Mapping[str, Callable[[ConfigDict], ExtraEvaluation]]]
 
     @property
     def loss_weights(self) -> dict[str, float]: ...

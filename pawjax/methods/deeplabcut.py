@@ -5,7 +5,8 @@ error (PyTorch).
 """
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +62,9 @@ class DeepLabCut:
     intermediate_weight: float = 1.0
     unlabelled: str = "ignore"
     refine: str = "locref"
+
+    predict_fields: ClassVar[tuple[str, ...]] = ("refine",)
+    extra_evaluations: ClassVar[Mapping[str, Callable]] = {}
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -4,11 +4,13 @@ The settings of py-faster-rcnn, torchvision and detectron2 are fields of one met
 """
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from pawjax import losses
 from pawjax.methods.detection_decoding import class_boxes, many_boxes, single_box
@@ -24,10 +26,17 @@ from pawjax.methods.detection_targets import (
     sample_anchors,
     sample_regions,
 )
+from pawjax.methods.extra import ExtraEvaluation
 from pawjax.models.detector import PADDING, Detector
 from pawjax.ops.chains import Parts, in_chains
 
 Variables = dict[str, Any]
+
+
+def _boxes(config: ConfigDict) -> ExtraEvaluation:
+    from pawjax.methods.boxes import evaluate_boxes  # draws, which training need not import
+
+    return evaluate_boxes(config)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +64,9 @@ class FasterRCNN:
     unlabelled: str = "ignore"
     agree_iou: float = 0.6
     refinements: int = 0
+
+    predict_fields: ClassVar[tuple[str, ...]] = ("proposals",)
+    extra_evaluations: ClassVar[Mapping[str, Callable[[ConfigDict], ExtraEvaluation]]] = {"boxes": _boxes}
 
     @property
     def loss_weights(self) -> dict[str, float]:

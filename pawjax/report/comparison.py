@@ -35,7 +35,7 @@ class ComparedRun:
       n_train: training frames.
       seconds: of training.
       parameters: that are trained.
-      flops: of predicting one frame, see `pawjax.engine.flops`.
+      flops: of predicting one frame, see `pawjax.inference.flops`.
       device: that trained and tested it, in words.
       command: that trained it, in words of the shell.
     """

@@ -11,10 +11,10 @@ import pytest
 
 from pawjax.config import default_config
 from pawjax.engine import comparison, parallel, runlog
-from pawjax.engine.comparison import collect_runs, network_cost, run_names
 from pawjax.engine.loop import train_and_evaluate
 from pawjax.engine.state import create_state
 from pawjax.errors import InputError
+from pawjax.inference.comparison import collect_runs, network_cost, run_names
 from pawjax.report.comparison import write_comparison
 from tests.integration.test_doors import door
 from tests.tiny import tiny_config

@@ -17,13 +17,13 @@ import pytest
 import pawjax
 from pawjax import data
 from pawjax.engine import runlog
-from pawjax.engine.evaluation import evaluate_run
 from pawjax.engine.feed import stream_batches
 from pawjax.engine.loop import train_and_evaluate
-from pawjax.engine.tracker import load_variables
 from pawjax.engine.transfer import _leaves_of_run
 from pawjax.errors import InputError
 from pawjax.evaluate import errors_line
+from pawjax.inference.evaluation import evaluate_run
+from pawjax.inference.tracker import load_variables
 from pawjax.methods import make_method
 from tests.tiny import tiny_config
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pawjax.config import default_config
-from pawjax.engine.views import make_predict, with_prediction
 from pawjax.errors import InputError
+from pawjax.inference.views import make_predict, with_prediction
 
 
 def brightest(variables, images):

@@ -20,13 +20,13 @@ from pawjax.config import default_config
 from pawjax.data.batches import FrameStore
 from pawjax.engine import boxes
 from pawjax.engine.checkpoints import Checkpoints
-from pawjax.engine.evaluation import evaluate_run
 from pawjax.engine.optim import make_optimizer
 from pawjax.engine.runlog import describe_run, write_config
 from pawjax.engine.state import create_state
-from pawjax.engine.tracker import Tracker, load_variables
 from pawjax.errors import InputError
 from pawjax.files import write_json
+from pawjax.inference.evaluation import evaluate_run
+from pawjax.inference.tracker import Tracker, load_variables
 from pawjax.methods import make_method
 from pawjax.methods.detection_targets import Anchors, LabelBox
 from pawjax.ops.warp import resize

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,18 @@ _ALLOCATOR = ":".join(
     f"glibc.malloc.{name}" for name in ("hugetlb=1", "trim_threshold=100000000000", "mmap_threshold=100000000000")
 )
 _HELP = ("--help", "-help", "-h", "--helpshort", "-helpshort", "-?")
-_PREDICTION = {  # what the fields of config.predict do; the order is that of the words in an evaluation's folder
-    "refine": "How to find the place within a cell of the score maps: locref, votes, soft_argmax or taylor.",
-    "proposals": "Number of regions that a detector's head classifies.",
-    "flip": "Predict from the mirrored frames too.",
-    "temperature": "Divide the logits of the likelihoods by this.",
-    "scales": "Predict from the frames at each of these sizes, as 0.8,1,1.25.",
+# The fields of config.predict, in the order of the words in an evaluation's folder. They are written out here so that
+# --help does not import JAX.
+PREDICTION = {
+    "refine": (str, "How to find the place within a cell of the score maps: locref, votes, soft_argmax or taylor."),
+    "proposals": (int, "Number of regions that a detector's head classifies."),
+    "flip": (bool, "Predict from the mirrored frames too."),
+    "temperature": (float, "Divide the logits of the likelihoods by this."),
+    "scales": (tuple, "Predict from the frames at each of these sizes, as 0.8,1,1.25."),
 }
-_VALUES = {"string": "TEXT", "int": "N", "float": "X", "config object": "FILE"}  # in a help text, by type of flag
+_VALUES = {"config object": "FILE", "comma separated list of strings": "A,B,..."}  # in a help text, by type of flag
+_VALUES |= {"string": "TEXT", "int": "N", "float": "X"}
+_INDENT = 6 * " "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,15 +122,11 @@ def help_text(door: Door) -> str:
     lines = [door.usage.strip(), "", "Flags:"]
     for name in values:
         flag = values[name]
-        if flag.boolean:
-            words = f"--[no]{name}"
-        else:
-            choices = "|".join(getattr(flag.parser, "enum_values", ())) or _VALUES.get(
-                flag.parser.flag_type(), "A,B,..."
-            )
-            words = f"--{name}={choices}"
-        default = "required" if name in door.required else f"default {flag.default_as_str or 'none'}"
-        lines += [f"  {words}  ({default})", f"      {flag.help}"]
+        choices = "|".join(getattr(flag.parser, "enum_values", ()))
+        words = f"--[no]{name}" if flag.boolean else f"--{name}={choices or _VALUES[flag.flag_type()]}"
+        default = "none" if flag.default in (None, "") else str(flag.default).lower()
+        lines.append(f"  {words}  ({'required' if name in door.required else f'default: {default}'})")
+        lines += textwrap.wrap(flag.help.split(">: ")[-1], 100, initial_indent=_INDENT, subsequent_indent=_INDENT)
     lines += ["  --helpfull", "      The flags of all libraries too.", "", "Examples:"]
     return "\n".join(lines + [f"  {example}" for example in door.examples])
 
@@ -146,19 +147,15 @@ def chosen_config(values: flags.FlagValues) -> ConfigDict:
 
 def define_prediction_flags(values: flags.FlagValues) -> None:
     """Defines a flag for each field of `config.predict`; one that is not given leaves the run's own value."""
-    from pawjax.config import default_config  # imports JAX, which --help of other entry points does without
-
-    fields = default_config().predict
-    for name, meaning in _PREDICTION.items():
-        kind = type(fields[name])
-        define = {str: flags.DEFINE_string, int: flags.DEFINE_integer, float: flags.DEFINE_float}
-        define |= {bool: flags.DEFINE_bool, tuple: flags.DEFINE_list}
-        define[kind](name, None, f"{meaning} Without it: the run's own config.predict.{name}.", flag_values=values)
+    define = {str: flags.DEFINE_string, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+    define |= {bool: flags.DEFINE_bool, tuple: flags.DEFINE_list}
+    for name, (kind, meaning) in PREDICTION.items():
+        define[kind](name, None, f"{meaning} If not given, as in the run's config.", flag_values=values)
 
 
 def prediction_of_flags(values: flags.FlagValues) -> dict[str, Any]:
     """The fields of `config.predict` that flags set. Raises InputError for a list with a word that is no number."""
-    fields = {name: values[name].value for name in _PREDICTION if values[name].value not in (None, [])}
+    fields = {name: values[name].value for name in PREDICTION if values[name].value not in (None, [])}
     for name, value in fields.items():
         if isinstance(value, list):
             try:
@@ -194,12 +191,14 @@ def _define_flags(door: Door, values: flags.FlagValues, argv: list[str]) -> None
 
 
 def _parse(door: Door, values: flags.FlagValues, argv: list[str]) -> list[str]:
-    """Sets the flags and returns the words that are none, as absl does. Raises InputError for a wrong or missing one."""
+    """Sets the flags and returns the other words. Raises InputError for a wrong or missing flag."""
     try:
         words = values(_last_of_each(argv))
     except flags.UnrecognizedFlagError as error:
         if error.flagname in door.renamed:
             raise InputError(f"--{error.flagname} was renamed: write {door.renamed[error.flagname]}") from error
+        if error.flagname.startswith("config."):
+            _require(door, values)
         raise InputError(str(error)) from error
     except (AttributeError, KeyError) as error:  # a config field that does not exist
         reason = error.args[0]
@@ -210,10 +209,15 @@ def _parse(door: Door, values: flags.FlagValues, argv: list[str]) -> list[str]:
         if trace:  # of a config file: what it raised, without the name of its class
             message += re.sub(r"^[\w.]+: ", "", trace.strip().splitlines()[-1])
         raise InputError(re.sub(r"\s+", " ", message)) from error
+    _require(door, values)
+    return words
+
+
+def _require(door: Door, values: flags.FlagValues) -> None:
+    """Raises InputError if a required flag is missing."""
     if missing := [name for name in door.required if values[name].value is None]:
         examples = "".join(f"\n  {example}" for example in door.examples)
         raise InputError(f"{door.command} needs --{missing[0]}, for example:{examples}")
-    return words
 
 
 def _last_of_each(argv: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ The sources' are DeepLabCut on both ResNets and Faster R-CNN on VGG-16 and ResNe
 region that is proposed, and VGG-16 with RoI align, without dropout and at half the rate.
 
     python launch/sweep.py launch/experiment4.py --out=runs/experiment4 --seeds=3
-    python -m pawjax.compare runs/experiment4/*/seed0 --out=runs/comparison --sources
+    python -m pawjax.compare runs/experiment4/*/seed0 --out=runs/comparison --published=launch/published.csv
 """
 
 

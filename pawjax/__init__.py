@@ -6,8 +6,8 @@ __version__ = "0.1.0"
 __all__ = ["Tracker", "load", "train_and_evaluate"]
 
 _HOMES = {
-    "Tracker": "pawjax.engine.tracker",
-    "load": "pawjax.engine.tracker",
+    "Tracker": "pawjax.inference.tracker",
+    "load": "pawjax.inference.tracker",
     "train_and_evaluate": "pawjax.engine.loop",
 }
 

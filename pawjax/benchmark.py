@@ -10,6 +10,7 @@ the folder and summed by kind of operation.
 
 import dataclasses
 import functools
+import itertools
 import statistics
 import sys
 import time
@@ -34,16 +35,15 @@ class Work(NamedTuple):
     arguments: tuple
 
 
-def main(arguments: list[str]) -> None:
+def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Benchmarks what the flags say, prints the result and writes it to --json."""
-    from pawjax.engine.flops import count_flops
     from pawjax.files import write_json
+    from pawjax.inference.flops import count_flops
     from pawjax.machine import device_name
     from pawjax.report.profile import trace_calls
 
     cli.no_arguments(arguments)
-    values = flags.FLAGS
-    config = cli.chosen_config()
+    config = cli.chosen_config(values)
     config.batch_size = values.batch
     if values.mode == "memory":
         result = training_memory(config, values.height, values.width, values.bodyparts)
@@ -179,24 +179,20 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
 def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Work:
     import jax
 
-    from pawjax.engine import compiler
-    from pawjax.engine.views import make_predict
+    from pawjax.inference import compiler
+    from pawjax.inference.stream import stream
+    from pawjax.inference.views import make_predict
     from pawjax.methods import make_method
 
-    method = make_method(config, tuple(map(str, range(n_bodyparts))))
+    bodyparts = tuple(map(str, range(n_bodyparts)))
+    method = make_method(config, bodyparts)
     images = _random_store(config.batch_size, height, width, n_bodyparts).image
     variables = jax.jit(method.init)(jax.random.key(config.seed), {"image": images})
-    variables = jax.jit(method.prepare)(variables)
-    program = make_predict(method, config, pairs=())
-    predict = compiler.jit(program)
-    ahead = predict(variables, images)
-
-    def step() -> None:  # one call ahead, as in an evaluation: the device need not wait for us
-        nonlocal ahead
-        done, ahead = ahead, predict(variables, images)
-        jax.block_until_ready(done)
-
-    return Work(step, program, (variables, images))
+    method, variables = method.fold(variables)
+    program = make_predict(method, config, bodyparts)
+    predict = functools.partial(compiler.jit(program), variables)
+    results = stream(predict, itertools.repeat((images, len(images))), ahead=1)  # the device need not wait for us
+    return Work(lambda: next(results), program, (variables, images))
 
 
 def _random_store(n: int, height: int, width: int, n_bodyparts: int) -> Any:
@@ -215,16 +211,31 @@ def _random_store(n: int, height: int, width: int, n_bodyparts: int) -> Any:
     )
 
 
+def define_flags(values: flags.FlagValues) -> None:
+    """The flags of this entry point, other than --config."""
+    integer, text = (
+        functools.partial(define, flag_values=values) for define in (flags.DEFINE_integer, flags.DEFINE_string)
+    )
+    flags.DEFINE_enum("mode", "train", ["train", "predict", "memory"], "What to measure.", flag_values=values)
+    integer("batch", 8, "Images in a step.", lower_bound=1)
+    integer("height", 448, "Of the images, px.", lower_bound=32)
+    integer("width", 448, "Of the images, px.", lower_bound=32)
+    integer("bodyparts", 4, "Number of keypoints.", lower_bound=1)
+    flags.DEFINE_float("seconds", 20.0, "How long to measure.", flag_values=values)
+    turns = "Make one call for each line of standard input and print its seconds."
+    flags.DEFINE_bool("turns", False, turns, flag_values=values)
+    text("profile", "", "Folder for a trace of three more calls.")
+    text("json", "", "File for the result.")
+
+
+DOOR = cli.Door(
+    command="python -m pawjax.benchmark",
+    usage=__doc__,
+    examples=("python -m pawjax.benchmark --config=configs/dlc_r50.py --mode=predict --batch=1",),
+    main=main,
+    define_flags=define_flags,
+    required=("config",),
+)
+
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", None, "Experiment: configs/NAME.py.")
-    flags.DEFINE_enum("mode", "train", ["train", "predict", "memory"], "What to measure.")
-    flags.DEFINE_integer("batch", 8, "Images in a step.", lower_bound=1)
-    flags.DEFINE_integer("height", 448, "Of the images, px.", lower_bound=32)
-    flags.DEFINE_integer("width", 448, "Of the images, px.", lower_bound=32)
-    flags.DEFINE_integer("bodyparts", 4, "Number of keypoints.", lower_bound=1)
-    flags.DEFINE_float("seconds", 20.0, "How long to measure.")
-    flags.DEFINE_bool("turns", False, "Make one call for each line of standard input and print its seconds.")
-    flags.DEFINE_string("profile", "", "Folder for a trace of three more calls.")
-    flags.DEFINE_string("json", "", "File for the result.")
-    flags.mark_flag_as_required("config")
-    cli.run(main)
+    cli.run(DOOR)

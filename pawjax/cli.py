@@ -1,45 +1,134 @@
-"""What all doors share: the process is set up before JAX starts, and bad input ends in one sentence and exit code 2."""
+"""What the entry points share: flags and help, a process set up before JAX starts, one sentence for bad input.
 
+On Linux an entry point starts its own command once more, because glibc reads the settings of its allocator when a
+process begins. The environment variable PAWJAX_NO_REEXEC=1 prevents that, for debuggers and coverage tools; training on
+a CPU is then slower.
+"""
+
+import dataclasses
 import os
 import re
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from pawjax.errors import InputError
 
-# Huge pages for large buffers, never given back: on a CPU, page faults cost memory-bound steps 15 % and more.
+# Large buffers get huge pages and are never given back: on a CPU, page faults cost memory-bound steps 15 % and more.
 _ALLOCATOR = ":".join(
     f"glibc.malloc.{name}" for name in ("hugetlb=1", "trim_threshold=100000000000", "mmap_threshold=100000000000")
 )
+_HELP = ("--help", "-help", "-h", "--helpshort", "-helpshort", "-?")
+# The fields of config.predict, in the order of the words in an evaluation's folder. They are written out here so that
+# --help does not import JAX.
+PREDICTION = {
+    "refine": (str, "How to find the place within a cell of the score maps: locref, votes, soft_argmax or taylor."),
+    "proposals": (int, "Number of regions that a detector's head classifies."),
+    "flip": (bool, "Predict from the mirrored frames too."),
+    "temperature": (float, "Divide the logits of the likelihoods by this."),
+    "scales": (tuple, "Predict from the frames at each of these sizes, as 0.8,1,1.25."),
+}
+_VALUES = {"config object": "FILE", "comma separated list of strings": "A,B,..."}  # in a help text, by type of flag
+_VALUES |= {"string": "TEXT", "int": "N", "float": "X"}
+_INDENT = 6 * " "
 
 
-def run(main: Callable[[list[str]], None]) -> None:
-    """Runs a door's main(arguments) and exits: 0, or 2 after one sentence on stderr for bad input."""
-    _tune_allocator()
-    logging.set_verbosity(logging.ERROR)  # Orbax and TFDS tell much that nobody asked for
+@dataclasses.dataclass(frozen=True)
+class Door:
+    """An entry point.
 
-    def set_up(argv: list[str]) -> int:
+    Attributes:
+      command: what a user types, as 'python -m pawjax.train'.
+      usage: the text above the flags in --help: the docstring of its module.
+      examples: commands to begin with.
+      main: does what the flags (first argument) and the words that are no flags (second) say.
+      define_flags: defines its flags, other than --config.
+      required: names of the flags without a default that must be given; 'config' is defined by itself.
+      renamed: {flag of an earlier version: what to write instead}.
+    """
+
+    command: str
+    usage: str
+    examples: Sequence[str]
+    main: Callable[[flags.FlagValues, list[str]], None]
+    define_flags: Callable[[flags.FlagValues], None]
+    required: Sequence[str]
+    renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def run(door: Door) -> None:
+    """Runs an entry point with the words of the command line and exits: 0, or 2 after one sentence on stderr."""
+    if _asks_for_help(sys.argv[1:]):
+        sys.exit(call(door, sys.argv[1:]))
+    restart_with_allocator()
+    logging.set_verbosity(logging.ERROR)  # Orbax and TFDS log a lot that users do not need
+    _define_flags(door, flags.FLAGS, sys.argv)
+
+    def set_up(words: list[str]) -> int:
         _set_up_jax()
-        return guarded(main, argv[1:])
+        return guarded(lambda: door.main(flags.FLAGS, words[1:]))
 
-    app.run(set_up, flags_parser=_parse)
+    def parse_or_exit(argv: list[str]) -> list[str]:
+        try:
+            return _parse(door, flags.FLAGS, argv)
+        except InputError as error:
+            sys.exit(_fail(str(error)))
+
+    app.run(set_up, flags_parser=parse_or_exit)
 
 
-def guarded(main: Callable[[list[str]], None], arguments: list[str]) -> int:
-    """The exit code of main(arguments): 0, or 2 after one sentence on stderr for bad input or a path's trouble."""
+def call(door: Door, arguments: list[str]) -> int:
+    """The exit code of an entry point that is called within this process, whose JAX stays as it is set up."""
+    if _asks_for_help(arguments):
+        print(help_text(door))
+        return 0
+
+    def parse_and_do() -> None:
+        values, words = parse(door, arguments)
+        door.main(values, words)
+
+    return guarded(parse_and_do)
+
+
+def parse(door: Door, arguments: list[str]) -> tuple[flags.FlagValues, list[str]]:
+    """The flags that these words set, and the words that are no flags. Raises InputError for a wrong or missing one."""
+    values, argv = flags.FlagValues(), [door.command, *arguments]
+    _define_flags(door, values, argv)
+    return values, _parse(door, values, argv)[1:]
+
+
+def guarded(action: Callable[[], None]) -> int:
+    """The exit code of an action: 0, or 2 after one sentence on stderr for bad input or a path that does not work."""
     try:
-        main(arguments)
+        action()
     except InputError as error:
         return _fail(str(error))
     except OSError as error:
-        if error.filename is None:  # not a path of the user's
+        if error.filename is None:  # not about a path of the user's
             raise
         return _fail(f"{error.filename}: {error.strerror}")
     return 0
+
+
+def help_text(door: Door) -> str:
+    """How to use an entry point: its usage, its own flags with their defaults, and its examples."""
+    values = flags.FlagValues()
+    _define_flags(door, values, [door.command])
+    lines = [door.usage.strip(), "", "Flags:"]
+    for name in values:
+        flag = values[name]
+        choices = "|".join(getattr(flag.parser, "enum_values", ()))
+        words = f"--[no]{name}" if flag.boolean else f"--{name}={choices or _VALUES[flag.flag_type()]}"
+        default = "none" if flag.default in (None, "") else str(flag.default).lower()
+        lines.append(f"  {words}  ({'required' if name in door.required else f'default: {default}'})")
+        lines += textwrap.wrap(flag.help.split(">: ")[-1], 100, initial_indent=_INDENT, subsequent_indent=_INDENT)
+    lines += ["  --helpfull", "      The flags of all libraries too.", "", "Examples:"]
+    return "\n".join(lines + [f"  {example}" for example in door.examples])
 
 
 def no_arguments(arguments: list[str]) -> None:
@@ -48,40 +137,97 @@ def no_arguments(arguments: list[str]) -> None:
         raise InputError(f"'{arguments[0]}' is not a flag: flags are written --name=value")
 
 
-def chosen_config() -> ConfigDict:
-    """The config that --config names. Raises InputError where there is no such file."""
-    name = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
+def chosen_config(values: flags.FlagValues) -> ConfigDict:
+    """The config that --config names. Raises InputError if there is no such file."""
+    name = config_flags.get_config_filename(values["config"]).partition(":")[0]
     if not Path(name).is_file():
         raise InputError(f"--config={name}: there is no such file; the experiments lie in configs/")
-    return flags.FLAGS.config
+    return values.config
+
+
+def define_prediction_flags(values: flags.FlagValues) -> None:
+    """Defines a flag for each field of `config.predict`; one that is not given leaves the run's own value."""
+    define = {str: flags.DEFINE_string, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+    define |= {bool: flags.DEFINE_bool, tuple: flags.DEFINE_list}
+    for name, (kind, meaning) in PREDICTION.items():
+        define[kind](name, None, f"{meaning} If not given, as in the run's config.", flag_values=values)
+
+
+def prediction_of_flags(values: flags.FlagValues) -> dict[str, Any]:
+    """The fields of `config.predict` that flags set. Raises InputError for a list with a word that is no number."""
+    fields = {name: values[name].value for name in PREDICTION if values[name].value not in (None, [])}
+    for name, value in fields.items():
+        if isinstance(value, list):
+            try:
+                fields[name] = tuple(map(float, value))
+            except ValueError as error:
+                raise InputError(f"--{name}={','.join(value)} must be numbers, as 0.8,1,1.25") from error
+    return fields
 
 
 def use_deterministic_operations() -> None:
-    """GPUs take only operations that give the same bits every time, and choose no algorithm by its time.
+    """GPUs use only operations that give the same bits every time, and choose no algorithm by its time.
 
-    To be called before JAX looks for devices.
+    Must be called before JAX looks for devices.
     """
-    flags = "--xla_gpu_exclude_nondeterministic_ops=true --xla_gpu_autotune_level=0"
-    os.environ["XLA_FLAGS"] = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), flags]))
+    options = "--xla_gpu_exclude_nondeterministic_ops=true --xla_gpu_autotune_level=0"
+    os.environ["XLA_FLAGS"] = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), options]))
 
 
-def _parse(argv: list[str]) -> list[str]:
+def restart_with_allocator() -> None:
+    """Replaces this process by the same command with glibc's huge-page allocator; see the module's docstring."""
+    if os.environ.get("PAWJAX_NO_REEXEC") == "1" or "GLIBC_TUNABLES" in os.environ:
+        return
+    if sys.platform == "linux" and sys.orig_argv[1:]:
+        os.environ["GLIBC_TUNABLES"] = _ALLOCATOR
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _define_flags(door: Door, values: flags.FlagValues, argv: list[str]) -> None:
+    if "config" in door.required:
+        text = "Experiment: configs/NAME.py, or configs/NAME.py:smoke for its one-minute version."
+        config_flags.DEFINE_config_file("config", None, text, flag_values=values, sys_argv=argv)
+    door.define_flags(values)
+
+
+def _parse(door: Door, values: flags.FlagValues, argv: list[str]) -> list[str]:
+    """Sets the flags and returns the other words. Raises InputError for a wrong or missing flag."""
     try:
-        return flags.FLAGS(_last_of_each(argv))
-    except (AttributeError, KeyError) as error:  # a config field that is not there
+        words = values(_last_of_each(argv))
+    except flags.UnrecognizedFlagError as error:
+        if error.flagname in door.renamed:
+            raise InputError(f"--{error.flagname} was renamed: write {door.renamed[error.flagname]}") from error
+        if error.flagname.startswith("config."):
+            _require(door, values)
+        raise InputError(str(error)) from error
+    except (AttributeError, KeyError) as error:  # a config field that does not exist
         reason = error.args[0]
         message = f"unknown config field: {reason.args[0] if isinstance(reason, KeyError) else reason}"
+        raise InputError(re.sub(r"\s+", " ", message)) from error
     except (flags.Error, OSError, ValueError, TypeError) as error:
         message, _, trace = str(error).partition("Traceback (most recent call last):")
         if trace:  # of a config file: what it raised, without the name of its class
             message += re.sub(r"^[\w.]+: ", "", trace.strip().splitlines()[-1])
-    sys.exit(_fail(re.sub(r"\s+", " ", message)))
+        raise InputError(re.sub(r"\s+", " ", message)) from error
+    _require(door, values)
+    return words
+
+
+def _require(door: Door, values: flags.FlagValues) -> None:
+    """Raises InputError if a required flag is missing."""
+    if missing := [name for name in door.required if values[name].value is None]:
+        examples = "".join(f"\n  {example}" for example in door.examples)
+        raise InputError(f"{door.command} needs --{missing[0]}, for example:{examples}")
 
 
 def _last_of_each(argv: list[str]) -> list[str]:
-    """Of a config field given several times the last word: tuples would be joined, and other fields are not either."""
+    """Keeps the last word for a config field given several times, as with other flags; tuples would be joined."""
     last = {word.partition("=")[0]: place for place, word in enumerate(argv) if re.match(r"--config\.[^=]+=", word)}
     return [word for place, word in enumerate(argv) if last.get(word.partition("=")[0], place) == place]
+
+
+def _asks_for_help(arguments: list[str]) -> bool:
+    return any(word in _HELP for word in arguments)
 
 
 def _fail(message: str) -> int:
@@ -89,20 +235,12 @@ def _fail(message: str) -> int:
     return 2
 
 
-def _tune_allocator() -> None:
-    """Starts the same command again under glibc's huge-page allocator, which must be set before a process begins."""
-    if sys.platform != "linux" or "GLIBC_TUNABLES" in os.environ or not sys.orig_argv[1:]:
-        return
-    os.environ["GLIBC_TUNABLES"] = _ALLOCATOR
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-
 def _set_up_jax() -> None:
     import jax  # after the allocator is set
 
-    from pawjax.machine import cache_root, n_processors
+    from pawjax.machine import compilation_cache
 
-    # A CPU's program is cut for as many processors as its process may use, which JAX's key to the cache does not name.
-    jax.config.update("jax_compilation_cache_dir", str(cache_root() / "xla" / f"{n_processors()}-processors"))
-    # A CPU's buffers are then allocated by this thread. What another thread frees, gigabytes a step, glibc gives back.
+    jax.config.update("jax_compilation_cache_dir", str(compilation_cache()))
+    # Synchronous dispatch keeps allocation on this thread, so that glibc reuses buffers. It returns what another
+    # thread frees, gigabytes in a step, to the operating system.
     jax.config.update("jax_cpu_enable_async_dispatch", False)

@@ -1,4 +1,4 @@
-"""python -m pawjax.compare RUN RUN ... --out=FOLDER [--sources] [--evaluate]
+"""python -m pawjax.compare RUN RUN ... --out=FOLDER [--published=FILE] [--evaluate]
 
 The final comparison of training runs: FOLDER/index.html, one page that needs no other file (the table, the learning
 curves, the cumulative errors and each run's worst frames), the same table as table.md and table.csv, and the two
@@ -16,21 +16,39 @@ from absl import flags
 from pawjax import cli
 
 
-def main(arguments: list[str]) -> None:
+def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Compares the runs named by the arguments. Raises InputError for anything that cannot be compared."""
-    from pawjax.engine.comparison import collect_runs  # after the process is set up
-    from pawjax.report.comparison import check_out, write_comparison
+    from pawjax.inference.comparison import collect_runs  # after the process is set up
+    from pawjax.report.comparison import CSV_COLUMNS, NOTHING, check_out, write_comparison
+    from pawjax.report.published import read_published
 
-    values = flags.FLAGS
     out, *workdirs = (Path(path).expanduser() for path in (values.out, *arguments))
     check_out(out, workdirs)
+    published = NOTHING
+    if values.published:
+        published = read_published(Path(values.published).expanduser(), CSV_COLUMNS)
     runs = collect_runs(workdirs, evaluate=values.evaluate)
-    print(write_comparison(out, runs, sources=values.sources))
+    print(write_comparison(out, runs, published))
     print(f"-> {out / 'index.html'}")
 
 
+def define_flags(values: flags.FlagValues) -> None:
+    """The flags of this entry point."""
+    flags.DEFINE_string("out", None, "Folder for the comparison.", flag_values=values)
+    flags.DEFINE_string("published", "", "CSV of published results to add to the table.", flag_values=values)
+    text = "Evaluate every run again, even if its evaluation is there."
+    flags.DEFINE_bool("evaluate", False, text, flag_values=values)
+
+
+DOOR = cli.Door(
+    command="python -m pawjax.compare",
+    usage=__doc__,
+    examples=("python -m pawjax.compare runs/dlc_r50 runs/frcnn_r50 --out=runs/comparison",),
+    main=main,
+    define_flags=define_flags,
+    required=("out",),
+    renamed={"sources": "--published=launch/published.csv"},
+)
+
 if __name__ == "__main__":
-    flags.DEFINE_string("out", None, "Folder for the comparison.", required=True)
-    flags.DEFINE_bool("sources", False, "Add the four rows that the sources published, of other frames.")
-    flags.DEFINE_bool("evaluate", False, "Evaluate every run again, also where an evaluation is there.")
-    cli.run(main)
+    cli.run(DOOR)

@@ -16,28 +16,17 @@ from typing import Any
 from absl import flags
 
 from pawjax import cli
-from pawjax.errors import InputError
 
 
-def main(arguments: list[str]) -> None:
+def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Evaluates what the flags say and prints the result. Raises InputError for anything that cannot work."""
-    from pawjax.engine.evaluation import evaluate_run, evaluation_folder  # after the process is set up
+    from pawjax.inference.evaluation import evaluate_run, evaluation_folder  # after the process is set up
 
     cli.no_arguments(arguments)
-    values = flags.FLAGS
-    workdir = Path(values.workdir).expanduser()
-    prediction = {
-        name: values[name].value
-        for name in ("refine", "proposals", "flip", "temperature")
-        if values[name].value is not None
-    }
-    if values.scales:
-        try:
-            prediction["scales"] = tuple(map(float, values.scales))
-        except ValueError as error:
-            raise InputError(f"--scales={','.join(values.scales)} must be numbers, as 0.8,1,1.25") from error
+    workdir, prediction = Path(values.workdir).expanduser(), cli.prediction_of_flags(values)
     folder = evaluation_folder(workdir, values.split, values.checkpoint, prediction)
-    summary = evaluate_run(workdir, values.split, values.checkpoint, values.boxes, **prediction)
+    extra = ("boxes",) if values.boxes else ()
+    summary = evaluate_run(workdir, values.split, values.checkpoint, extra, **prediction)
     print(errors_line(values.split, summary, folder))
     if values.boxes:
         print(boxes_line(summary["boxes"], folder / "boxes.json"))
@@ -69,14 +58,24 @@ def _shown(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def define_flags(values: flags.FlagValues) -> None:
+    """The flags of this entry point."""
+    flags.DEFINE_string("workdir", None, "Run folder of a training.", flag_values=values)
+    splits = ["train", "dev", "test"]
+    flags.DEFINE_enum("split", "dev", splits, "Part to evaluate; test only by name.", flag_values=values)
+    flags.DEFINE_string("checkpoint", "best", "best (on dev), last, or a step's number.", flag_values=values)
+    flags.DEFINE_bool("boxes", False, "Evaluate the boxes of Faster R-CNN too.", flag_values=values)
+    cli.define_prediction_flags(values)
+
+
+DOOR = cli.Door(
+    command="python -m pawjax.evaluate",
+    usage=__doc__,
+    examples=("python -m pawjax.evaluate --workdir=runs/quickstart --split=test",),
+    main=main,
+    define_flags=define_flags,
+    required=("workdir",),
+)
+
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Run folder of a training.", required=True)
-    flags.DEFINE_enum("split", "dev", ["train", "dev", "test"], "Part to evaluate; test only by name.")
-    flags.DEFINE_string("checkpoint", "best", "best (on dev), last, or a step's number.")
-    flags.DEFINE_string("refine", None, "locref, votes, soft_argmax or taylor, instead of the run's own.")
-    flags.DEFINE_integer("proposals", None, "Regions that a detector's head looks at.", lower_bound=1)
-    flags.DEFINE_bool("flip", None, "Look at the mirrored frames too.")
-    flags.DEFINE_float("temperature", None, "Divide the logits of likelihoods by this.")
-    flags.DEFINE_bool("boxes", False, "Evaluate the boxes of Faster R-CNN too.")
-    flags.DEFINE_list("scales", None, "Look at the frames at each of these sizes, as 0.8,1,1.25.")
-    cli.run(main)
+    cli.run(DOOR)

@@ -11,6 +11,11 @@ def cache_root(cache: str = "") -> Path:
     return Path(cache or os.environ.get("PAWJAX_CACHE") or Path(base) / "pawjax").expanduser()
 
 
+def compilation_cache() -> Path:
+    """The folder of compiled programs. XLA compiles for the number of processors, which JAX's own key leaves out."""
+    return cache_root() / "xla" / f"{n_processors()}-processors"
+
+
 def n_processors() -> int:
     """Number of processors that this process may use; under taskset or SLURM fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

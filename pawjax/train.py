@@ -19,19 +19,19 @@ from pawjax import cli
 STOPPED = 3  # exit code of a training that a signal ended before its last step
 
 
-def main(arguments: list[str]) -> None:
+def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Trains what the flags say. Raises InputError for anything that cannot work."""
     from pawjax.engine.loop import train_and_evaluate  # these after the process is set up
     from pawjax.engine.preview import draw_augmented
     from pawjax.engine.processes import connect, ending_with_the_others, is_main
 
     cli.no_arguments(arguments)
-    config, workdir = cli.chosen_config(), Path(flags.FLAGS.workdir or default_workdir()).expanduser()
+    config, workdir = cli.chosen_config(values), Path(values.workdir or default_workdir(values)).expanduser()
     if config.deterministic:
         cli.use_deterministic_operations()
-    connect(flags.FLAGS.coordinator, flags.FLAGS.num_processes, flags.FLAGS.process_id)
-    if flags.FLAGS.draw_augmented:
-        draw_augmented(config, Path(flags.FLAGS.draw_augmented).expanduser())
+    connect(values.coordinator, values.num_processes, values.process_id)
+    if values.draw_augmented:
+        draw_augmented(config, Path(values.draw_augmented).expanduser())
         return
     with ending_with_the_others():
         step = int(train_and_evaluate(config, workdir).step)
@@ -43,18 +43,34 @@ def main(arguments: list[str]) -> None:
         sys.exit(STOPPED)
 
 
-def default_workdir() -> Path:
+def default_workdir(values: flags.FlagValues) -> Path:
     """runs/NAME for configs/NAME.py, runs/NAME_ARGUMENT for configs/NAME.py:ARGUMENT."""
-    name, _, argument = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
+    name, _, argument = config_flags.get_config_filename(values["config"]).partition(":")
     return Path("runs") / "_".join(filter(None, [Path(name).stem, argument]))
 
 
+def define_flags(values: flags.FlagValues) -> None:
+    """The flags of this entry point, other than --config."""
+    flags.DEFINE_string("workdir", "", "Run folder; runs/NAME if empty.", flag_values=values)
+    flags.DEFINE_string("draw_augmented", "", "Draw augmented frames to this PNG and stop.", flag_values=values)
+    text = "HOST:PORT of process 0, where several processes train one run."
+    flags.DEFINE_string("coordinator", "", text, flag_values=values)
+    flags.DEFINE_integer("num_processes", 1, "How many processes train it.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("process_id", -1, "Which of them this is, from 0.", flag_values=values)
+
+
+DOOR = cli.Door(
+    command="python -m pawjax.train",
+    usage=__doc__,
+    examples=(
+        "python -m pawjax.train --config=configs/quickstart.py",
+        "python -m pawjax.train --config=configs/dlc_r50.py --config.data.source=deeplabcut "
+        "--config.data.path=PROJECT --workdir=runs/mine",
+    ),
+    main=main,
+    define_flags=define_flags,
+    required=("config",),
+)
+
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", None, "Experiment: configs/NAME.py or configs/NAME.py:smoke.")
-    flags.DEFINE_string("workdir", "", "Run folder; default runs/NAME.")
-    flags.DEFINE_string("draw_augmented", "", "Draw augmented frames to this PNG and stop.")
-    flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0, where several processes train one run.")
-    flags.DEFINE_integer("num_processes", 1, "How many processes train this run.", lower_bound=1)
-    flags.DEFINE_integer("process_id", -1, "Which of them this is, from 0.")
-    flags.mark_flag_as_required("config")
-    cli.run(main)
+    cli.run(DOOR)

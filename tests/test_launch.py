@@ -5,24 +5,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from absl import flags
-from ml_collections import config_flags
 
 from launch import sweep
 from launch.sweep import commands, flags_of, folder_of, keep_flags, read_sweep
-from pawjax import cli
+from pawjax import cli, train
 from pawjax.methods import make_method
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = {"experiment1": 7, "experiment2": 3, "experiment3": 7, "experiment4": 7, "label_efficiency": 10}
 
 
-def config_of(arguments, monkeypatch):
-    arguments = ["train", *(argument.replace("{seed}", "0") for argument in arguments)]
-    monkeypatch.setattr("sys.argv", arguments)  # where ml_collections looks for the fields
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values)
-    values(arguments)
+def config_of(arguments):
+    values, _ = cli.parse(train.DOOR, [argument.replace("{seed}", "0") for argument in arguments])
     return values.config
 
 
@@ -31,7 +25,7 @@ def test_every_setting_is_a_config_of_its_own(name, count, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("PRETRAINED", "runs/other")
     settings = read_sweep(ROOT / "launch" / f"{name}.py")
-    configs = [config_of(arguments, monkeypatch) for arguments in settings.values()]
+    configs = [config_of(arguments) for arguments in settings.values()]
     assert len({config.to_json() for config in configs}) == len(settings) == count
     assert len({folder_of(Path(), setting, 0) for setting in settings}) == count
     with warnings.catch_warnings():
@@ -44,7 +38,7 @@ def test_boxes_shrink_with_the_frames(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("BOX_SCALE", "0.5")
     settings = read_sweep(ROOT / "launch" / "experiment3.py")
-    assert config_of(settings["box: larger, shifted"], monkeypatch).detector.box_shift == (7.5, -7.5)
+    assert config_of(settings["box: larger, shifted"]).detector.box_shift == (7.5, -7.5)
 
 
 def test_a_settings_own_flag_counts_and_its_config_comes_first(monkeypatch):
@@ -52,7 +46,7 @@ def test_a_settings_own_flag_counts_and_its_config_comes_first(monkeypatch):
     common = ["--config.steps=7", "--config.seed=3"]
     flags = flags_of({"a": ["--config=configs/quickstart.py", "--config.steps=9"]}, common)["a"]
     assert flags[0] == "--config=configs/quickstart.py"
-    config = config_of(cli._last_of_each(flags), monkeypatch)
+    config = config_of(flags)
     assert (config.steps, config.seed) == (9, 3)
 
 

@@ -14,7 +14,7 @@ DOORS = {"train", "evaluate", "predict", "triangulate", "compare", "benchmark"}
 FLOORS = [  # from the top; a room may import its own floor and those below
     DOORS,
     {"cli"},
-    {"engine"},
+    {"engine", "inference"},
     {"methods"},
     {"config"},
     {"models", "data", "report"},
@@ -56,6 +56,21 @@ def test_imports_go_down():
                     f"{path.name} ({room}) imports {name}"
                 )
                 assert (room, other) not in SEPARATE, f"{path.name} ({room}) imports {name}"
+
+
+def test_training_and_inference_are_no_circle():
+    """Inference reads what training wrote, training predicts on dev: no file of the two imports itself by a detour."""
+    files = {}
+    for room in ("engine", "inference"):
+        for path in (ROOT / "pawjax" / room).glob("*.py"):
+            files[f"pawjax.{room}.{path.stem}"] = imports_of(path)
+    wanted = {name: imports & files.keys() for name, imports in files.items()}
+    taken = {other for name in wanted if ".inference." in name for other in wanted[name] if ".engine." in other}
+    assert taken <= {"pawjax.engine.checkpoints", "pawjax.engine.runlog"}
+    while free := [name for name, imports in wanted.items() if not imports & wanted.keys()]:
+        for name in free:
+            del wanted[name]
+    assert not wanted, f"these import each other: {', '.join(wanted)}"
 
 
 def test_every_room_has_a_floor():

@@ -14,11 +14,11 @@ from ml_collections import ConfigDict
 from pawjax.data.augment import Augment
 from pawjax.data.batches import FrameStore
 from pawjax.data.symmetry import Pairs
-from pawjax.engine import compiler
 from pawjax.engine.state import TrainState, create_state
 from pawjax.engine.step import Metrics, batch_of_step, train_step
 from pawjax.engine.sums import sum_of_steps
 from pawjax.errors import InputError
+from pawjax.inference import compiler
 from pawjax.methods import Method
 
 AXIS = "data"
@@ -115,7 +115,9 @@ def compile_training(
             f"config.batch_size = {options.batch_size} must be a multiple of the {n_devices} devices{times}"
         )
     if options.streamed and options.n_steps > 1:
-        raise InputError("config.steps_per_dispatch = 1 is needed where frames stream from the host: see config.device_gb")
+        raise InputError(
+            "config.steps_per_dispatch = 1 is needed where frames stream from the host: see config.device_gb"
+        )
     if mode == "jit":
         return _compile_jit(method, optimizer, options)
     if mode == "pmap":

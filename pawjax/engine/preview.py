@@ -7,9 +7,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax import data
+from pawjax.config import check_config
 from pawjax.data.augment import Augment
 from pawjax.data.batches import make_store
-from pawjax.config import check_config
 from pawjax.data.symmetry import pair_indices
 from pawjax.engine.step import batch_of_step
 from pawjax.report.gallery import points_grid

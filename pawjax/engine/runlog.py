@@ -15,6 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax.config import default_config
+from pawjax.config_history import upgrade
 from pawjax.engine.processes import is_main
 from pawjax.errors import InputError
 from pawjax.files import lock, read_json, write_json, write_text
@@ -55,9 +56,11 @@ def read_config(workdir: Path) -> ConfigDict:
     path = workdir / "config.json"
     if not path.exists():
         raise InputError(f"{workdir} is not a run folder (no config.json): give --workdir of a training run")
+    run = workdir / "run.json"
+    bodyparts = read_json(run)["data"]["bodyparts"] if run.exists() else ()
     config = default_config()  # a field younger than the run has the default that keeps what it did
     with config.unlocked():
-        config.update(_tuples(read_json(path)))
+        config.update(_tuples(upgrade(read_json(path), bodyparts)))
     return config
 
 

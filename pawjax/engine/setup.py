@@ -120,8 +120,7 @@ def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -
     state = parallel.make_state(training.method, training.optimizer, config.seed, {"image": image}, average)
     if not config.init_from or has_checkpoints(workdir):
         return state, {}
-    anchors = len(config.detector.anchor_sizes), len(config.detector.anchor_ratios)
-    state, merged = initialise(state, config.init_from, config.model.lineage, anchors, bodyparts)
+    state, merged = initialise(state, training.method, config.init_from, config.model.variant, bodyparts)
     if is_main():
         print(f"{config.init_from}: {merged}", file=sys.stderr)
     return state, {"init_from": {"used": len(merged.used), "missing": merged.missing, "skipped": merged.skipped}}

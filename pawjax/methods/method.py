@@ -6,7 +6,7 @@ The engine trains any method, and `pawjax.inference` predicts with it, without k
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -37,13 +37,14 @@ class Method:
       heads: modules, by the first name in the path of a parameter, whose parameters may keep their random values where
         a weight file has none that fit.
       bodypart_heads: those of `heads` that have channels for each bodypart.
-      extra_evaluations: {name: function}; see `pawjax.inference.evaluation`.
+      extra_evaluations: {name: function from a config to an `ExtraEvaluation`}; the function raises InputError where
+        the evaluation is impossible.
     """
 
     predict_fields: ClassVar[tuple[str, ...]] = ()
     heads: ClassVar[tuple[str, ...]] = ()
     bodypart_heads: ClassVar[tuple[str, ...]] = ()
-    extra_evaluations: ClassVar[Mapping[str, Callable[..., dict[str, Any]]]] = {}
+    extra_evaluations: ClassVar[Mapping[str, Callable[[ConfigDict], "ExtraEvaluation"]]] = {}
 
     @property
     def loss_weights(self) -> dict[str, float]:
@@ -162,6 +163,20 @@ class Prediction(Section):
         self.require_positive("temperature")
         fits = bool(self.scales) and all(0 < scale < math.inf for scale in self.scales)
         self.require("scales", fits, "positive numbers, as (1.0,)")
+
+
+class ExtraEvaluation(NamedTuple):
+    """An evaluation that one method has beside the errors of its points, such as that of a detector's boxes.
+
+    Attributes:
+      predict: (method, variables, images [B, H, W, C]) -> a tree of arrays [B, ...]; pure, to be compiled.
+      write: (folder, method, outputs, store, frames, about) -> the numbers written. `outputs` is the tree with arrays
+        [N, ...] of all N frames, `store` their `FrameStore`, `frames` the `EvaluatedFrames` with what was predicted of
+        them, and `about` further entries of the numbers.
+    """
+
+    predict: Callable[[Method, Variables, jax.Array], Any]
+    write: Callable[..., dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
 
 from pawjax.models.layers import EPSILON
 from pawjax.ops.norm import affine_of
 
 
+@jax.jit
 def fold(variables: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of the same network with `norm='none'`: kernels and biases that give the same outputs.
 
     Args:
       variables: 'params', and in 'batch_stats' a mean and a variance beside every kernel, scale and bias of a
-        `ConvNorm`. Pure, for `jax.jit`.
+        `ConvNorm`.
 
     Returns:
       {'params': ...} alone.

@@ -16,8 +16,17 @@ from pawjax.metrics import GROSS_MISS
 from pawjax.report import page, style
 from pawjax.report.comparison_pictures import cumulative_errors, learning_curves
 from pawjax.report.curves import Series
+from pawjax.report.published import Published
 
 FILES = ("index.html", "table.md", "table.csv", "learning_curves.png", "cumulative_errors.png")
+
+CSV_COLUMNS = (
+    "run",
+    *(f"{split}_{key}" for key in ("rmse_px", "mean_error_px") for split in SPLITS),
+    *(f"test_{key}" for key in ("median_px", "p95_px", "n_over_50px", "n_points")),
+    *("n_train", "training_seconds", "test_ms_per_frame", "parameters", "flops_per_frame", "device"),
+)
+NOTHING = Published((), "")
 
 Row = Mapping[str, Any]  # the columns of table.csv; None where there is no number
 
@@ -35,7 +44,7 @@ class ComparedRun:
       n_train: training frames.
       seconds: of training.
       parameters: that are trained.
-      flops: of predicting one frame, see `pawjax.engine.flops`.
+      flops: of predicting one frame, see `pawjax.inference.flops`.
       device: that trained and tested it, in words.
       command: that trained it, in words of the shell.
     """
@@ -51,24 +60,6 @@ class ComparedRun:
     flops: int
     device: str
     command: tuple[str, ...]
-
-
-def _published(name: str, rmse: tuple[str, str, str], hours: float, device: str) -> Row:
-    return {
-        "run": f"the sources, other frames: {name}",
-        **{f"{split}_rmse_px": value for split, value in zip(SPLITS, rmse, strict=True)},
-        "n_train": 973,
-        "training_seconds": 3600 * hours,
-        "device": device,
-    }
-
-
-SOURCES = (  # their "Final Comparison Across Four Models", digit by digit
-    _published("DeepLabCut", ("1.0097", "4.6437", "3.3886"), 24, "GeForce GTX 2080"),
-    _published("DeepLabCut (ResNet101)", ("0.6251", "4.9553", "2.9650"), 30, "GeForce GTX 2080"),
-    _published("Faster R-CNN", ("77.3", "82.9", "81.3"), 0.8, "GeForce GTX 1050"),
-    _published("Faster R-CNN (ResNet50)", ("20.3", "22.9", "19.9"), 1.9, "GeForce GTX 1050"),
-)
 
 
 def check_out(folder: Path, workdirs: Sequence[Path]) -> None:
@@ -100,7 +91,7 @@ def read_errors(predictions_csv: Path, n_points: int) -> np.ndarray:
     return errors
 
 
-def write_comparison(folder: str | Path, runs: Sequence[ComparedRun], sources: bool = False) -> str:
+def write_comparison(folder: str | Path, runs: Sequence[ComparedRun], published: Published = NOTHING) -> str:
     """Writes `index.html`, `table.md`, `table.csv`, `learning_curves.png` and `cumulative_errors.png`.
 
     Each file is replaced as a whole, the page last; it holds its pictures itself.
@@ -108,25 +99,25 @@ def write_comparison(folder: str | Path, runs: Sequence[ComparedRun], sources: b
     Args:
       folder: where to; made if absent.
       runs: at least one, in the order of the rows.
-      sources: whether the four rows published by the sources follow.
+      published: rows that follow, results of others on other frames.
 
     Returns:
       The table as Markdown.
     """
     folder = Path(folder)
-    rows = [_row(run) for run in runs] + (list(SOURCES) if sources else [])
+    rows = [*map(_row, runs), *published.rows]
     columns = [column for column in COLUMNS if column.key != "n_train" or len({run.n_train for run in runs}) > 1]
     markdown = _markdown(columns, rows)
     with replacing(folder / "table.md") as temporary:
         temporary.write_text(markdown, encoding="utf-8")
     with replacing(folder / "table.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(_row(runs[0])), restval="", lineterminator="\n")
+        writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     learning_curves({run.name: run.curves for run in runs}, folder / "learning_curves.png")
     cumulative_errors({run.name: run.test_errors for run in runs}, folder / "cumulative_errors.png")
     with replacing(folder / "index.html") as temporary:
-        temporary.write_text(_page(folder, columns, rows, runs, sources), encoding="utf-8")
+        temporary.write_text(_page(folder, columns, rows, runs, published.note), encoding="utf-8")
     return markdown
 
 
@@ -162,7 +153,8 @@ class Column:
             return "-"
         value = row[self.key]
         text = value if isinstance(value, str) else self.text(value)
-        return f"{text} of {row['test_n_points']}" if self.key == "test_n_over_50px" else text
+        points = row.get("test_n_points")
+        return f"{text} of {points}" if points and self.key == "test_n_over_50px" else text
 
 
 def duration(seconds: float) -> str:
@@ -220,9 +212,7 @@ def reading(run: ComparedRun) -> str:
     return words + (f" Points over {GROSS_MISS} px, which dominate the RMSE: {', '.join(gross)}." if gross else "")
 
 
-def _page(
-    folder: Path, columns: Sequence[Column], rows: Sequence[Row], runs: Sequence[ComparedRun], sources: bool
-) -> str:
+def _page(folder: Path, columns: Sequence[Column], rows: Sequence[Row], runs: Sequence[ComparedRun], note: str) -> str:
     cells = [[column.cell(row) for column in columns] for row in rows]
     best = {(column, row) for column in range(len(columns)) for row in _lowest(columns[column], rows[: len(runs)])}
     test = runs[0].metrics["test"]
@@ -234,11 +224,8 @@ def _page(
         "are the multiplications and additions of the convolutions and matrix products that predict one frame at the "
         "network's scale, in their plain form, whatever the machine.",
     ]
-    if sources:
-        notes.append(
-            "The sources' rows are their final comparison: 325 test frames of 800x600, one point, other frames than "
-            "these. They give 3, 3, 6 and 20 min for testing and do not say for how many frames."
-        )
+    if note:
+        notes.append(note)
     return page.render(
         f"Comparison of {len(runs)} runs" if len(runs) > 1 else f"The run {runs[0].name}",
         [

@@ -1,6 +1,6 @@
 """Everything an evaluation leaves in `eval/<split>/`: numbers, predictions and pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +9,18 @@ import numpy as np
 from pawjax import metrics
 from pawjax.files import write_json
 from pawjax.report import curves, errors, gallery, tables
+from pawjax.report.frames import EvaluatedFrames
 
 
 def write_evaluation(
     folder: str | Path,
+    frames: EvaluatedFrames,
     *,
     split: str,
-    images: np.ndarray,
-    truth: np.ndarray,
-    labelled: np.ndarray,
-    predicted: np.ndarray,
-    likelihood: np.ndarray,
-    ids: Sequence[str],
-    bodyparts: Sequence[str],
     pcutoff: float,
     seconds: float,
     about: Mapping[str, Any],
     metrics_jsonl: str | Path | None = None,
-    sizes: np.ndarray | None = None,
 ) -> dict:
     """Writes one evaluation and returns what it wrote to `metrics.json`.
 
@@ -36,27 +30,20 @@ def write_evaluation(
 
     Args:
       folder: `eval/<split>` of a run; made if absent.
+      frames: what was predicted of which frames.
       split: 'train', 'dev' or 'test'.
-      images: uint8 [N,H,W,C].
-      truth: [N,A,K,2] (x, y) pixels of the original images, A animals; read only where labelled.
-      labelled: bool [N,A,K].
-      predicted: [N,A,K,2] (x, y) in the same frame.
-      likelihood: [N,A,K].
-      ids: N frame ids.
-      bodyparts: K names.
       pcutoff: the likelihood from which a prediction is trusted.
       seconds: what predicting the N images took.
       about: further fields of `metrics.json`: the device, the checkpoint's step and the like.
       metrics_jsonl: the run's `metrics.jsonl`, for the learning curve.
-      sizes: int [N,2] (height, width) of each image within its padding; None: all are H x W.
 
     Raises:
       InputError: predictions that are not finite, or a damaged `metrics_jsonl`.
       ValueError: arrays that do not belong together.
     """
     folder = Path(folder)
-    labelled = np.asarray(labelled, bool)
-    likelihood = np.asarray(likelihood, np.float64)
+    truth, labelled, predicted = frames.truth, frames.labelled, frames.predicted
+    likelihood, bodyparts = frames.likelihood.astype(np.float64), frames.bodyparts
     numbers = metrics.summarize(truth, labelled, predicted, likelihood, bodyparts, pcutoff)
     numbers = {
         "split": split,
@@ -66,22 +53,14 @@ def write_evaluation(
         **about,
     }
     distances = metrics.distances(truth, labelled, predicted)
-    tables.write_predictions_csv(folder / "predictions.csv", ids, bodyparts, truth, labelled, predicted, likelihood)
+    tables.write_predictions_csv(
+        folder / "predictions.csv", frames.ids, bodyparts, truth, labelled, predicted, likelihood
+    )
     errors.error_distribution(distances[labelled], folder / "error_distribution.png", f"Errors on {split}")
     errors.bodypart_bars(numbers, folder / "bodyparts.png")
     errors.likelihood_scatter(distances, labelled, likelihood, bodyparts, pcutoff, folder / "likelihood.png")
     errors.reliability(numbers["reliability"], folder / "reliability.png")
-    gallery.worst_frames(
-        images,
-        truth,
-        labelled,
-        predicted,
-        likelihood,
-        ids,
-        bodyparts,
-        folder / "worst_frames.png",
-        sizes=sizes,
-    )
+    gallery.worst_frames(frames, folder / "worst_frames.png")
     if metrics_jsonl is not None:
         curves.learning_curve(metrics_jsonl, folder / "learning_curve.png")
     write_json(folder / "metrics.json", numbers)

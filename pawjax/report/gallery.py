@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from pawjax.report import style
 from pawjax.report.boxes import TITLE, FrameBoxes, PointBoxes
+from pawjax.report.frames import EvaluatedFrames
 
 TILE = 2.35  # inches: the height of a frame in the gallery
 INNER, OUTER = 0.05, 0.22  # between a frame and its magnified view; between frames
@@ -30,16 +31,9 @@ class Window(NamedTuple):
 
 
 def worst_frames(
-    images: np.ndarray,
-    truth: np.ndarray,
-    labelled: np.ndarray,
-    predicted: np.ndarray,
-    likelihood: np.ndarray,
-    ids: Sequence[str],
-    bodyparts: Sequence[str],
+    frames: EvaluatedFrames,
     out_path: str | Path,
     n: int = 12,
-    sizes: np.ndarray | None = None,
     boxes: FrameBoxes | None = None,
 ) -> None:
     """Draws the n frames with the largest error of one point, the worst first.
@@ -49,27 +43,19 @@ def worst_frames(
     above and the prediction below. Boxes, if given, are those of the worst point.
 
     Args:
-      images: uint8 [N,H,W,C], C 1 or 3.
-      truth: [N,A,K,2] (x, y) px, A animals, read only where labelled.
-      labelled: bool [N,A,K]; frames without a labelled point are left out.
-      predicted: [N,A,K,2] (x, y) px.
-      likelihood: [N,A,K].
-      ids: N names for the captions.
-      bodyparts: K names.
+      frames: N of them; those without a labelled point are left out.
       out_path: the PNG.
       n: how many frames at most.
-      sizes: int [N,2] (height, width) of each image within its padding; None: all are H x W.
       boxes: what a detector saw of the N frames, to be drawn with the points.
     """
-    errors = np.where(labelled, np.hypot(*np.moveaxis(np.asarray(predicted) - truth, -1, 0)), -1.0)
+    sizes, bodyparts = frames.sizes, frames.bodyparts
+    errors = np.where(frames.labelled, np.hypot(*np.moveaxis(frames.predicted - frames.truth, -1, 0)), -1.0)
     worst = errors.max((1, 2), initial=-1.0)
     order = [int(i) for i in np.argsort(-worst, kind="stable")[:n] if worst[i] >= 0]
     if not order:
         with style.picture(out_path, 6, 2) as figure:
             style.notice(figure.subplots(), "no labelled points")
         return
-    if sizes is None:
-        sizes = np.broadcast_to(images.shape[1:3], (len(images), 2))
     aspects = np.clip([sizes[i][1] / sizes[i][0] for i in order], 0.4, 2.4)
     across = TILE * (float(aspects.max()) + 1) + INNER  # inches of one frame and its magnified view
     columns = min(len(order), max(1, round(15 / across)))
@@ -83,7 +69,7 @@ def worst_frames(
         figure.text(
             OUTER / width,
             1 - 0.08 / height,
-            f"{len(order)} worst of {len(images)} frames: "
+            f"{len(order)} worst of {len(frames.images)} frames: "
             + ("the ring is the label, the cross the prediction" if columns > 1 else "ring: label, cross: prediction"),
             va="top",
             fontsize=12,
@@ -100,15 +86,15 @@ def worst_frames(
             _write_caption(
                 figure,
                 corner,
-                style.shorten(ids[i], int(across * 13)),
+                style.shorten(frames.ids[i], int(across * 13)),
                 f"{style.shorten(bodyparts[k], 24)}: {style.pixels(float(errors[i, a, k]))} px, "
-                f"likelihood {likelihood[i, a, k]:.2f}",
+                f"likelihood {frames.likelihood[i, a, k]:.2f}",
             )
-            image = images[i, : sizes[i][0], : sizes[i][1]]
+            image = frames.images[i, : sizes[i][0], : sizes[i][1]]
             points = (
-                np.asarray(truth[i], float),
-                np.asarray(predicted[i], float),
-                np.asarray(labelled[i], bool),
+                np.asarray(frames.truth[i], float),
+                np.asarray(frames.predicted[i], float),
+                np.asarray(frames.labelled[i], bool),
             )
             around = boxes and boxes.of(i, a, k)
             _draw_tile(figure, (corner[0], corner[1] + CAPTION), image, points, (a, k), colours, around)

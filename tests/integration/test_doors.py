@@ -1,21 +1,23 @@
-"""Bad input at the doors: exit code 2 and one sentence on stderr, before anything is trained."""
+"""The entry points: their help, and bad input, which is one sentence and exit code 2 before anything is trained."""
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
-import jax
 import pytest
 
-from pawjax import cli, train
+from pawjax import benchmark, cli, compare, evaluate, train
+from pawjax.config import default_config
 from pawjax.engine import loop
-from pawjax.machine import device_name
-from tests.tiny import tiny_config
+from pawjax.errors import InputError
+from pawjax.machine import compilation_cache, device_name
 
 ROOT = Path(__file__).resolve().parents[2]
+DOORS = (train, evaluate, compare, benchmark)
 QUICK = "--config=configs/quickstart.py:smoke"
 
 
@@ -25,62 +27,132 @@ def door(name: str, *arguments: str, **options: str) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, **options)
 
 
+@pytest.mark.parametrize("module", DOORS)
+def test_help_lists_the_own_flags_with_an_example(module, capsys):
+    door = module.DOOR
+    assert cli.call(door, ["--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(door.command) and all(example in text for example in door.examples)
+    assert all(f"--{name}=" in text for name in door.required) and "(required)" in text
+    flags = re.findall(r"^  --(?:\[no\])?(\w+)", text, re.MULTILINE)
+    assert flags[-1] == "helpfull" and len(flags) < 15, "its own and no other"
+    assert len(re.findall(r"\((?:required|default: .*)\)$", text, re.MULTILINE)) == len(flags) - 1
+    assert max(map(len, text.splitlines())) <= 150
+
+
+@pytest.mark.parametrize("module", DOORS)
+def test_without_flags_it_says_what_to_type(module, capsys):
+    door = module.DOOR
+    assert cli.call(door, []) == 2
+    first, *examples = capsys.readouterr().err.splitlines()
+    assert first == f"pawjax: {door.command} needs --{door.required[0]}, for example:"
+    assert [line.strip() for line in examples] == list(door.examples) and 1 <= len(examples) <= 2
+
+
+@pytest.mark.parametrize("module", DOORS)
+def test_its_examples_are_commands_that_it_takes(module, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for example in module.DOOR.examples:
+        assert example.startswith(f"{module.DOOR.command} ")
+        cli.parse(module.DOOR, example.removeprefix(module.DOOR.command).split())
+
+
+def test_help_needs_no_jax():
+    program = "import sys; from pawjax import cli, evaluate; cli.help_text(evaluate.DOOR); print('jax' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
+def test_every_field_of_prediction_has_a_flag():
+    fields = {name: type(value) for name, value in default_config().predict.items()}
+    assert {name: kind for name, (kind, _) in cli.PREDICTION.items()} == fields
+    words = ["--workdir=x", "--scales=0.5,1", "--flip", "--refine=votes", "--temperature=2", "--proposals=9"]
+    values, _ = cli.parse(evaluate.DOOR, words)
+    expected = {"refine": "votes", "proposals": 9, "flip": True, "temperature": 2.0, "scales": (0.5, 1.0)}
+    assert list(cli.prediction_of_flags(values).items()) == list(expected.items())
+    assert cli.prediction_of_flags(cli.parse(evaluate.DOOR, ["--workdir=x", "--noflip"])[0]) == {"flip": False}
+    with pytest.raises(InputError, match="--scales=1,big must be numbers, as 0.8,1,1.25"):
+        cli.prediction_of_flags(cli.parse(evaluate.DOOR, ["--workdir=x", "--scales=1,big"])[0])
+
+
+def test_a_renamed_flag_names_the_new_one(capsys):
+    assert cli.call(compare.DOOR, ["run", "--out=x", "--sources"]) == 2
+    expected = "pawjax: --sources was renamed: write --published=launch/published.csv\n"
+    assert capsys.readouterr().err == expected
+
+
 def test_of_a_config_field_given_twice_the_last_word_counts():
-    words = ["train", "--config.augment.crop=(0,0)", "--workdir=a", "--config.steps=1", "--config.augment.crop=(64,64)"]
-    assert cli._last_of_each(words) == ["train", *words[2:]]
-    assert cli._last_of_each(["train", "--config", "x.py", "--config=y.py"]) == [
-        "train",
-        "--config",
-        "x.py",
-        "--config=y.py",
-    ]
+    words = ["--config.augment.crop=(0,0)", "--workdir=a", "--config.steps=1", "--config.augment.crop=(64,96)"]
+    values, rest = cli.parse(train.DOOR, [f"--config={ROOT}/configs/quickstart.py:smoke", *words])
+    assert (values.config.augment.crop, values.config.steps, values.workdir, rest) == ((64, 96), 1, "a", [])
+
+
+def test_the_allocator_is_set_by_starting_again_once(monkeypatch):
+    commands = []
+    monkeypatch.setattr(os, "execv", lambda _, command: commands.append(command))
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setenv("PAWJAX_NO_REEXEC", "1")
+    cli.restart_with_allocator()
+    assert not commands and "GLIBC_TUNABLES" not in os.environ
+    monkeypatch.delenv("PAWJAX_NO_REEXEC")
+    for _ in range(2):
+        cli.restart_with_allocator()
+    assert commands == [[sys.executable, *sys.orig_argv[1:]]] and "hugetlb" in os.environ.pop("GLIBC_TUNABLES")
 
 
 def test_a_path_that_cannot_be_is_one_sentence(tmp_path, capsys):
     (tmp_path / "file").touch()
-    assert cli.guarded(lambda _: (tmp_path / "file" / "run").mkdir(), []) == 2
+    assert cli.guarded(lambda: (tmp_path / "file" / "run").mkdir()) == 2
     assert capsys.readouterr().err == f"pawjax: {tmp_path / 'file' / 'run'}: Not a directory\n"
     with pytest.raises(OSError, match="a bug"):
-        cli.guarded(lambda _: (_ for _ in ()).throw(OSError("a bug")), [])
+        cli.guarded(lambda: (_ for _ in ()).throw(OSError("a bug")))
 
 
 @pytest.mark.parametrize("step, ending", [(4, 3), (6, None)])
 def test_a_training_that_a_signal_stopped_ends_with_3(step, ending, monkeypatch, capsys):
-    values = {"workdir": "runs/x", "draw_augmented": "", "coordinator": "", "num_processes": 1, "process_id": -1}
-    monkeypatch.setattr(train.flags, "FLAGS", SimpleNamespace(**values))
-    monkeypatch.setattr(cli, "chosen_config", tiny_config)
     monkeypatch.setattr(loop, "train_and_evaluate", lambda *_: SimpleNamespace(step=step))
+    monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit) if ending else nullcontext() as ended:
-        train.main([])
+        assert cli.call(train.DOOR, [QUICK]) == 0
     assert ended is None or ended.value.code == ending
-    assert capsys.readouterr().out.startswith(f"step {step} of 6{', stopped: the same' if ending else ' -> runs/x'}")
+    words = ", stopped: the same" if ending else " -> runs/quickstart_smoke"
+    assert capsys.readouterr().out.startswith(f"step {step} of 6{words}")
 
 
 @pytest.mark.parametrize(
-    "name, arguments, words",
+    "module, arguments, words",
     [
-        ("train", [QUICK, "--config.optimizer.learningrate=1"], ["learningrate", "learning_rate"]),
-        ("train", [QUICK, "--config.stepps=1"], ["unknown config field: 'stepps' Did you mean \"steps\""]),
-        ("train", [QUICK[:-1]], ["quickstart.py:smok", "behind the colon stands 'smoke'"]),
-        ("train", [QUICK, "--config.steps=many"], ["steps"]),
-        ("train", ["--config=configs/nowhere.py"], ["nowhere"]),
-        ("train", [], ["config"]),
-        ("train", [QUICK, "extra"], ["extra"]),
-        ("train", [QUICK, "--config.data.source=deeplabcut", "--config.data.path=/nowhere"], ["/nowhere"]),
-        ("evaluate", ["--workdir=/nowhere"], ["/nowhere", "run folder"]),
-        ("evaluate", ["--workdir=/nowhere", "--split=tset"], ["tset"]),
+        (train, [QUICK, "--config.optimizer.learningrate=1"], ["learningrate", "learning_rate"]),
+        (train, [QUICK, "--config.stepps=1"], ["unknown config field: 'stepps' Did you mean \"steps\""]),
+        (train, [QUICK[:-1]], ["quickstart.py:smok", "behind the colon stands 'smoke'"]),
+        (train, [QUICK, "--config.steps=many"], ["steps"]),
+        (train, ["--config=configs/nowhere.py"], ["nowhere"]),
+        (train, ["--config.steps=3"], ["needs --config"]),
+        (train, [QUICK, "extra"], ["extra"]),
+        (train, [QUICK, "--config.data.source=deeplabcut", "--config.data.path=/nowhere"], ["/nowhere"]),
+        (evaluate, ["--workdir=/nowhere"], ["/nowhere", "run folder"]),
+        (evaluate, ["--workdir=/nowhere", "--split=tset"], ["tset"]),
+        (evaluate, ["--workdir=/nowhere", "--splitt=test"], ["splitt", "Did you mean: split"]),
+        (benchmark, [QUICK, "--batch=0"], ["--batch=0"]),
     ],
 )
-def test_one_sentence_and_exit_code_2(name, arguments, words, tmp_path):
-    if name == "train":
+def test_one_sentence_and_exit_code_2(module, arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    if module is train:
         arguments = [*arguments, f"--workdir={tmp_path / 'run'}"]
-    result = door(name, *arguments)
-    assert result.returncode == 2, result.stderr
-    sentences = [line for line in result.stderr.splitlines() if line.startswith("pawjax: ")]
-    assert len(sentences) == 1 and "Traceback" not in result.stderr
+    assert cli.call(module.DOOR, arguments) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.startswith("pawjax: ") and sentence.count("pawjax: ") == 1 and "Traceback" not in sentence
     for word in words:
-        assert word in sentences[0]
+        assert word in sentence
     assert not (tmp_path / "run").exists()
+
+
+def test_the_process_ends_with_one_sentence_and_exit_code_2(tmp_path):
+    result = door("train", QUICK, "--config.steps=many", f"--workdir={tmp_path / 'run'}")
+    assert result.returncode == 2 and result.stdout == "" and "Traceback" not in result.stderr
+    assert result.stderr.startswith("pawjax: ") and "steps" in result.stderr
 
 
 def test_the_picture_of_augmented_frames(tmp_path):
@@ -123,10 +195,8 @@ def test_a_run_says_how_many_processors_it_had(monkeypatch):
 
 
 def test_programs_are_kept_apart_by_the_number_of_processors(monkeypatch):
-    updates = []
-    monkeypatch.setattr(jax.config, "update", lambda name, value: updates.append((name, value)))
+    folders = []
     for processors in ({0}, {0, 1}):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, of=processors: of, raising=False)
-        cli._set_up_jax()
-    folders = [Path(value) for name, value in updates if name == "jax_compilation_cache_dir"]
-    assert len(folders) == 2 and folders[0].name != folders[1].name and folders[0].parent == folders[1].parent
+        folders.append(compilation_cache())
+    assert folders[0].name != folders[1].name and folders[0].parent == folders[1].parent

@@ -1,6 +1,7 @@
 """A tiny run through the whole system: trained, interrupted, resumed, evaluated, loaded."""
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -13,17 +14,19 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from pawjax.engine.optim import make_optimizer
 
 import pawjax
 from pawjax import data
 from pawjax.engine import runlog
-from pawjax.engine.evaluation import evaluate_run
 from pawjax.engine.host_stream import stream_batches
 from pawjax.engine.loop import train_and_evaluate
-from pawjax.engine.tracker import load_variables
-from pawjax.engine.transfer import _leaves_of_run
+from pawjax.engine.state import create_state
+from pawjax.engine.transfer import initialise
 from pawjax.errors import InputError
 from pawjax.evaluate import errors_line
+from pawjax.inference.evaluation import evaluate_run
+from pawjax.inference.run import open_run, read_run_files
 from pawjax.methods import make_method
 from tests.tiny import tiny_config
 
@@ -144,7 +147,7 @@ def test_a_run_starts_from_another(whole_run, tmp_path):
     workdir = tmp_path / "next"
     params = train_and_evaluate(config, workdir).params  # at rate 0 they are what it started from
     assert read(workdir)["init_from"]["missing"] == []
-    _, before = load_variables(whole_run, make_method(config, ("left_forepaw",)), "best")
+    before = read_run_files(whole_run).restore(fold=False).variables
     jax.tree.map(np.testing.assert_array_equal, params, before["params"])
     config.model.lineage = "slim"
     with pytest.raises(InputError, match="config.model.lineage = 'torchvision'"):
@@ -153,11 +156,15 @@ def test_a_run_starts_from_another(whole_run, tmp_path):
 
 def test_heads_of_bodyparts_at_another_place_are_left(whole_run):
     (paw,) = read(whole_run)["data"]["bodyparts"]
-    for bodyparts, moved in (((paw,), False), (("nose",), False), (("nose", paw), True)):
-        leaves, left = _leaves_of_run(whole_run, bodyparts)
-        heads = {name.split("/")[1] for name in left}
-        assert heads == ({"scoremap", "locref"} if moved else set()) and not set(left) & set(leaves)
-        assert any(name.startswith("params/backbone/") for name in leaves)
+    for bodyparts in ((paw,), ("nose",), ("nose", paw)):
+        config = tiny_config()
+        method, optimizer = make_method(config, bodyparts), make_optimizer(config.optimizer, config.steps)
+        create = functools.partial(create_state, method, optimizer, 0, average=False)
+        state = jax.jit(create)({"image": np.zeros((1, 64, 96, 1), np.uint8)})
+        _, merged = initialise(state, str(whole_run), "torchvision", bodyparts=bodyparts)
+        heads = {name.split("/")[1] for name in merged.missing}
+        assert heads == ({"scoremap", "locref"} if len(bodyparts) == 2 else set())
+        assert any(name.startswith("params/backbone/") for name in merged.used)
 
 
 def test_one_training_at_a_time(whole_run):
@@ -198,6 +205,31 @@ def test_evaluation_and_tracker_agree(whole_run):
     distance = np.linalg.norm(keypoints - frames.keypoints[rows, 0], axis=-1)[frames.labelled[rows, 0]]
     assert np.sqrt((distance**2).mean()) == pytest.approx(summary["rmse_px"], rel=1e-4)
     assert tracker.bodyparts == frames.bodyparts and likelihood.shape == (4, 1)
+
+
+def test_a_run_is_opened(whole_run):
+    run = open_run(whole_run, "last", flip=True)
+    assert (run.workdir, run.step, run.bodyparts) == (whole_run, 6, ("left_forepaw",))
+    assert run.config.predict.flip and run.config.batch_size == 4 and run.record["steps"] == 6
+    frames = run.frames()
+    ids = {split: {frames.ids[i] for i in indices} for split, indices in run.split(frames).items()}
+    assert ids == {split: set(names) for split, names in read(whole_run, "split.json").items()}
+    found = jax.jit(run.method.predict)(run.variables, frames.images[:2])
+    trained = read_run_files(whole_run).restore("last", fold=False)
+    expected = jax.jit(trained.method.predict)(trained.variables, frames.images[:2])
+    np.testing.assert_allclose(found["keypoints"], expected["keypoints"], atol=1e-2)
+    with pytest.raises(InputError, match="is not a run folder"):
+        open_run(whole_run / "checkpoints")
+
+
+def test_frames_that_changed_are_refused(whole_run, tmp_path):
+    workdir = shutil.copytree(whole_run, tmp_path / "run")
+    record = read(workdir)
+    (workdir / "run.json").write_text(json.dumps(record | {"data": record["data"] | {"fingerprint": "another"}}))
+    with pytest.raises(InputError, match=r"are not those that .*run was trained on: put them back"):
+        read_run_files(workdir).frames()
+    with pytest.raises(InputError, match=r"are not those that .*run was trained on"):
+        evaluate_run(workdir, "dev", "best")
 
 
 def test_a_run_on_four_devices_is_evaluated_on_one(whole_run):

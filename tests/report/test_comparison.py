@@ -12,6 +12,7 @@ from PIL import Image
 from pawjax.errors import InputError
 from pawjax.report import page
 from pawjax.report.comparison import (
+    CSV_COLUMNS,
     FILES,
     ComparedRun,
     check_out,
@@ -21,6 +22,7 @@ from pawjax.report.comparison import (
     reading,
     write_comparison,
 )
+from pawjax.report.published import Published, read_published
 from pawjax.report.tables import write_predictions_csv
 
 
@@ -81,7 +83,9 @@ def test_training_frames_are_told_where_they_differ(tmp_path):
 
 def test_the_page_needs_nothing_else(tmp_path):
     runs = [make_run(tmp_path, f"<b>{i}</b>", 4.0 - i / 2) for i in range(4)]
-    write_comparison(tmp_path / "out", runs, sources=True)
+    write_comparison(
+        tmp_path / "out", runs, Published(({"run": "<i>they</i>", "test_rmse_px": "1.5"},), "Of <others>.")
+    )
     html = (tmp_path / "out" / "index.html").read_text()
     assert not re.search(r"https?:|//\w|@import|url\(|<link|<script|srcset", re.sub(r'base64,[^"]*', "", html))
     sources = re.findall(r'\b(?:src|href)\s*=\s*"([^"]*)"', html)
@@ -91,6 +95,7 @@ def test_the_page_needs_nothing_else(tmp_path):
     assert pictures[1] == (tmp_path / "out" / "cumulative_errors.png").read_bytes()
     assert pictures[2] == runs[0].pictures[0].read_bytes()
     assert "<b>" not in html and "&lt;b&gt;0&lt;/b&gt;" in html
+    assert "&lt;i&gt;they&lt;/i&gt;" in html and "Of &lt;others&gt;." in html
     assert re.findall(r'<td class="best">([^<]*)</td>', html) == ["2.50", "1.25", "0.62", "7.50"]  # the last run's
 
 
@@ -104,13 +109,32 @@ def test_each_run_has_all_its_pictures(tmp_path):
     assert pictures[2:] == [path.read_bytes() for path in paths]
 
 
-def test_the_sources_rows_are_marked_as_theirs(tmp_path):
+def test_published_rows_follow_digit_by_digit(tmp_path):
     runs = [make_run(tmp_path, "x", 4.0)]
     assert "sources" not in write_comparison(tmp_path / "out", runs)
-    rows = write_comparison(tmp_path / "out", runs, sources=True).splitlines()[3:]
-    published = ("1.0097 | 4.6437 | 3.3886", "0.6251 | 4.9553 | 2.9650", "77.3 | 82.9 | 81.3", "20.3 | 22.9 | 19.9")
-    for row, numbers in zip(rows, published, strict=True):
-        assert row.startswith("| the sources, other frames: ") and f"| {numbers} |" in row
+    published = read_published(Path(__file__).parents[2] / "launch" / "published.csv", CSV_COLUMNS)
+    rows = write_comparison(tmp_path / "out", runs, published).splitlines()[3:]
+    errors = ("1.0097 | 4.6437 | 3.3886", "0.6251 | 4.9553 | 2.9650", "77.3 | 82.9 | 81.3", "20.3 | 22.9 | 19.9")
+    times = ("24 h", "30 h", "48 min", "1.9 h")
+    for row, numbers, time in zip(rows, errors, times, strict=True):
+        assert row.startswith("| the sources, other frames: ") and f"| {numbers} |" in row and f"| {time} |" in row
+    assert "325 test frames of 800x600" in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("run,rmse\nx,1\n", "has a column 'rmse': its columns are those of table.csv, run, train_rmse_px"),
+        ("test_rmse_px\n1\n", "has no column 'run'"),
+        ("# nothing\nrun\n", "has no rows"),
+        ("run,training_seconds\nx,24 h\n", "training_seconds = '24 h' must be a number"),
+    ],
+)
+def test_a_published_file_that_cannot_be_read(text, words, tmp_path):
+    path = tmp_path / "published.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_published(path, CSV_COLUMNS)
 
 
 def test_bias_and_variance_in_words(tmp_path):

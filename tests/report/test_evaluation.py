@@ -10,6 +10,7 @@ from PIL import Image
 from pawjax.files import write_json
 from pawjax.report.comparison import read_errors
 from pawjax.report.evaluation import write_evaluation
+from pawjax.report.frames import EvaluatedFrames
 from pawjax.report.gallery import points_grid
 
 FILES = {
@@ -28,6 +29,7 @@ def make_case(n, k, height=60, width=80, error=3.0, seed=0, a=1):
     truth = rng.uniform(5, 55, (n, a, k, 2))
     return {
         "images": rng.integers(0, 256, (n, height, width, 1), np.uint8),
+        "sizes": np.tile([height, width], (n, 1)),
         "truth": truth,
         "labelled": rng.uniform(size=(n, a, k)) < 0.8,
         "predicted": truth + error * rng.normal(size=(n, a, k, 2)),
@@ -38,9 +40,8 @@ def make_case(n, k, height=60, width=80, error=3.0, seed=0, a=1):
 
 
 def write(folder, case, log=None):
-    return write_evaluation(
-        folder, split="dev", pcutoff=0.6, seconds=2.0, about={"device": "cpu"}, metrics_jsonl=log, **case
-    )
+    options = {"split": "dev", "pcutoff": 0.6, "seconds": 2.0, "about": {"device": "cpu"}, "metrics_jsonl": log}
+    return write_evaluation(folder, EvaluatedFrames(**case), **options)
 
 
 @pytest.fixture

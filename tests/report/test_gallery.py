@@ -7,6 +7,7 @@ from PIL import Image
 
 from pawjax.report import gallery
 from pawjax.report.boxes import FrameBoxes
+from pawjax.report.frames import EvaluatedFrames
 
 NONE = np.full(4, np.nan)
 
@@ -21,17 +22,17 @@ def frame_boxes(n, k, p=3):
 
 def draw(path, boxes, n=3, k=2):
     points = np.full((n, 1, k, 2), 22.0)
-    gallery.worst_frames(
-        np.zeros((n, 48, 64, 1), np.uint8),
-        points,
-        np.ones((n, 1, k), bool),
-        points + np.arange(1, n + 1)[:, None, None, None],
-        np.ones((n, 1, k)),
-        [f"frame {i}" for i in range(n)],
-        [f"part {j}" for j in range(k)],
-        path,
-        boxes=boxes,
+    frames = EvaluatedFrames(
+        images=np.zeros((n, 48, 64, 1), np.uint8),
+        sizes=np.tile([48, 64], (n, 1)),
+        truth=points,
+        labelled=np.ones((n, 1, k), bool),
+        predicted=points + np.arange(1, n + 1)[:, None, None, None],
+        likelihood=np.ones((n, 1, k)),
+        ids=tuple(f"frame {i}" for i in range(n)),
+        bodyparts=tuple(f"part {j}" for j in range(k)),
     )
+    gallery.worst_frames(frames, path, boxes=boxes)
     with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB"))
 

@@ -1,7 +1,7 @@
 """Faster R-CNN as a tracker (Ren et al. 2015): every bodypart a class with one box, whose centre is its keypoint."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import ClassVar
 
@@ -26,12 +26,18 @@ from pawjax.methods.faster_rcnn.targets import (
     sample_anchors,
     sample_regions,
 )
-from pawjax.methods.method import Batch, NetworkMethod, Prediction, Variables, of_single_animal
+from pawjax.methods.method import Batch, ExtraEvaluation, NetworkMethod, Prediction, Variables, of_single_animal
 from pawjax.models.backbones import Model
 from pawjax.models.box_heads import BlockHead, DenseHead
 from pawjax.models.detector import NET_STRIDE, Detector
 from pawjax.ops.region_chunks import over_regions
 from pawjax.weights import read_weights
+
+
+def _evaluate_boxes(config: ConfigDict) -> ExtraEvaluation:
+    from pawjax.methods.faster_rcnn.boxes import evaluate_boxes  # which needs this module, and draws pictures
+
+    return evaluate_boxes(config)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +59,7 @@ class FasterRCNN(NetworkMethod):
         *("lateral8", "lateral16", "lateral32", "smooth"),
     )
     bodypart_heads: ClassVar[tuple[str, ...]] = ("class_score", "class_box")
+    extra_evaluations: ClassVar[Mapping[str, Callable[[ConfigDict], ExtraEvaluation]]] = {"boxes": _evaluate_boxes}
 
     net: Detector
     settings: Settings = Settings()

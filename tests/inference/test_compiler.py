@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pawjax.engine import compiler
-from pawjax.engine.flops import count_flops
+from pawjax.inference import compiler
+from pawjax.inference.flops import count_flops
 
 BY_DEFAULT = "__ynn_fusion"  # how a compiled program names what goes to YNNPACK
 

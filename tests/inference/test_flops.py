@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from pawjax.engine.flops import count_flops
+from pawjax.inference.flops import count_flops
 from pawjax.models.layers import Deconvolution
 from pawjax.models.resnet import ResNet
 from pawjax.models.vgg import VGG16

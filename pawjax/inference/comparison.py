@@ -11,49 +11,43 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from pawjax import data
 from pawjax.data.batches import scaled_size
-from pawjax.data.symmetry import pair_indices
-from pawjax.engine import runlog
-from pawjax.engine.evaluation import evaluate_run, evaluation_folder
-from pawjax.engine.flops import count_flops
-from pawjax.engine.views import make_predict
 from pawjax.errors import InputError
+from pawjax.inference.evaluation import evaluate_run, evaluation_folder
+from pawjax.inference.flops import count_flops
+from pawjax.inference.run import RunFiles, read_run_files
+from pawjax.inference.views import make_predict
 from pawjax.methods import make_method
 from pawjax.report.comparison import SPLITS, ComparedRun, read_errors
 from pawjax.report.curves import read_metrics
 
-PAPERS = ("config.json", "run.json", "split.json", "metrics.jsonl")
+RUN_FILES = ("config.json", "run.json", "split.json", "metrics.jsonl")
 PICTURES = ("worst_frames.png", "proposals.png")  # the second of evaluations with --boxes alone
 RESULTS = ("metrics.json", "predictions.csv", "worst_frames.png")  # what a comparison reads of an evaluation
 
 
 def collect_runs(workdirs: Sequence[Path], evaluate: bool = False) -> list[ComparedRun]:
-    """What a comparison tells of each run, in the order given.
+    """What a comparison says about each run, in the order given.
 
     An evaluation that is there is taken as it is; one that is missing (all of them with `evaluate`) is made from the
-    best checkpoint on dev and told on stderr. Beside `eval/` nothing is written.
+    best checkpoint on dev, which is printed on stderr. Nothing is written but `eval/`.
 
     Raises InputError, before anything is evaluated: for no run at all or one given twice; a folder that is no run or
     whose training has not ended; data, bodyparts or splits that differ (training parts may hold more or fewer of the
     same frames); data that is not where the run read it.
     """
     names = run_names(workdirs)
-    runs = [_read_papers(workdir) for workdir in workdirs]
+    runs = [_read_finished(workdir) for workdir in workdirs]
     splits = [json.loads((workdir / "split.json").read_text()) for workdir in workdirs]
-    _check_data(names, runs)
+    _check_data(names, [run.record for run in runs])
     _check_splits(names, splits)
-    configs = [runlog.read_config(workdir) for workdir in workdirs]
-    sizes, channels = _test_frames(workdirs[0], configs[0], runs[0], splits[0]["test"])
-    measured = []
-    for config, run in zip(configs, runs, strict=True):
-        scaled = [scaled_size(tuple(size), config.scale) for size in np.unique(sizes, axis=0).tolist()]
+    sizes, channels = _test_frames(runs[0], splits[0]["test"])
+    costs = []
+    for run in runs:
+        scaled = [scaled_size(tuple(size), run.config.scale) for size in np.unique(sizes, axis=0).tolist()]
         shape = (1, *map(max, zip(*scaled, strict=True)), channels)  # as `make_store` lays frames of several sizes
-        measured.append(network_cost(config, tuple(run["data"]["bodyparts"]), shape))
-    return [
-        _collect(name, workdir, run, cost, evaluate)
-        for name, workdir, run, cost in zip(names, workdirs, runs, measured, strict=True)
-    ]
+        costs.append(network_cost(run.config, run.bodyparts, shape))
+    return [_collect(name, run, cost, evaluate) for name, run, cost in zip(names, runs, costs, strict=True)]
 
 
 def run_names(workdirs: Sequence[Path]) -> list[str]:
@@ -63,9 +57,9 @@ def run_names(workdirs: Sequence[Path]) -> list[str]:
     """
     if not workdirs:
         raise InputError("there is no run to compare: python -m pawjax.compare RUN RUN ... --out=FOLDER")
-    seen: dict[Path, Path] = {}
+    given: dict[Path, Path] = {}
     for workdir in workdirs:
-        if (other := seen.setdefault(workdir.resolve(), workdir)) is not workdir:
+        if (other := given.setdefault(workdir.resolve(), workdir)) is not workdir:
             raise InputError(f"{workdir} and {other} are the same run: give each one once")
     parts = [Path(os.path.abspath(workdir)).parts for workdir in workdirs]  # a link keeps its name
     taken = [1] * len(parts)
@@ -82,7 +76,7 @@ def network_cost(config: ConfigDict, bodyparts: tuple[str, ...], shape: tuple[in
 
     The parameters include heads that only training uses; batch statistics are none. The program goes from uint8 images
     at the network's scale to keypoints, with all views of `config.predict`; what depends on the variables alone
-    (`method.prepare`) is left out.
+    (`method.fold`) is left out.
 
     Args:
       config: of the run.
@@ -93,26 +87,25 @@ def network_cost(config: ConfigDict, bodyparts: tuple[str, ...], shape: tuple[in
     batch = {"image": jax.ShapeDtypeStruct((1, 64, 64, 3), np.uint8)}
     variables = jax.eval_shape(method.init, jax.random.key(0), batch)
     images = jax.ShapeDtypeStruct(shape, np.uint8)
-    pairs = pair_indices(config.data.symmetric_pairs, bodyparts)
-    flops = count_flops(make_predict(method, config, pairs), variables, images)
+    flops = count_flops(make_predict(method, config, bodyparts), variables, images)
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), flops
 
 
-def _read_papers(workdir: Path) -> dict[str, Any]:
-    """run.json of a finished run whose folder is complete."""
-    for name in PAPERS:
+def _read_finished(workdir: Path) -> RunFiles:
+    """Raises InputError unless the run is finished and its folder complete."""
+    for name in RUN_FILES:
         if not (workdir / name).exists():
             raise InputError(f"{workdir} is not the folder of a finished training run: it has no {name}")
-    run = runlog.read_run(workdir)
-    if "steps" not in run:
+    run = read_run_files(workdir)
+    if "steps" not in run.record:
         raise InputError(f"the training of {workdir} has not ended (no 'steps' in run.json): run its command again")
     return run
 
 
-def _check_data(names: Sequence[str], runs: Sequence[dict[str, Any]]) -> None:
-    for name, run in zip(names[1:], runs[1:], strict=True):
+def _check_data(names: Sequence[str], records: Sequence[dict[str, Any]]) -> None:
+    for name, record in zip(names[1:], records[1:], strict=True):
         for field, words in (("fingerprint", "other frames or labels"), ("bodyparts", "other bodyparts")):
-            if run["data"][field] != runs[0]["data"][field]:
+            if record["data"][field] != records[0]["data"][field]:
                 raise InputError(f"{name} was trained on {words} than {names[0]}: only runs on the same data compare")
 
 
@@ -131,19 +124,15 @@ def _check_splits(names: Sequence[str], splits: Sequence[dict[str, list[str]]]) 
             )
 
 
-def _test_frames(workdir: Path, config: ConfigDict, run: dict[str, Any], ids: list[str]) -> tuple[np.ndarray, int]:
+def _test_frames(run: RunFiles, ids: list[str]) -> tuple[np.ndarray, int]:
     """(height, width) int [N, 2] in px of the original test frames, and their number of channels."""
-    frames = data.load(data.DataConfig.of(config))
-    if frames.fingerprint != run["data"]["fingerprint"]:
-        raise InputError(
-            f"the frames or labels of config.data.path = '{config.data.path}' are not those that {workdir} was "
-            "trained on: put them back"
-        )
+    frames = run.frames()
     row_of = {frame: row for row, frame in enumerate(frames.ids)}
     return np.asarray(frames.sizes)[[row_of[frame] for frame in ids]], frames.images.shape[-1]
 
 
-def _collect(name: str, workdir: Path, run: dict[str, Any], cost: tuple[int, int], evaluate: bool) -> ComparedRun:
+def _collect(name: str, run: RunFiles, cost: tuple[int, int], evaluate: bool) -> ComparedRun:
+    workdir, record = run.workdir, run.record
     folders = {split: evaluation_folder(workdir, split, "best", {}) for split in SPLITS}
     for split, folder in folders.items():
         if evaluate or not all((folder / result).exists() for result in RESULTS):
@@ -152,9 +141,9 @@ def _collect(name: str, workdir: Path, run: dict[str, Any], cost: tuple[int, int
     metrics = {split: json.loads((folder / "metrics.json").read_text()) for split, folder in folders.items()}
     steps = {split: numbers.get("step", "unknown") for split, numbers in metrics.items()}
     if len(set(steps.values())) > 1:
-        told = ", ".join(f"{split} at step {step}" for split, step in steps.items())
-        raise InputError(f"{name} was evaluated with different checkpoints, {told}: compare with --evaluate")
-    n_devices = f"{run['n_devices']} x " if run["n_devices"] > 1 else ""
+        listed = ", ".join(f"{split} at step {step}" for split, step in steps.items())
+        raise InputError(f"{name} was evaluated with different checkpoints, {listed}: compare with --evaluate")
+    n_devices = f"{record['n_devices']} x " if record["n_devices"] > 1 else ""
     tested_on = metrics["test"]["device"]
     return ComparedRun(
         name=name,
@@ -162,12 +151,12 @@ def _collect(name: str, workdir: Path, run: dict[str, Any], cost: tuple[int, int
         test_errors=read_errors(folders["test"] / "predictions.csv", metrics["test"]["n_points"]),
         curves=read_metrics(workdir / "metrics.jsonl"),
         pictures=tuple(path for name in PICTURES if (path := folders["test"] / name).exists()),
-        n_train=run["data"]["n_train"],
-        seconds=run["seconds"],
+        n_train=record["data"]["n_train"],
+        seconds=record["seconds"],
         parameters=cost[0],
         flops=cost[1],
-        device=n_devices + run["device"] + ("" if tested_on == run["device"] else f"; tested on {tested_on}"),
-        command=_as_typed(run["command"]),
+        device=n_devices + record["device"] + ("" if tested_on == record["device"] else f"; tested on {tested_on}"),
+        command=_as_typed(record["command"]),
     )
 
 

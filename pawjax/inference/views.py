@@ -1,7 +1,6 @@
 """Prediction from several views of an image: mirrored, and at several sizes (test-time augmentation)."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,60 +8,61 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from pawjax.data.batches import scaled_size
-from pawjax.data.symmetry import Pairs, swap_sides
+from pawjax.data.symmetry import Pairs, pair_indices, swap_sides
 from pawjax.errors import InputError
+from pawjax.methods import Method, Variables
+from pawjax.methods.method import Prediction
 from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
 
-Predict = Callable[[Any, jax.Array], dict[str, jax.Array]]
+Predict = Callable[[Variables, jax.Array], dict[str, jax.Array]]
+FIELDS = ("flip", "temperature", "scales")  # of config.predict, read here for every method
 AGREE = 16.0  # pixels of the network's input within which two views mean the same place
 
 
-def make_predict(method: Any, config: ConfigDict, pairs: Pairs) -> Predict:
+def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str]) -> Predict:
     """`method.predict`, over the views that `config.predict` asks for: (variables, images) -> keypoints, likelihood.
 
-    A mirrored view exchanges the bodyparts of `pairs`, see `pair_indices`. Raises InputError for a scale or a
-    temperature that is not positive.
+    A mirrored view exchanges the bodyparts of `config.data.symmetric_pairs`. Raises InputError for a wrong field of
+    `config.predict`, or a pair that is not among the bodyparts.
     """
-    flip, scales = config.predict.flip, tuple(config.predict.scales)
-    if not scales or not all(0 < scale < math.inf for scale in scales):
-        raise InputError(f"config.predict.scales = {scales} must hold positive numbers")
-    temperature = config.predict.temperature
-    if not 0 < temperature < math.inf:
-        raise InputError(f"config.predict.temperature = {temperature} must be positive")
-    views = method.predict
-    if flip or scales != (1.0,):
-        views = _over_views(method, flip, scales, pairs)
-    return views if temperature == 1 else _tempered(views, temperature)
+    settings, predict = Prediction.of(config), method.predict
+    if settings.flip or settings.scales != (1.0,):
+        pairs = pair_indices(config.data.symmetric_pairs, bodyparts)
+        predict = _over_views(method, settings.flip, settings.scales, pairs)
+    return predict if settings.temperature == 1 else _tempered(predict, settings.temperature)
 
 
-def with_prediction(config: ConfigDict, **fields: Any) -> ConfigDict:
+def with_prediction(config: ConfigDict, method: Method, **fields: Any) -> ConfigDict:
     """The config with other fields of `config.predict`.
 
-    Raises InputError for one that there is not, or that the run's method does not read.
+    Raises InputError for a field that does not exist, or that the run's method does not read.
     """
     if unknown := [name for name in fields if name not in config.predict]:
         raise InputError(f"config.predict has no field '{unknown[0]}', only {', '.join(config.predict)}")
-    for name, method in (("refine", "deeplabcut"), ("proposals", "faster_rcnn")):
-        if name in fields and config.method != method:
-            told = f"{name}={fields[name]!r} is of config.method = '{method}'"
-            raise InputError(f"{told}: this run's method is '{config.method}'")
+    read = (*method.predict_fields, *FIELDS)
+    if unread := [name for name in fields if name not in read]:
+        raise InputError(
+            f"{unread[0]}={fields[unread[0]]!r} is not read by this run's method, config.method = '{config.method}': "
+            f"it reads {', '.join(read)}"
+        )
     config.predict.update(fields)
+    Prediction.of(config)
     return config
 
 
 def _tempered(predict: Predict, temperature: float) -> Predict:
-    def tempered(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
-        found = predict(variables, images)
-        logit = jax.scipy.special.logit(found["likelihood"].clip(1e-6, 1 - 1e-6))
-        return found | {"likelihood": jax.nn.sigmoid(logit / temperature)}
+    def tempered(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
+        points = predict(variables, images)
+        logit = jax.scipy.special.logit(points["likelihood"].clip(1e-6, 1 - 1e-6))
+        return points | {"likelihood": jax.nn.sigmoid(logit / temperature)}
 
     return tempered
 
 
-def _over_views(method: Any, flip: bool, scales: tuple[float, ...], pairs: Pairs) -> Predict:
-    def predict(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
+def _over_views(method: Method, flip: bool, scales: tuple[float, ...], pairs: Pairs) -> Predict:
+    def predict(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         size = images.shape[1:3]
-        found = []
+        views = []
         for scale in scales:
             height, width = scaled_size(size, scale)
             resized = images if (height, width) == size else resize(images, height, width)
@@ -71,8 +71,8 @@ def _over_views(method: Any, flip: bool, scales: tuple[float, ...], pairs: Pairs
                 output = method.predict(variables, resized[:, :, ::-1] if mirrored else resized)
                 if mirrored:
                     output = _mirror_back(output, width, pairs)
-                found.append((apply_affine(back, output["keypoints"]), output["likelihood"]))
-        keypoints, likelihood = (jnp.stack(values) for values in zip(*found, strict=True))
+                views.append((apply_affine(back, output["keypoints"]), output["likelihood"]))
+        keypoints, likelihood = (jnp.stack(values) for values in zip(*views, strict=True))
         return _consensus(keypoints, likelihood)
 
     return predict

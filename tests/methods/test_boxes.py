@@ -1,38 +1,35 @@
 """Boxes of a detector: average precision by hand, what anchors and proposals reach, and the door from end to end."""
 
 import json
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pawjax.methods.detection_targets import Anchors, LabelBox
 from PIL import Image
 
 import pawjax
 from configs.frcnn_r50_fast import get_config
-from pawjax import data
+from pawjax import cli, data, evaluate
 from pawjax.config import default_config
 from pawjax.data.batches import FrameStore
-from pawjax.engine import boxes
 from pawjax.engine.checkpoints import Checkpoints
-from pawjax.engine.evaluation import evaluate_run
 from pawjax.engine.runlog import describe_run, write_config
 from pawjax.engine.state import create_state
-from pawjax.engine.tracker import Tracker, load_variables
 from pawjax.errors import InputError
 from pawjax.files import write_json
-from pawjax.methods import make_method
-from pawjax.methods.detection_targets import Anchors, LabelBox
+from pawjax.inference.evaluation import evaluate_run
+from pawjax.inference.run import Run, read_run_files
+from pawjax.inference.tracker import Tracker
+from pawjax.methods import boxes, make_method
 from pawjax.ops.warp import resize
 from pawjax.optim import Optimizer, make_optimizer
+from pawjax.report.frames import EvaluatedFrames
 from pawjax.report.gallery import worst_frames
 
-ROOT = Path(__file__).resolve().parents[2]
 SIDE = 20.0
 RIGHT = np.array([1.0, 0, 1, 0])
 
@@ -151,7 +148,6 @@ def test_pixels_are_those_of_the_original_frames(tmp_path, monkeypatch):
     half = np.tile(np.array([[2, 0, 0.5], [0, 2, 0.5]], np.float32), (3, 1, 1))
     keypoints = (original - 0.5) / 2
     image = np.zeros((3, 32, 64, 1), np.uint8)
-    image[:, 0, 0, 0] = range(3)
     truth = jnp.asarray(LabelBox((SIDE, SIDE)).around(jnp.asarray(keypoints)))
 
     def answer(found):
@@ -159,26 +155,32 @@ def test_pixels_are_those_of_the_original_frames(tmp_path, monkeypatch):
         return {"boxes": found, "scores": ones, "classes": ones.astype(jnp.int32) - 1, "valid": ones > 0}
 
     def detect(variables, images, **_):
-        return answer(jnp.clip(truth[images[:, 0, 0, 0]], 0, jnp.array([64.0, 32, 64, 32])))
+        return answer(jnp.clip(truth, 0, jnp.array([64.0, 32, 64, 32])))
 
     def propose(variables, images):
-        return answer(truth[images[:, 0, 0, 0]] + 2 * jnp.asarray(RIGHT))
+        return answer(truth + 2 * jnp.asarray(RIGHT))
 
     drawn = {}
-    monkeypatch.setattr(boxes, "worst_frames", lambda **arguments: (drawn.update(arguments), worst_frames(**arguments)))
+
+    def draw(*arguments, boxes):
+        drawn["boxes"] = boxes
+        worst_frames(*arguments, boxes=boxes)
+
+    monkeypatch.setattr(boxes, "worst_frames", draw)
     store = FrameStore(image, keypoints[:, None], np.ones((3, 1, 1), bool), size, half)
-    seen = {
-        "images": np.zeros((3, 64, 128, 1), np.uint8),
-        "sizes": 2 * size,
-        "truth": original[:, None],
-        "labelled": np.ones((3, 1, 1), bool),
-        "predicted": original[:, None] + 4,
-        "likelihood": np.ones((3, 1, 1)),
-        "ids": ["a", "b", "c"],
-        "bodyparts": ("paw",),
-    }
+    frames = EvaluatedFrames(
+        images=np.zeros((3, 64, 128, 1), np.uint8),
+        sizes=2 * size,
+        truth=original[:, None],
+        labelled=np.ones((3, 1, 1), bool),
+        predicted=original[:, None] + 4,
+        likelihood=np.ones((3, 1, 1)),
+        ids=("a", "b", "c"),
+        bodyparts=("paw",),
+    )
     method = method_with(detect=detect, propose=propose)
-    numbers = boxes.write_boxes(tmp_path, method, {}, store, 2, seen, {"split": "dev"})
+    outputs = jax.device_get(boxes.predict_boxes(method, {}, image))
+    numbers = boxes.write_boxes(tmp_path, method, outputs, store, frames, {"split": "dev"})
     assert numbers["AP"] == pytest.approx(1), "at the border too, where detections are clipped"
     assert numbers["box_px"] == [2 * SIDE, 2 * SIDE] and numbers["n_boxes"] == numbers["n_images"] == 3
     assert numbers["proposals"]["mean_best_iou"] == pytest.approx(18 / 22)
@@ -189,11 +191,6 @@ def test_pixels_are_those_of_the_original_frames(tmp_path, monkeypatch):
     np.testing.assert_allclose(drawn["boxes"].chosen[1, 0, 0], expected[1].clip(-0.5, 127.5), atol=1e-4)
     with Image.open(tmp_path / "proposals.png") as picture:
         assert min(picture.size) > 200
-
-
-def evaluate(*arguments):
-    command = [sys.executable, "-m", "pawjax.evaluate", *arguments, "--boxes"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 def begin_run(workdir, **fields):
@@ -217,13 +214,12 @@ def begin_run(workdir, **fields):
     return config
 
 
-def test_the_door(tmp_path):
+def test_the_door(tmp_path, capsys):
     begin_run(tmp_path)
-    result = evaluate(f"--workdir={tmp_path}")
-    assert result.returncode == 0, result.stderr
+    assert cli.call(evaluate.DOOR, [f"--workdir={tmp_path}", "--boxes"]) == 0
     folder = tmp_path / "eval" / "dev"
     numbers = json.loads((folder / "boxes.json").read_text())
-    first, second = result.stdout.splitlines()
+    first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("dev: 4 frames") and second.startswith(f"dev: {numbers['n_boxes']} boxes, AP 0.")
     assert str(folder / "boxes.json") in second and (folder / "proposals.png").stat().st_size > 10_000
     assert (numbers["step"], numbers["proposals"]["n"]) == (0, 50) and 0 <= numbers["AP"] <= 1
@@ -237,8 +233,10 @@ def test_a_tracker_finds_every_instance_in_pixels_of_the_images(tmp_path):
     options = dict(max_detections=7, score_threshold=0.0, nms_threshold=0.9)
     tracker = pawjax.load(tmp_path, "last")
     found = tracker.detect(images, **options)
-    method = make_method(config, tracker.bodyparts)
-    _, variables = load_variables(tmp_path, method, "last")
+    method, variables = (
+        make_method(config, tracker.bodyparts),
+        read_run_files(tmp_path).restore("last", False).variables,
+    )
     expected = jax.jit(partial(method.detect, **options))(variables, resize(jnp.asarray(images), 85, 125))
     assert (found["valid"].sum(axis=1) > 1).all() and (np.diff(found["scores"]) <= 0).all()
     np.testing.assert_array_equal(found["valid"], expected["valid"])
@@ -251,25 +249,28 @@ def test_a_tracker_finds_every_instance_in_pixels_of_the_images(tmp_path):
 
 def test_a_run_of_score_maps_has_no_instances_and_a_detector_no_score_maps(tmp_path):
     begin_run(tmp_path)
-    with pytest.raises(InputError, match=r"refine='votes' is of config.method = 'deeplabcut': this run's"):
+    with pytest.raises(InputError, match=r"refine='votes' is not read by .* 'faster_rcnn': it reads proposals"):
         pawjax.load(tmp_path, "last", refine="votes")
-    with pytest.raises(InputError, match=r"refine='locref' is of config.method = 'deeplabcut'"):
+    with pytest.raises(InputError, match=r"refine='locref' is not read by this run's method"):
         evaluate_run(tmp_path, "dev", "last", refine="locref")
     assert not (tmp_path / "eval").exists()
     config = default_config()
-    tracker = Tracker(make_method(config, ("paw",)), {}, config, ("paw",), 0)
-    with pytest.raises(InputError, match="config.method = 'faster_rcnn' alone"):
+    tracker = Tracker(Run(tmp_path, config, {}, ("paw",), make_method(config, ("paw",)), variables={}, step=0))
+    with pytest.raises(InputError, match="this run's method finds no instances"):
         tracker.detect(np.zeros((1, 8, 8, 1), np.uint8))
 
 
 def test_a_run_without_boxes_or_a_missing_package_is_told(tmp_path, monkeypatch):
     config = default_config()
     write_config(tmp_path, config)
-    (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(InputError, match="this one's is 'deeplabcut'"):
-        evaluate_run(tmp_path, "dev", "best", boxes=True)
+    write_json(tmp_path / "run.json", {"data": {"bodyparts": ["paw"]}})
+    with pytest.raises(InputError, match="config.method = 'deeplabcut', has no evaluation of boxes: leave --boxes out"):
+        evaluate_run(tmp_path, "dev", "best", ("boxes",))
+    config.predict.flip = True
+    with pytest.raises(InputError, match="--boxes cannot be combined with --flip or --scales"):
+        boxes.evaluate_boxes(config)
+    config.predict.flip = False
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    config.method = "faster_rcnn"
     with pytest.raises(InputError, match=r"pip install 'pawjax\[coco\]'"):
-        boxes.check_boxes(config)
+        boxes.evaluate_boxes(config)
     assert not (tmp_path / "eval").exists()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pawjax.config import default_config
-from pawjax.engine.views import make_predict, with_prediction
 from pawjax.errors import InputError
+from pawjax.inference.views import make_predict, with_prediction
 
 
 def brightest(variables, images):
@@ -62,11 +62,17 @@ def test_without_views_it_is_the_method_itself():
     with pytest.raises(InputError, match="scales"):
         make_predict(method, config_with(scales=(1.0, 0.0)), ())
     with pytest.raises(InputError, match="scales"):
-        make_predict(method, config_with(scales=(float("nan"),)), ())
+        make_predict(method, config_with(scales=(float("nan"),)))
+
+
+def test_a_method_reads_its_own_fields_and_those_of_all():
+    method = SimpleNamespace(predict_fields=("refine",))
+    config = with_prediction(default_config(), method, refine="votes", flip=True)
+    assert config.predict.refine == "votes" and config.predict.flip
     with pytest.raises(InputError, match="no field 'refinement', only flip, proposals, refine"):
-        with_prediction(default_config(), refinement="votes")
-    with pytest.raises(InputError, match="proposals=9 is of config.method = 'faster_rcnn': this run's"):
-        with_prediction(default_config(), proposals=9)
+        with_prediction(default_config(), method, refinement="votes")
+    with pytest.raises(InputError, match="proposals=9 is not read by this run's method.*: it reads refine, flip"):
+        with_prediction(default_config(), method, proposals=9)
 
 
 def test_a_temperature_softens_the_likelihood_and_moves_nothing():

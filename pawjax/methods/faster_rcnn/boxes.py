@@ -19,17 +19,18 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from pawjax.data.batches import FrameStore, evaluation_batches
-from pawjax.engine import compiler
+from pawjax.data.batches import FrameStore
 from pawjax.errors import InputError
 from pawjax.files import write_json
-from pawjax.methods.faster_rcnn import FasterRCNN
-from pawjax.models.detector import PADDING
+from pawjax.methods.faster_rcnn.method import FasterRCNN
+from pawjax.methods.faster_rcnn.targets import anchor_grid, boxes_around
+from pawjax.methods.method import ExtraEvaluation, Variables
 from pawjax.ops.anchors import inside_image
 from pawjax.ops.boxes import box_iou, box_xyxy_to_xywh
 from pawjax.ops.matching import best_iou_per_box
 from pawjax.ops.warp import apply_affine
 from pawjax.report.boxes import FrameBoxes
+from pawjax.report.frames import EvaluatedFrames
 from pawjax.report.gallery import worst_frames
 
 DETECTIONS = {"score_threshold": 0.0, "max_detections": 100, "nms_threshold": 0.5}  # of a frame, as COCO takes them
@@ -37,24 +38,29 @@ COVERED = 0.5  # IoU from which on a proposal covers a box
 DRAWN = 20  # proposals in a picture
 
 
-def check_boxes(config: ConfigDict) -> None:
-    """Raises InputError where `write_boxes` cannot work: another method's run, or pycocotools is missing."""
-    if config.method != "faster_rcnn":
-        raise InputError(
-            f"--boxes evaluates the boxes of a run with config.method = 'faster_rcnn'; this one's is "
-            f"'{config.method}', which has none: leave --boxes out"
-        )
+def evaluate_boxes(config: ConfigDict) -> ExtraEvaluation:
+    """The evaluation 'boxes'. Raises InputError if pycocotools is missing, or for views other than the frames."""
+    if config.predict.flip or tuple(config.predict.scales) != (1.0,):
+        raise InputError("--boxes cannot be combined with --flip or --scales: leave them out")
     if importlib.util.find_spec("pycocotools") is None:
         raise InputError("--boxes needs pycocotools: pip install 'pawjax[coco]', or leave --boxes out")
+    return ExtraEvaluation(predict_boxes, write_boxes)
+
+
+def predict_boxes(method: FasterRCNN, variables: Variables, images: jax.Array) -> dict[str, dict]:
+    """'detected' (`FasterRCNN.detect`) and 'proposed' (`FasterRCNN.propose`), which share the features."""
+    return {
+        "detected": method.detect(variables, images, **DETECTIONS),
+        "proposed": method.propose(variables, images),
+    }
 
 
 def write_boxes(
     folder: Path,
     method: FasterRCNN,
-    variables: Any,
+    outputs: dict[str, dict],
     store: FrameStore,
-    batch_size: int,
-    seen: dict[str, Any],
+    frames: EvaluatedFrames,
     about: dict[str, Any],
 ) -> dict[str, Any]:
     """Writes `boxes.json` and `proposals.png` of an evaluation.
@@ -63,10 +69,10 @@ def write_boxes(
 
     Args:
       folder: of the evaluation.
-      method, variables: the trained detector.
-      store: its N frames.
-      batch_size: images at a time.
-      seen: the arguments of `worst_frames`: the original frames with what was predicted of them.
+      method: the detector.
+      outputs: of `predict_boxes`, for all N frames.
+      store: the N frames.
+      frames: the original frames with what was predicted of them.
       about: further entries of boxes.json.
 
     Returns:
@@ -75,9 +81,8 @@ def write_boxes(
       `anchor_fit_of_labels`; `proposals`, see `proposal_recall`.
     """
     labelled = np.asarray(store.labelled)[:, 0]  # of the only animal
-    truth = np.asarray(method.box.around(jnp.asarray(store.keypoints[:, 0])))
-    found = jax.tree.map(np.asarray, find_boxes(method, variables, store, batch_size))
-    detected, proposed = found["detected"], found["proposed"]
+    truth = np.asarray(boxes_around(jnp.asarray(store.keypoints[:, 0]), method.settings))
+    detected, proposed = outputs["detected"], outputs["proposed"]
 
     limits = np.tile(np.asarray(store.size)[:, None, ::-1], 2).astype(np.float32)  # width, height, width, height
     back = np.asarray(store.to_original)
@@ -87,8 +92,10 @@ def write_boxes(
         **about,
         "n_images": len(store),
         "n_boxes": int(labelled.sum()),
-        "box_px": [side * scale for side, scale in zip(method.box.size, (back[0, 0, 0], back[0, 1, 1]), strict=True)],
-        **average_precision(true_px, labelled, detected | {"boxes": found_px}, seen["bodyparts"]),
+        "box_px": [
+            side * scale for side, scale in zip(method.settings.box, (back[0, 0, 0], back[0, 1, 1]), strict=True)
+        ],
+        **average_precision(true_px, labelled, detected | {"boxes": found_px}, frames.bodyparts),
         "detections": DETECTIONS,
         "anchors": anchor_fit_of_labels(method, truth[labelled], store.image.shape[1:3]),
         "proposals": proposal_recall(truth, labelled, proposed),
@@ -100,26 +107,9 @@ def write_boxes(
         chosen_boxes(detected | {"boxes": found_px}, labelled.shape[1])[:, None],
         boxes_to_original(back, truth)[:, None],
     )
-    worst_frames(**seen, out_path=folder / "proposals.png", boxes=boxes)
+    worst_frames(frames, folder / "proposals.png", boxes=boxes)
     write_json(folder / "boxes.json", numbers)
     return numbers
-
-
-def find_boxes(method: FasterRCNN, variables: Any, store: FrameStore, batch_size: int) -> dict[str, dict]:
-    """'detected' (`FasterRCNN.detect`) and 'proposed' (`FasterRCNN.propose`) of all frames of a store, on the host."""
-
-    @compiler.jit
-    def look(variables: Any, images: jax.Array) -> dict[str, dict]:  # one program, which makes the features once
-        return {
-            "detected": method.detect(variables, images, **DETECTIONS),
-            "proposed": method.propose(variables, images),
-        }
-
-    outputs = []
-    for indices, n in evaluation_batches(len(store), batch_size):
-        output = jax.device_get(look(variables, store.image[indices]))
-        outputs.append(jax.tree.map(lambda values, n=n: values[:n], output))
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
 
 
 def boxes_to_original(to_original: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -140,31 +130,32 @@ def chosen_boxes(detected: dict[str, np.ndarray], n_bodyparts: int) -> np.ndarra
 
 
 def anchor_fit_of_labels(method: FasterRCNN, truth: np.ndarray, size: tuple[int, int]) -> dict[str, float | None]:
-    """How well the anchors reach the labelled boxes [G, 4] in images (height, width): what the RPN can learn from.
+    """How well the anchors fit the labelled boxes [G, 4] in images (height, width): what the RPN can learn from.
 
     Returns `mean_iou` and `min_iou` of each box with the anchor that fits it best, and the shares of boxes whose best
-    is at least `high` (config.detector.rpn_high: anchors that are objects) or under `low` (rpn_low: anchors that are
-    background, but for the one that comes closest, which has to learn the box all alone). None without boxes.
+    is at least `high` (config.faster_rcnn.rpn_high: anchors that are objects) or below `low` (rpn_low: anchors that
+    are background, except for the closest one, which is the only one to learn the box). None without boxes.
     """
-    height, width = (-(-side // PADDING) * PADDING for side in size)
-    rule = method.anchors
-    anchors = rule.grid((height, width), method.net.stride, method.net.center)
-    if rule.inside_only:
+    settings = method.settings
+    height, width = (-(-side // method.stride) * method.stride for side in size)
+    anchors = anchor_grid((height, width), method.net.stride, method.net.center, settings)
+    if settings.anchors_inside:
         anchors = anchors[np.asarray(inside_image(anchors, height, width))]
     iou = np.asarray(best_iou_per_box(jnp.asarray(truth), anchors)) if len(truth) and len(anchors) else np.zeros(0)
-    shares = {"mean_iou": iou, "share_from_high": iou >= rule.high, "share_under_low": iou < rule.low}
+    high, low = settings.rpn_high, settings.rpn_low
+    shares = {"mean_iou": iou, "share_from_high": iou >= high, "share_under_low": iou < low}
     return {
         **{name: float(values.mean()) if len(iou) else None for name, values in shares.items()},
         "min_iou": float(iou.min()) if len(iou) else None,
-        "high": rule.high,
-        "low": rule.low,
+        "high": high,
+        "low": low,
     }
 
 
 def proposal_recall(truth: np.ndarray, labelled: np.ndarray, proposed: dict[str, np.ndarray]) -> dict[str, Any]:
     """How many of the boxes [N, K, 4] that are labelled [N, K] the RPN proposes.
 
-    Returns `n`, the number of proposals for a frame (config.detector.proposals_after); `recall`, the share of boxes
+    Returns `n`, the number of proposals for a frame (config.faster_rcnn.proposals_after); `recall`, the share of boxes
     that one of them covers at an IoU of at least `iou`, and `mean_best_iou` of a box with its best. None without boxes.
     """
     iou = np.asarray(jax.jit(jax.vmap(box_iou))(truth, proposed["boxes"]))

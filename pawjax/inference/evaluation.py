@@ -1,0 +1,91 @@
+"""Evaluation of a run on a part of its split."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pawjax.data.batches import make_store
+from pawjax.errors import InputError
+from pawjax.inference import compiler
+from pawjax.inference.run import RunFiles, read_run_files
+from pawjax.inference.stream import predict_store, stream_store
+from pawjax.inference.views import make_predict
+from pawjax.machine import device_name
+from pawjax.methods.method import ExtraEvaluation
+from pawjax.report.evaluation import write_evaluation
+from pawjax.report.frames import EvaluatedFrames
+
+
+def evaluation_folder(workdir: Path, split: str, checkpoint: str, prediction: dict[str, Any]) -> Path:
+    """Where `evaluate_run` writes: what is not the best checkpoint's plain prediction has a folder of its own."""
+    words = [f"checkpoint={checkpoint}"] if checkpoint != "best" else []
+    words += [f"{field}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for field, v in prediction.items()]
+    return workdir / "eval" / "-".join([split, *words])
+
+
+def evaluate_run(
+    workdir: Path, split: str, checkpoint: str, extra: Sequence[str] = (), **prediction: Any
+) -> dict[str, Any]:
+    """Evaluates a run on one part of its own split and writes `eval/<split>/`.
+
+    Only the run folder and its data are needed.
+
+    Args:
+      workdir: the run folder.
+      split: 'train', 'dev' or 'test'.
+      checkpoint: 'best' (on dev), 'last' or a step's number; the folder of another than the best is
+        `eval/<split>-checkpoint=<checkpoint>`.
+      extra: names of `method.extra_evaluations` to make too.
+      prediction: fields of `config.predict` to use instead of the run's own; the folder is then
+        `eval/<split>-<field>=<value>`.
+
+    Returns the content of metrics.json, and that of each extra evaluation under its name.
+
+    Raises InputError if the run or its data are missing, if the data changed, or if an extra evaluation is impossible.
+    """
+    files = read_run_files(workdir, **prediction)
+    extras = {name: _extra_evaluation(files, name) for name in extra}
+    frames, config = files.frames(), files.config
+    indices = files.split(frames)[split]
+    run = files.restore(checkpoint)
+    store = make_store(frames, indices, config.scale)
+    predictions = predict_store(
+        compiler.jit(make_predict(run.method, config, run.bodyparts)), run.variables, store, config.batch_size
+    )
+    evaluated = EvaluatedFrames(
+        images=frames.images[indices],
+        sizes=frames.sizes[indices],
+        truth=frames.keypoints[indices],
+        labelled=frames.labelled[indices],
+        predicted=predictions.keypoints[:, None],  # of the only animal
+        likelihood=predictions.likelihood[:, None],
+        ids=tuple(frames.ids[i] for i in indices),
+        bodyparts=frames.bodyparts,
+    )
+    folder = evaluation_folder(workdir, split, checkpoint, prediction)
+    numbers = {}
+    for name, evaluation in extras.items():
+        program = compiler.jit(lambda variables, images, e=evaluation: e.predict(run.method, variables, images))
+        outputs = stream_store(lambda images, p=program: p(run.variables, images), store, config.batch_size)
+        about = {"split": split, "step": run.step, "scale": config.scale}
+        numbers[name] = evaluation.write(folder, run.method, outputs, store, evaluated, about)
+    return numbers | write_evaluation(
+        folder,
+        evaluated,
+        split=split,
+        pcutoff=config.pcutoff,
+        seconds=predictions.seconds,
+        about={"device": device_name(), "step": run.step, "predict": config.predict.to_dict()},
+        metrics_jsonl=workdir / "metrics.jsonl",
+    )
+
+
+def _extra_evaluation(files: RunFiles, name: str) -> ExtraEvaluation:
+    """Raises InputError if the run's method has no such evaluation, or cannot make it here."""
+    evaluations = files.method.extra_evaluations
+    if name not in evaluations:
+        raise InputError(
+            f"--{name}: the method of {files.workdir}, config.method = '{files.config.method}', has no evaluation of "
+            f"{name}: leave --{name} out"
+        )
+    return evaluations[name](files.config)

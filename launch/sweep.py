@@ -2,11 +2,11 @@
 
     python launch/sweep.py launch/experiment2.py --out=runs/experiment2 --seeds=3 -- --config.data.source=... [flags]
 
-Flags after `--` go to every `python -m pawjax.train`; where a setting sets the same field, the setting wins. `{seed}` in
-a setting's flag becomes the run's seed. The same command again resumes stopped runs and skips finished ones. Every run is
-evaluated on train, dev and test: choose among settings by dev. All runs share the split of the first. With --slurm=N
-nothing runs here: a SLURM array of at most N jobs at a time is written to OUT/array.sbatch, and the same command without
---slurm makes the table when the array has finished.
+Flags after `--` go to every `python -m pawjax.train`; where a setting sets the same field, the setting wins. `{seed}`
+in a setting's flag becomes the run's seed. The same command again resumes stopped runs and skips finished ones. Every
+run is evaluated on train, dev and test: choose among settings by dev. All runs share the split of the first. With
+--slurm=N nothing runs here: a SLURM array of at most N jobs at a time is written to OUT/array.sbatch, and the same
+command without --slurm makes the table when the array has finished.
 """
 
 import argparse

@@ -1,8 +1,9 @@
-"""DeepLabCut, ResNet-101: the recipe of configs/dlc_r50.py on the deeper net.
+"""DeepLabCut on a ResNet-101: the recipe of configs/dlc_r50.py with the deeper network.
 
     python -m pawjax.train --config=configs/dlc_r101.py --config.data.source=deeplabcut --config.data.path=PROJECT
 
-Meant for a GPU. Not yet run to its end.
+Use it on a GPU, preferably with pretrained weights. Result: none yet, it has not been trained for its 50,000 steps. A
+narrow version on CPU cores is in launch/README.md, Experiments 2 and 4.
 """
 
 from ml_collections import ConfigDict

@@ -1,10 +1,13 @@
-"""DeepLabCut, ResNet-101 with intermediate supervision: a second score map on unit 12 of 23 of the conv4 block.
+"""DeepLabCut on a ResNet-101 with intermediate supervision: a second score map on unit 12 of 23 of the conv4 block.
 
-Its cross entropy, of the same discs, is added with weight 1 (DeeperCut, Insafutdinov et al. 2016).
+The cross entropy of that map, with the same targets, is added to the loss with weight 1 (DeeperCut, Insafutdinov et al.
+2016).
 
-    python -m pawjax.train --config=configs/dlc_r101_supervised.py
+    python -m pawjax.train --config=configs/dlc_r101_supervised.py \\
+        --config.data.source=deeplabcut --config.data.path=PROJECT
 
-Meant for a GPU. Not yet run to its end.
+Use it on a GPU, preferably with pretrained weights. Result: none yet, it has not been trained for its 50,000 steps. A
+narrow version on CPU cores is in launch/README.md, Experiment 2.
 """
 
 from ml_collections import ConfigDict

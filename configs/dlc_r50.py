@@ -1,11 +1,12 @@
-"""DeepLabCut, ResNet-50: the sources' recipe.
+"""DeepLabCut on a ResNet-50, with the recipe of the student report and of DeepLabCut's TensorFlow engine.
 
-Discs of 17 px, sigmoid cross entropy + 0.05 Huber, SGD with momentum and DeepLabCut's stepwise rate, stretched to the
-run's length.
+Targets are discs of 17 px; the loss is sigmoid cross entropy + 0.05 Huber; SGD with momentum follows DeepLabCut's
+stepwise learning rate, stretched to the length of the run.
 
     python -m pawjax.train --config=configs/dlc_r50.py --config.data.source=deeplabcut --config.data.path=PROJECT
 
-Meant for a GPU or for pretrained weights; on a CPU use configs/dlc_r50_fast.py. Not yet run to its end.
+Use it on a GPU or with pretrained weights; on a CPU use configs/dlc_r50_fast.py. Result: none yet, it has not been
+trained for its 50,000 steps. A narrow version on CPU cores is in launch/README.md, Experiments 1, 2 and 4.
 """
 
 from ml_collections import ConfigDict

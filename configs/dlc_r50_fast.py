@@ -1,18 +1,18 @@
-"""DeepLabCut, ResNet-50, from random weights: the most accuracy for the minute, on four CPU cores.
+"""DeepLabCut on a ResNet-50 from random weights: the lowest error per minute of training on four CPU cores.
 
     python -m pawjax.train --config=configs/dlc_r50_fast.py --config.data.source=deeplabcut --config.data.path=PROJECT
     python -m pawjax.evaluate --workdir=runs/dlc_r50_fast --split=test
 
-Frames at 0.8 of their size, crops around the animal, Gaussian targets, AdamW with a cosine, an average of the weights,
-and points voted on by the cells around them.
+Frames at 0.8 of their size, crops around the animal, Gaussian targets, AdamW with a cosine schedule, a moving average
+of the weights, and keypoints decoded by votes of the surrounding cells.
 
-- For animals seen from above add --config.augment.rotation=180.0 --config.augment.flip_p=0.5 and the pairs of left and
-  right bodyparts, as --config.data.symmetric_pairs="(('leftear','rightear'),)".
-- Where a bodypart is told from its double by its place in the picture, show whole frames:
-  --config.augment.crop="(0,0)". A size that makes both sides multiples of 128 is fastest on a CPU.
-- More steps are more accuracy: --config.steps=1400.
+- Animal filmed from above: start from configs/experiments/open_field_dlc_r50_fast.py (any rotation, mirrored frames).
+- Bodyparts that only their place in the frame identifies: train on whole frames, --config.augment.crop="(0,0)", as
+  configs/experiments/mirror_mouse_dlc_r50_fast.py does. Scaled sides that are multiples of 128 are fastest on a CPU.
+- More steps lower the error: --config.steps=1400.
 
-Errors and times are in the README.
+Result: on the open-field example (81 training frames) five seeds of these 600 steps have mean errors of 3.9 to 4.0 px
+(one seed 10.4 px, because of one gross miss), in 8 to 24 min on four cores of an AMD EPYC. See launch/README.md.
 """
 
 from ml_collections import ConfigDict

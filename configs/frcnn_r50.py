@@ -1,10 +1,11 @@
-"""Faster R-CNN, ResNet-50: the sources' hybrid, the stages of configs/frcnn_vgg16.py on a deeper net.
+"""Faster R-CNN on a ResNet-50: the hybrid of the student report, configs/frcnn_vgg16.py with a deeper network.
 
     python -m pawjax.train --config=configs/frcnn_r50.py --config.data.source=deeplabcut --config.data.path=PROJECT
 
-Proposals and regions come from the third block's map, stride 16, and the fourth block is the head (He et al. 2015).
+Proposals and regions come from the map of the third block (stride 16); the fourth block is the head (He et al. 2015).
 
-Meant for a GPU and for torchvision's weights of ResNet-50; run in a narrow version only, see the README.
+Use it on a GPU with torchvision's weights of ResNet-50. Result: none yet at full width. A narrow version on CPU cores
+is in launch/README.md, Experiment 4.
 """
 
 from ml_collections import ConfigDict

@@ -1,12 +1,13 @@
-"""Faster R-CNN, VGG-16: the sources' recipe, as far as it is known, with the settings of py-faster-rcnn.
+"""Faster R-CNN on VGG-16: the recipe of the student report, as far as it is known, completed by py-faster-rcnn's.
 
     python -m pawjax.train --config=configs/frcnn_vgg16.py --config.data.source=deeplabcut --config.data.path=PROJECT
 
-Boxes of 100 px centred on the foot, anchors of 128, 256 and 512 px in three shapes, RoI pooling, class-specific boxes,
-and the point is the centre of the best box. SGD with momentum; the sources' sweep of the rate includes 0.0005.
+Boxes of 100 px centred on the paw, anchors of 128, 256 and 512 px in three shapes, RoI pooling, one box for each
+bodypart; the keypoint is the centre of the best box. SGD with momentum; the report also tried the learning rate 0.0005.
 
-Meant for a GPU and for torchvision's weights of VGG-16; run in a narrow version only, see the README. There RoI
-align and no dropout (`--config.detector.pool=align --config.detector.dropout=0.0`) did far better from random weights.
+Use it on a GPU with torchvision's weights of VGG-16. Result: none yet at full width. A narrow version on CPU cores is
+in launch/README.md, Experiment 4: from random weights, RoI align without dropout (`--config.detector.pool=align
+--config.detector.dropout=0.0`) has a much lower error.
 """
 
 from ml_collections import ConfigDict

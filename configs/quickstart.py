@@ -1,9 +1,10 @@
-"""A first run: a small net on small synthetic frames of `paw_on_ball`, in under five minutes on four CPU cores.
+"""A first run: a small network on small synthetic frames of `paw_on_ball` (200x150).
 
-Test RMSE 1.2 px, mean error 0.9 px.
+    python -m pawjax.train --config=configs/quickstart.py
+    python -m pawjax.evaluate --workdir=runs/quickstart --split=test
 
-python -m pawjax.train --config=configs/quickstart.py
-python -m pawjax.evaluate --workdir=runs/quickstart --split=test
+Result: test RMSE 1.19 px, mean error 0.91 px, no error over 50 px among 159, after 3.4 min of training on a 4-core AMD
+EPYC.
 """
 
 from ml_collections import ConfigDict

@@ -2,9 +2,9 @@
 
     python launch/processes.py --processes=2 -- --config=configs/dlc_r101.py --workdir=runs/dlc_r101
 
-Everything behind `--` goes to `python -m pawjax.train`. With GPUs, each process gets its share of CUDA_VISIBLE_DEVICES
-(by default all of them). One process is enough for all GPUs of a machine: this is for trying what several machines will
-do, and for machines on which one process a GPU is faster. Ctrl-C stops them all, after a checkpoint.
+Flags after `--` go to `python -m pawjax.train`. With GPUs, each process gets its share of CUDA_VISIBLE_DEVICES (by
+default all GPUs). One process can use all GPUs of a machine: this script is for testing what several machines will do,
+and for machines on which one process for each GPU is faster. Ctrl-C stops all processes, after a checkpoint.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def visible_gpus() -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, required=True)
-    parser.add_argument("flags", nargs="+", help="of pawjax.train, behind --")
+    parser.add_argument("flags", nargs="+", help="flags of pawjax.train, after --")
     options = parser.parse_args()
     gpus, count = visible_gpus(), options.processes
     if count < 1 or len(gpus) % count:

@@ -1,12 +1,12 @@
-"""Runs a sweep: every setting of a file with every seed, evaluated, with a table and a picture at the end.
+"""Runs a sweep: trains every setting of a file with every seed, evaluates all runs, and writes a table and a picture.
 
     python launch/sweep.py launch/experiment2.py --out=runs/experiment2 --seeds=3 -- --config.data.source=... [flags]
 
-Flags behind `--` go to every `python -m pawjax.train`; where a setting has the same field, the setting's counts.
-`{seed}` in a setting's flag becomes the run's seed. The same command again resumes what was stopped and skips what is
-finished. Every run is evaluated on train, dev and test: choose among settings by dev. All runs share one split, the
-first run's. With --slurm=N nothing runs here: a SLURM array of at most N jobs at a time is written to OUT/array.sbatch,
-and the same command without --slurm makes the table when it is done.
+Flags after `--` go to every `python -m pawjax.train`; where a setting sets the same field, the setting wins. `{seed}`
+in a setting's flag becomes the run's seed. The same command again resumes stopped runs and skips finished ones. Every
+run is evaluated on train, dev and test: choose among settings by dev. All runs share the split of the first. With
+--slurm=N nothing runs here: a SLURM array of at most N jobs at a time is written to OUT/array.sbatch, and the same
+command without --slurm makes the table when the array has finished.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def folder_of(out: Path, name: str, seed: int) -> Path:
 
 
 def flags_of(settings: dict[str, list[str]], common: list[str]) -> dict[str, list[str]]:
-    """Of each setting: its config file, the common flags, and its own, of which the last word counts."""
+    """Flags of each setting: its config file, the common flags, then its own, which override them."""
     return {
         name: sorted([*common, *flags], key=lambda flag: not flag.startswith("--config="))
         for name, flags in settings.items()
@@ -42,7 +42,7 @@ def flags_of(settings: dict[str, list[str]], common: list[str]) -> dict[str, lis
 
 
 def keep_flags(path: Path, flags: dict[str, list[str]]) -> None:
-    """Writes the settings of a sweep to its folder, or ends with one sentence where it began with others."""
+    """Writes the settings of a sweep to its folder; exits with one sentence if the sweep began with other flags."""
     kept = json.loads(path.read_text()) if path.exists() else {}
     if other := [name for name in flags if kept.get(name, flags[name]) != flags[name]]:
         gone = sorted(set(kept[other[0]]) ^ set(flags[other[0]]))
@@ -53,7 +53,7 @@ def keep_flags(path: Path, flags: dict[str, list[str]]) -> None:
 
 
 def commands(flags: list[str], workdir: Path, seed: int, split: Path | None) -> list[list[str]]:
-    """Those that are still to be run for one run."""
+    """Commands that one run still needs: training, then evaluations."""
     run = workdir / "run.json"
     left = []
     if not run.exists() or "steps" not in json.loads(run.read_text()):

@@ -13,6 +13,13 @@ from pawjax.methods import make_method
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = {"experiment1": 7, "experiment2": 3, "experiment3": 7, "experiment4": 7, "label_efficiency": 10}
+NARROW = {
+    "experiment1": "mirror_paw_",
+    "experiment2": "mirror_paw_",
+    "experiment3": "boxes_",
+    "experiment4": "ball_",
+    "label_efficiency": "mirror_mouse_",
+}
 
 
 def config_of(arguments):
@@ -32,6 +39,16 @@ def test_every_setting_is_a_config_of_its_own(name, count, monkeypatch):
         warnings.simplefilter("ignore")  # the point-sized box is warned of, as it should be
         for config in configs:
             make_method(config, ("paw",))
+
+
+@pytest.mark.parametrize("name, configs", NARROW.items())
+def test_every_setting_is_there_for_the_narrow_networks(name, configs, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PRETRAINED", "runs/other")
+    monkeypatch.setenv("CONFIGS", f"configs/experiments/{configs}")
+    settings = read_sweep(ROOT / "launch" / f"{name}.py")
+    configs = [config_of(arguments, monkeypatch) for arguments in settings.values()]
+    assert len({config.to_json() for config in configs}) == len(settings) == SWEEPS[name]
 
 
 def test_boxes_shrink_with_the_frames(monkeypatch):

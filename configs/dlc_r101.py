@@ -17,6 +17,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.scale = 0.8
     config.eval_every = 1000
     config.checkpoint_every = 1000
-    config.model.depth = 101
+    config.model.backbone = "resnet101"
     config.optimizer.schedule = "stepwise_scaled"
     return variant(config, arg)

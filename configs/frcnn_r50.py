@@ -21,13 +21,13 @@ def get_config(arg: str = "") -> ConfigDict:
     config.eval_every = 1000
     config.checkpoint_every = 1000
     config.model.norm = "frozen"
-    config.detector.proposals_before = (12_000, 6000)
-    config.detector.proposals_after = (2000, 300)
-    config.detector.proposals_min_side = 16.0
+    config.faster_rcnn.proposals_before = (12_000, 6000)
+    config.faster_rcnn.proposals_after = (2000, 300)
+    config.faster_rcnn.proposals_min_side = 16.0
     config.optimizer.schedule = "stepwise_scaled"
     config.optimizer.rates = ((0.001, 50_000), (0.0001, 70_000))
     config.optimizer.weight_decay = 0.0005
     if arg == "smoke":
-        config.detector.box = (32.0, 32.0)
-        config.detector.anchor_sizes = (32.0,)
+        config.faster_rcnn.box = (32.0, 32.0)
+        config.faster_rcnn.anchor_sizes = (32.0,)
     return variant(config, arg)

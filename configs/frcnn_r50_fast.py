@@ -23,15 +23,17 @@ def get_config(arg: str = "") -> ConfigDict:
     config.log_every = 10
     config.eval_every = 100
     config.checkpoint_every = 100
-    config.detector.map = "fine"
-    config.detector.box = (64.0, 64.0)
-    config.detector.anchor_sizes = (64.0,)
-    config.detector.anchor_ratios = (1.0,)
-    config.detector.class_agnostic = True
-    config.detector.proposals_before = (500, 500)
-    config.detector.proposals_after = (200, 50)
-    config.detector.head_sampled = 200  # all proposals: few of them are other paws, which the head must learn to reject
-    config.detector.head_beta = 1 / 9
+    config.faster_rcnn.feature_map = "stride8"
+    config.faster_rcnn.box = (64.0, 64.0)
+    config.faster_rcnn.anchor_sizes = (64.0,)
+    config.faster_rcnn.anchor_ratios = (1.0,)
+    config.faster_rcnn.class_agnostic = True
+    config.faster_rcnn.proposals_before = (500, 500)
+    config.faster_rcnn.proposals_after = (200, 50)
+    config.faster_rcnn.head_sampled = (
+        200  # all proposals: few of them are other paws, which the head must learn to reject
+    )
+    config.faster_rcnn.head_beta = 1 / 9
     config.augment.crop = (256, 256)
     config.augment.rotation = 15.0
     config.augment.rotation_p = 1.0

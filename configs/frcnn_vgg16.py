@@ -6,8 +6,8 @@ Boxes of 100 px centred on the paw, anchors of 128, 256 and 512 px in three shap
 bodypart; the keypoint is the centre of the best box. SGD with momentum; the report also tried the learning rate 0.0005.
 
 Use it on a GPU with torchvision's weights of VGG-16. Result: none yet at full width. A narrow version on CPU cores is
-in launch/README.md, Experiment 4: from random weights, RoI align without dropout (`--config.detector.pool=align
---config.detector.dropout=0.0`) has a much lower error.
+in launch/README.md, Experiment 4: from random weights, RoI align without dropout (`--config.faster_rcnn.pool=align
+--config.faster_rcnn.dropout=0.0`) has a much lower error.
 """
 
 from ml_collections import ConfigDict
@@ -22,17 +22,17 @@ def get_config(arg: str = "") -> ConfigDict:
     config.batch_size = 2
     config.eval_every = 1000
     config.checkpoint_every = 1000
-    config.detector.backbone = "vgg16"
-    config.detector.pool = "pool"
-    config.detector.dropout = 0.5
-    config.detector.anchors_inside = True
-    config.detector.proposals_before = (12_000, 6000)
-    config.detector.proposals_after = (2000, 300)
-    config.detector.proposals_min_side = 16.0
+    config.model.backbone = "vgg16"
+    config.faster_rcnn.pool = "max"
+    config.faster_rcnn.dropout = 0.5
+    config.faster_rcnn.anchors_inside = True
+    config.faster_rcnn.proposals_before = (12_000, 6000)
+    config.faster_rcnn.proposals_after = (2000, 300)
+    config.faster_rcnn.proposals_min_side = 16.0
     config.optimizer.schedule = "stepwise_scaled"
     config.optimizer.rates = ((0.001, 50_000), (0.0001, 70_000))
     config.optimizer.weight_decay = 0.0005
     if arg == "smoke":
-        config.detector.box = (32.0, 32.0)
-        config.detector.anchor_sizes = (32.0,)
+        config.faster_rcnn.box = (32.0, 32.0)
+        config.faster_rcnn.anchor_sizes = (32.0,)
     return variant(config, arg)

@@ -20,11 +20,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.eval_every = 100
     config.checkpoint_every = 100
     config.data.paw_on_ball.update(n_frames=800, height=150, width=200)
-    config.model.depth, config.model.width = 26, 32
-    config.model.score_bias = -4.0
-    config.target.target = "gaussian"
-    config.target.sigma = 6.0
-    config.target.radius = 10.0
+    config.model.backbone, config.model.stem_channels = "resnet26", 32
+    config.deeplabcut.score_bias = -4.0
+    config.deeplabcut.target = "gaussian"
+    config.deeplabcut.sigma = 6.0
+    config.deeplabcut.radius = 10.0
     config.augment.rotation = 10.0
     config.augment.scale = (0.9, 1.1)
     config.augment.shift = 0.05

@@ -14,9 +14,9 @@ CONFIGS = os.environ.get("CONFIGS", "configs/")
 
 def get_sweep() -> dict[str, list[str]]:
     """Name of each setting -> flags of pawjax.train."""
-    config, deeper = f"--config={CONFIGS}dlc_r50.py", "--config.model.depth=101"
+    config, deeper = f"--config={CONFIGS}dlc_r50.py", "--config.model.backbone=resnet101"
     return {
         "ResNet-50": [config],
         "ResNet-101": [config, deeper],
-        "ResNet-101 + supervision": [config, deeper, "--config.model.intermediate=block3_unit12"],
+        "ResNet-101 + supervision": [config, deeper, "--config.deeplabcut.intermediate=block3_unit12"],
     }

@@ -32,7 +32,11 @@ def get_sweep() -> dict[str, list[str]]:
         return str(tuple(scale * value for value in values))
 
     boxes = {
-        f"box: {name}": [config, f"--config.detector.box={pair(size)}", f"--config.detector.box_shift={pair(shift)}"]
+        f"box: {name}": [
+            config,
+            f"--config.faster_rcnn.box={pair(size)}",
+            f"--config.faster_rcnn.box_shift={pair(shift)}",
+        ]
         for name, (size, shift) in BOXES.items()
     }
     usual = boxes["box: larger still, centred on the foot"]

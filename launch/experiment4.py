@@ -19,16 +19,16 @@ def get_sweep() -> dict[str, list[str]]:
     """Name of each setting -> flags of pawjax.train."""
     dlc, vgg = f"--config={CONFIGS}dlc_r50.py", f"--config={CONFIGS}frcnn_vgg16.py"
     c4, fine = f"--config={CONFIGS}frcnn_r50.py", f"--config={CONFIGS}frcnn_r50_fast.py"
-    every = ["--config.detector.proposals_after=(200,50)", "--config.detector.head_sampled=200"]
+    every = ["--config.faster_rcnn.proposals_after=(200,50)", "--config.faster_rcnn.head_sampled=200"]
     align = [
-        "--config.detector.pool=align",
-        "--config.detector.dropout=0.0",
+        "--config.faster_rcnn.pool=align",
+        "--config.faster_rcnn.dropout=0.0",
         "--config.optimizer.groups=(('.*',0.5,0),)",
     ]
-    best = ["--config.detector.proposals_after=(64,50)", "--config.detector.head_sampled=64"]
+    best = ["--config.faster_rcnn.proposals_after=(64,50)", "--config.faster_rcnn.head_sampled=64"]
     return {
         "DeepLabCut, ResNet-50": [dlc],
-        "DeepLabCut, ResNet-101": [dlc, "--config.model.depth=101"],
+        "DeepLabCut, ResNet-101": [dlc, "--config.model.backbone=resnet101"],
         "Faster R-CNN, VGG-16": [vgg],
         "Faster R-CNN, VGG-16, RoI align, all in the loss": [vgg, *align, *every],
         "Faster R-CNN, ResNet-50": [c4],

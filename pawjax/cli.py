@@ -17,6 +17,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from pawjax.config_history import explain_old_field
 from pawjax.errors import InputError
 
 # Large buffers get huge pages and are never given back: on a CPU, page faults cost memory-bound steps 15 % and more.
@@ -27,7 +28,7 @@ _HELP = ("--help", "-help", "-h", "--helpshort", "-helpshort", "-?")
 # The fields of config.predict, in the order of the words in an evaluation's folder. They are written out here so that
 # --help does not import JAX.
 PREDICTION = {
-    "refine": (str, "How to find the place within a cell of the score maps: locref, votes, soft_argmax or taylor."),
+    "decode": (str, "How to find the place within a cell of the score maps: locref, votes, soft_argmax or taylor."),
     "proposals": (int, "Number of regions that a detector's head classifies."),
     "flip": (bool, "Predict from the mirrored frames too."),
     "temperature": (float, "Divide the logits of the likelihoods by this."),
@@ -192,6 +193,8 @@ def _define_flags(door: Door, values: flags.FlagValues, argv: list[str]) -> None
 
 def _parse(door: Door, values: flags.FlagValues, argv: list[str]) -> list[str]:
     """Sets the flags and returns the other words. Raises InputError for a wrong or missing flag."""
+    if old := next(filter(None, map(explain_old_field, argv)), ""):
+        raise InputError(old)
     try:
         words = values(_last_of_each(argv))
     except flags.UnrecognizedFlagError as error:

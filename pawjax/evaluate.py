@@ -1,5 +1,5 @@
 """python -m pawjax.evaluate --workdir=RUN [--split=dev] [--checkpoint=best|last|STEP]
-                          [--refine=votes --flip --scales=1,1.2] [--proposals=10] [--boxes]
+                          [--decode=votes --flip --scales=1,1.2] [--proposals=10] [--boxes]
 
 Writes RUN/eval/SPLIT/: metrics.json, predictions.csv and pictures; what is not the best checkpoint's plain prediction
 goes to a folder of its own, as RUN/eval/dev-checkpoint=last-flip=True/. The test frames are looked at only with
@@ -7,7 +7,7 @@ goes to a folder of its own, as RUN/eval/dev-checkpoint=last-flip=True/. The tes
 
 --boxes, for Faster R-CNN, adds boxes.json (COCO's average precision of the detections, how well anchors and proposals
 reach the labelled boxes) and proposals.png. Average precision is a function of the pixel error and of the box size that
-config.detector.box chose: compare it between runs with one size of box alone, and errors in pixels otherwise.
+config.faster_rcnn.box chose: compare it between runs with one size of box alone, and errors in pixels otherwise.
 """
 
 from pathlib import Path

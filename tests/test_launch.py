@@ -55,7 +55,7 @@ def test_boxes_shrink_with_the_frames(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("BOX_SCALE", "0.5")
     settings = read_sweep(ROOT / "launch" / "experiment3.py")
-    assert config_of(settings["box: larger, shifted"]).detector.box_shift == (7.5, -7.5)
+    assert config_of(settings["box: larger, shifted"]).faster_rcnn.box_shift == (7.5, -7.5)
 
 
 def test_a_settings_own_flag_counts_and_its_config_comes_first(monkeypatch):

@@ -49,9 +49,8 @@ def evaluate_run(
     indices = files.split(frames)[split]
     run = files.restore(checkpoint)
     store = make_store(frames, indices, config.scale)
-    predictions = predict_store(
-        compiler.jit(make_predict(run.method, config, run.bodyparts)), run.variables, store, config.batch_size
-    )
+    predict = compiler.jit(make_predict(run.method, config, run.bodyparts))
+    predictions = predict_store(predict, run.variables, store, config.batch_size)
     evaluated = EvaluatedFrames(
         images=frames.images[indices],
         sizes=frames.sizes[indices],

@@ -78,8 +78,12 @@ def test_the_devices_do_not_matter(mode, n_devices, run):
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
 def test_the_devices_do_not_matter_to_a_detector(mode, run):
     """Whose samples are drawn at random, of each image for itself, and whose proposals end in a fixed point."""
-    fields = {"method": "faster_rcnn", "detector.backbone": "vgg16", "detector.dropout": 0.5}
-    fields |= {"detector.box": (24.0, 24.0), "detector.anchor_sizes": (24.0,), "detector.proposals_after": (50, 20)}
+    fields = {"method": "faster_rcnn", "model.backbone": "vgg16", "faster_rcnn.dropout": 0.5}
+    fields |= {
+        "faster_rcnn.box": (24.0, 24.0),
+        "faster_rcnn.anchor_sizes": (24.0,),
+        "faster_rcnn.proposals_after": (50, 20),
+    }
     one = run("jit", 1, **fields)
     assert {"loss/rpn_box", "loss/head_box"} < one[1].keys() and one[1]["loss/head_box"] > 0
     assert_same(one, run(mode, 4, **fields))

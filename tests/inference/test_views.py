@@ -66,12 +66,12 @@ def test_without_views_it_is_the_method_itself():
 
 
 def test_a_method_reads_its_own_fields_and_those_of_all():
-    method = SimpleNamespace(predict_fields=("refine",))
-    config = with_prediction(default_config(), method, refine="votes", flip=True)
-    assert config.predict.refine == "votes" and config.predict.flip
-    with pytest.raises(InputError, match="no field 'refinement', only flip, proposals, refine"):
+    method = SimpleNamespace(predict_fields=("decode",))
+    config = with_prediction(default_config(), method, decode="votes", flip=True)
+    assert config.predict.decode == "votes" and config.predict.flip
+    with pytest.raises(InputError, match="no field 'refinement', only decode, flip, proposals"):
         with_prediction(default_config(), method, refinement="votes")
-    with pytest.raises(InputError, match="proposals=9 is not read by this run's method.*: it reads refine, flip"):
+    with pytest.raises(InputError, match="proposals=9 is not read by this run's method.*: it reads decode, flip"):
         with_prediction(default_config(), method, proposals=9)
 
 

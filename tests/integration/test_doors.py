@@ -66,9 +66,9 @@ def test_help_needs_no_jax():
 def test_every_field_of_prediction_has_a_flag():
     fields = {name: type(value) for name, value in default_config().predict.items()}
     assert {name: kind for name, (kind, _) in cli.PREDICTION.items()} == fields
-    words = ["--workdir=x", "--scales=0.5,1", "--flip", "--refine=votes", "--temperature=2", "--proposals=9"]
+    words = ["--workdir=x", "--scales=0.5,1", "--flip", "--decode=votes", "--temperature=2", "--proposals=9"]
     values, _ = cli.parse(evaluate.DOOR, words)
-    expected = {"refine": "votes", "proposals": 9, "flip": True, "temperature": 2.0, "scales": (0.5, 1.0)}
+    expected = {"decode": "votes", "proposals": 9, "flip": True, "temperature": 2.0, "scales": (0.5, 1.0)}
     assert list(cli.prediction_of_flags(values).items()) == list(expected.items())
     assert cli.prediction_of_flags(cli.parse(evaluate.DOOR, ["--workdir=x", "--noflip"])[0]) == {"flip": False}
     with pytest.raises(InputError, match="--scales=1,big must be numbers, as 0.8,1,1.25"):

@@ -90,7 +90,7 @@ def test_streamed_frames_train_the_same_run(whole_run, tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(setup, "stream_batches", lambda *args: made.append(args) or stream_batches(*args))
     config = tiny_config()
-    config.device_budget = 0.0
+    config.device_gb = 0.0
     train_and_evaluate(config, tmp_path)
     assert made and read(tmp_path)["params_sha256"] == read(whole_run)["params_sha256"]
     assert curve(tmp_path) == curve(whole_run)
@@ -102,7 +102,7 @@ def test_several_steps_a_dispatch(whole_run, tmp_path):
     train_and_evaluate(config, tmp_path)
     expected, found = curve(whole_run)[-1], curve(tmp_path)[-1]
     assert found["step"] == 6 and found["dev/rmse_px"] == pytest.approx(expected["dev/rmse_px"], rel=0.05)
-    config.device_budget = 0.0
+    config.device_gb = 0.0
     with pytest.raises(InputError, match="config.steps_per_dispatch"):
         train_and_evaluate(config, tmp_path / "streamed")
     config.log_every = 2
@@ -149,8 +149,8 @@ def test_a_run_starts_from_another(whole_run, tmp_path):
     assert read(workdir)["init_from"]["missing"] == []
     before = read_run_files(whole_run).restore(fold=False).variables
     jax.tree.map(np.testing.assert_array_equal, params, before["params"])
-    config.model.lineage = "slim"
-    with pytest.raises(InputError, match="config.model.lineage = 'torchvision'"):
+    config.model.variant = "slim"
+    with pytest.raises(InputError, match="config.model.variant = 'torchvision'"):
         train_and_evaluate(config, tmp_path / "other")
 
 

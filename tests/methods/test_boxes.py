@@ -196,7 +196,7 @@ def test_pixels_are_those_of_the_original_frames(tmp_path, monkeypatch):
 def begin_run(workdir, **fields):
     """The run folder that training begins with, and a checkpoint of random weights."""
     config = get_config("smoke")
-    config.model.depth, config.model.width = 26, 8
+    config.model.backbone, config.model.stem_channels = "resnet26", 8
     config.data.paw_on_ball.update(height=64, width=96)
     config.update(fields)
     write_config(workdir, config)
@@ -249,10 +249,10 @@ def test_a_tracker_finds_every_instance_in_pixels_of_the_images(tmp_path):
 
 def test_a_run_of_score_maps_has_no_instances_and_a_detector_no_score_maps(tmp_path):
     begin_run(tmp_path)
-    with pytest.raises(InputError, match=r"refine='votes' is not read by .* 'faster_rcnn': it reads proposals"):
-        pawjax.load(tmp_path, "last", refine="votes")
-    with pytest.raises(InputError, match=r"refine='locref' is not read by this run's method"):
-        evaluate_run(tmp_path, "dev", "last", refine="locref")
+    with pytest.raises(InputError, match=r"decode='votes' is not read by .* 'faster_rcnn': it reads proposals"):
+        pawjax.load(tmp_path, "last", decode="votes")
+    with pytest.raises(InputError, match=r"decode='locref' is not read by this run's method"):
+        evaluate_run(tmp_path, "dev", "last", decode="locref")
     assert not (tmp_path / "eval").exists()
     config = default_config()
     tracker = Tracker(Run(tmp_path, config, {}, ("paw",), make_method(config, ("paw",)), variables={}, step=0))

@@ -99,7 +99,7 @@ def fresh(method) -> dict:
 def variables_of(kind: str) -> dict:
     """The network with every tensor of torchvision's."""
     leaves, unknown = read_weights(torchvision_state(kind), (len(SIZES), len(RATIOS)))
-    merged = merge(fresh(method_of(kind)), leaves, source="detector.pth", heads=FasterRCNN.heads, unknown=unknown)
+    merged = merge(fresh(method_of(kind)), leaves, source="faster_rcnn.pth", heads=FasterRCNN.heads, unknown=unknown)
     assert not merged.missing and not merged.skipped
     return merged.variables
 
@@ -300,7 +300,7 @@ def test_what_does_not_fit_is_named():
     config = config_of("c4")
     config.faster_rcnn.anchor_sizes, config.faster_rcnn.anchor_ratios = SIZES[:1], (*RATIOS, 2.0, 3.0)
     other = make_method(config, ("left", "right", "nose", "tail"))  # other classes and anchors
-    merged = merge(fresh(other), resnet, source="detector.pth", heads=FasterRCNN.heads)
+    merged = merge(fresh(other), resnet, source="faster_rcnn.pth", heads=FasterRCNN.heads)
     outer = ("class_box", "class_score", "rpn/box", "rpn/score")
     expected = [f"params/{layer}/{leaf}" for layer in outer for leaf in ("bias", "kernel")]
     assert sorted(merged.missing) == sorted(merged.skipped) == expected

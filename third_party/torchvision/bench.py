@@ -44,7 +44,7 @@ VARIANTS = {
 DETECTOR_FLAGS = {  # one class; and torchvision's regions are aligned, the paper's pooled
     "c4": ["--bodyparts=1"],
     "fpn": ["--bodyparts=1"],
-    "vgg16": ["--bodyparts=1", "--config.detector.pool=align"],
+    "vgg16": ["--bodyparts=1", "--config.faster_rcnn.pool=align"],
 }
 RANDOM_AUGMENTATION = ("rotation", "scale", "flip", "brightness", "contrast", "gamma", "blur", "noise", "occlusion")
 BOX = 100.0  # side of the labelled boxes, px

@@ -143,7 +143,7 @@ def _collect(name: str, run: RunFiles, cost: tuple[int, int], evaluate: bool) ->
     if len(set(steps.values())) > 1:
         listed = ", ".join(f"{split} at step {step}" for split, step in steps.items())
         raise InputError(f"{name} was evaluated with different checkpoints, {listed}: compare with --evaluate")
-    n_devices = f"{run['n_devices']} x " if record["n_devices"] > 1 else ""
+    n_devices = f"{record['n_devices']} x " if record["n_devices"] > 1 else ""
     tested_on = metrics["test"]["device"]
     return ComparedRun(
         name=name,

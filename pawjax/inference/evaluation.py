@@ -1,5 +1,6 @@
 """Evaluation of a run on a part of its split."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,8 @@ def evaluate_run(
     folder = evaluation_folder(workdir, split, checkpoint, prediction)
     numbers = {}
     for name, evaluation in extras.items():
-        program = compiler.jit(lambda variables, images, e=evaluation: e.predict(run.method, variables, images))
-        outputs = stream_store(lambda images, p=program: p(run.variables, images), store, config.batch_size)
+        program = functools.partial(compiler.jit(functools.partial(evaluation.predict, run.method)), run.variables)
+        outputs = stream_store(program, store, config.batch_size)
         about = {"split": split, "step": run.step, "scale": config.scale}
         numbers[name] = evaluation.write(folder, run.method, outputs, store, evaluated, about)
     return numbers | write_evaluation(

@@ -1,5 +1,7 @@
 """The entry points: their help, and bad input, which is one sentence and exit code 2 before anything is trained."""
 
+import io
+import json
 import os
 import re
 import subprocess
@@ -155,36 +157,39 @@ def test_the_process_ends_with_one_sentence_and_exit_code_2(tmp_path):
     assert result.stderr.startswith("pawjax: ") and "steps" in result.stderr
 
 
-def test_the_picture_of_augmented_frames(tmp_path):
-    result = door("train", QUICK, f"--draw_augmented={tmp_path / 'a.png'}")
-    assert result.returncode == 0, result.stderr
+def test_the_picture_of_augmented_frames(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert cli.call(train.DOOR, [QUICK, f"--draw_augmented={tmp_path / 'a.png'}"]) == 0
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
-def test_the_benchmark_writes_what_it_measured(tmp_path):
-    import json
-
+def test_the_benchmark_writes_what_it_measured(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
     path = tmp_path / "speed.json"
-    size, flops = ["--batch=4", "--height=64", "--width=64", "--seconds=0.1"], {}
+
+    def measured(*arguments: str) -> dict:
+        size = ["--batch=4", "--height=64", "--width=64", "--seconds=0.1"]
+        assert cli.call(benchmark.DOOR, [QUICK, *size, f"--json={path}", *arguments]) == 0
+        return json.loads(path.read_text())
+
+    flops = {}
     for mode in ("train", "predict"):
-        result = door("benchmark", QUICK, f"--mode={mode}", f"--json={path}", *size)
-        assert result.returncode == 0, result.stderr
-        speed = json.loads(path.read_text())
+        speed = measured(f"--mode={mode}")
         assert speed["images_per_second"] > 0 and speed["seconds_per_step"]["min"] > 0 and speed["device"]
         flops[mode] = speed["tflops"] * speed["seconds_per_step"]["median"]
     assert 2.5 < flops["train"] / flops["predict"] < 4  # a forward pass, and two gradients of almost every layer
-    result = door("benchmark", QUICK, "--mode=memory", "--config.model.remat", f"--json={path}", *size)
-    memory = json.loads(path.read_text())
-    assert result.returncode == 0 and memory["bytes_per_image"] > 0
+    memory = measured("--mode=memory", "--config.model.remat")
+    assert memory["bytes_per_image"] > 0
     assert memory["largest_batch_80_gb"] > memory["largest_batch_24_gb"] > 1000  # a tiny net on tiny frames
 
 
-def test_the_benchmark_takes_turns():
-    size = ["--mode=predict", "--batch=1", "--height=64", "--width=64"]
-    result = door("benchmark", QUICK, *size, "--turns", input="\n\n\n")
-    ready, *seconds = result.stdout.splitlines()
-    assert result.returncode == 0 and ready == "ready"
-    assert len(seconds) == 3 and all(float(line) > 0 for line in seconds)
+def test_the_benchmark_takes_turns(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n\n\n"))
+    size = ["--mode=predict", "--batch=4", "--height=64", "--width=64"]
+    assert cli.call(benchmark.DOOR, [QUICK, *size, "--turns"]) == 0
+    ready, *seconds = capsys.readouterr().out.splitlines()
+    assert ready == "ready" and len(seconds) == 3 and all(float(line) > 0 for line in seconds)
 
 
 def test_a_run_says_how_many_processors_it_had(monkeypatch):

@@ -43,10 +43,10 @@ def write_predictions_csv(
     table = np.stack([*np.moveaxis(truth, -1, 0), *np.moveaxis(predicted, -1, 0), likelihood, error], -1)
     hidden = np.zeros(table.shape, bool)
     hidden[..., [COLUMNS.index(name) for name in ("x_true", "y_true", "error_px")]] = ~labelled[..., None]
-    table = np.where(hidden, np.nan, table).reshape(len(ids), -1)
     n_animals = truth.shape[1]
     prefixes = [f"animal{a}_" for a in range(1, n_animals + 1)] if n_animals > 1 else [""]
     points = [prefix + name for prefix in prefixes for name in bodyparts]
+    table = np.where(hidden, np.nan, table).reshape(len(ids), len(points) * len(COLUMNS))
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", *(f"{name}_{column}" for name in points for column in COLUMNS)])

@@ -39,5 +39,5 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.ema_decay = 0.99
     if arg != "smoke":  # its synthetic frames have other bodyparts
         config.data.source = "deeplabcut"
-        config.augment.symmetric_pairs = ((1, 2),)  # leftear, rightear
+        config.data.symmetric_pairs = (("leftear", "rightear"),)
     return variant(config, arg)

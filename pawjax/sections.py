@@ -48,7 +48,7 @@ class Section:
     def require_range(self, field: str, low: float, high: float = math.inf) -> None:
         """Raises InputError unless the value of the field is a finite number from `low` to `high`, both included."""
         value = getattr(self, field)
-        wanted = f"from {low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
+        wanted = f"from {low} to {high}" if high < math.inf else f"at least {low}"
         self.require(field, math.isfinite(value) and low <= value <= high, wanted)
 
     def require_positive(self, field: str) -> None:

@@ -47,7 +47,7 @@ def test_every_setting_is_there_for_the_narrow_networks(name, configs, monkeypat
     monkeypatch.setenv("PRETRAINED", "runs/other")
     monkeypatch.setenv("CONFIGS", f"configs/experiments/{configs}")
     settings = read_sweep(ROOT / "launch" / f"{name}.py")
-    configs = [config_of(arguments, monkeypatch) for arguments in settings.values()]
+    configs = [config_of(arguments) for arguments in settings.values()]
     assert len({config.to_json() for config in configs}) == len(settings) == SWEEPS[name]
 
 

@@ -15,11 +15,11 @@ FLOORS = [  # from the top; a room may import its own floor and those below
     DOORS,
     {"cli"},
     {"engine", "inference"},
-    {"methods"},
     {"config"},
+    {"methods"},
     {"models", "data", "report"},
     {"losses", "metrics", "optim", "weights", "ops", "pose3d"},
-    {"files", "progress", "machine", "sections", "errors"},
+    {"files", "progress", "machine", "sections", "config_history", "errors"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 FORBIDDEN = {"tensorflow", "torch", "torchvision", "pandas", "third_party", "tests", "configs"}
@@ -92,6 +92,13 @@ def test_nothing_forbidden_is_imported():
             assert "flax" not in roots, f"{path}: ops knows no Flax"
 
 
+def test_networks_and_methods_know_nothing_of_chips():
+    for room in ("models", "methods"):
+        for path in sorted((ROOT / "pawjax" / room).rglob("*.py")):
+            words = {name.rpartition(".")[2] for name in imports_of(path)}
+            assert not words & {"chains", "on_cpu", "winograd"}, f"{path} imports {words}"
+
+
 def test_every_config_has_a_smoke_variant_and_its_command():
     from importlib.util import module_from_spec, spec_from_file_location
 
@@ -101,5 +108,5 @@ def test_every_config_has_a_smoke_variant_and_its_command():
         spec.loader.exec_module(module)
         assert f"--config=configs/{path.name}" in module.__doc__, f"{path.name}: its docstring gives the command"
         assert module.get_config().steps > module.get_config("smoke").steps
-        with pytest.raises(InputError, match=":smok: behind the colon stands 'smoke'"):
+        with pytest.raises(InputError, match=":smok: the only config argument is ':smoke'"):
             module.get_config("smok")

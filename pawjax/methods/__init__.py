@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from pawjax.errors import InputError
 from pawjax.methods import deeplabcut, faster_rcnn
-from pawjax.methods.method import Method, MethodEntry
+from pawjax.methods.method import Method, MethodEntry, Variables
 
 METHODS: dict[str, MethodEntry] = {
     "deeplabcut": MethodEntry(deeplabcut.Settings, deeplabcut.make),
@@ -22,4 +22,4 @@ def make_method(config: ConfigDict, bodyparts: tuple[str, ...]) -> Method:
     return METHODS[config.method].make(config, bodyparts)
 
 
-__all__ = ["METHODS", "Method", "MethodEntry", "make_method"]
+__all__ = ["METHODS", "Method", "MethodEntry", "Variables", "make_method"]

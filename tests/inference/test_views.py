@@ -33,8 +33,9 @@ def blobs(*points, size=(60, 80)):
     return jnp.asarray((200 * light)[None, ..., None].astype(np.uint8))
 
 
-def config_with(**fields):
+def config_with(pair=(), **fields):
     config = default_config()
+    config.data.symmetric_pairs = (pair,) if pair else ()
     config.predict.update(fields)
     return config
 
@@ -42,7 +43,7 @@ def config_with(**fields):
 @pytest.mark.parametrize("fields", [{"flip": True}, {"scales": (0.5, 1.0, 1.5)}, {"flip": True, "scales": (0.7,)}])
 def test_every_view_finds_the_same_points(fields):
     points = np.array([[20.0, 30.0], [57.0, 22.0]])
-    predict = make_predict(SimpleNamespace(predict=brightest), config_with(**fields), ((0, 1),))
+    predict = make_predict(SimpleNamespace(predict=brightest), config_with(("left", "right"), **fields), ("left", "right"))
     found = jax.jit(predict)({}, blobs(*points))
     np.testing.assert_allclose(found["keypoints"][0], points, atol=0.3)
     np.testing.assert_allclose(found["likelihood"], 0.8, rtol=1e-5)
@@ -62,7 +63,7 @@ def test_without_views_it_is_the_method_itself():
     with pytest.raises(InputError, match="scales"):
         make_predict(method, config_with(scales=(1.0, 0.0)), ())
     with pytest.raises(InputError, match="scales"):
-        make_predict(method, config_with(scales=(float("nan"),)))
+        make_predict(method, config_with(scales=(float("nan"),)), ())
 
 
 def test_a_method_reads_its_own_fields_and_those_of_all():

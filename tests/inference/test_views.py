@@ -43,7 +43,8 @@ def config_with(pair=(), **fields):
 @pytest.mark.parametrize("fields", [{"flip": True}, {"scales": (0.5, 1.0, 1.5)}, {"flip": True, "scales": (0.7,)}])
 def test_every_view_finds_the_same_points(fields):
     points = np.array([[20.0, 30.0], [57.0, 22.0]])
-    predict = make_predict(SimpleNamespace(predict=brightest), config_with(("left", "right"), **fields), ("left", "right"))
+    config = config_with(("left", "right"), **fields)
+    predict = make_predict(SimpleNamespace(predict=brightest), config, ("left", "right"))
     found = jax.jit(predict)({}, blobs(*points))
     np.testing.assert_allclose(found["keypoints"][0], points, atol=0.3)
     np.testing.assert_allclose(found["likelihood"], 0.8, rtol=1e-5)

@@ -14,7 +14,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from pawjax.engine.optim import make_optimizer
 
 import pawjax
 from pawjax import data
@@ -28,6 +27,7 @@ from pawjax.evaluate import errors_line
 from pawjax.inference.evaluation import evaluate_run
 from pawjax.inference.run import open_run, read_run_files
 from pawjax.methods import make_method
+from pawjax.optim import Optimizer, make_optimizer
 from tests.tiny import tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,10 +158,10 @@ def test_heads_of_bodyparts_at_another_place_are_left(whole_run):
     (paw,) = read(whole_run)["data"]["bodyparts"]
     for bodyparts in ((paw,), ("nose",), ("nose", paw)):
         config = tiny_config()
-        method, optimizer = make_method(config, bodyparts), make_optimizer(config.optimizer, config.steps)
+        method, optimizer = make_method(config, bodyparts), make_optimizer(Optimizer.of(config), config.steps)
         create = functools.partial(create_state, method, optimizer, 0, average=False)
         state = jax.jit(create)({"image": np.zeros((1, 64, 96, 1), np.uint8)})
-        _, merged = initialise(state, str(whole_run), "torchvision", bodyparts=bodyparts)
+        _, merged = initialise(state, method, str(whole_run), "torchvision", bodyparts)
         heads = {name.split("/")[1] for name in merged.missing}
         assert heads == ({"scoremap", "locref"} if len(bodyparts) == 2 else set())
         assert any(name.startswith("params/backbone/") for name in merged.used)

@@ -237,7 +237,7 @@ def test_a_plain_file_fills_the_backbone_and_the_head(kind, n_used, tmp_path):
     key = jax.random.key(0)
     params = variables.pop("params")
     state = TrainState(step=jnp.zeros(()), params=params, extra=variables, opt_state=(), average={}, key=key)
-    state, merged = initialise(state, str(path), "torchvision", (len(SIZES), len(RATIOS)))
+    state, merged = initialise(state, method_of(kind), str(path), "torchvision", ("left", "right"))
     found, expected = leaf_names(state.variables), variables_of(kind)
     assert len(merged.used) == n_used and len(merged.skipped) == len(plain_file(kind)) - n_used
     assert {name.split("/")[1] for name in merged.used} == {"backbone", "box_head"}

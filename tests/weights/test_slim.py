@@ -22,6 +22,7 @@ from tests.tiny import tiny_config
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tf_slim.npz"
 MAPS = {"scoremap": "part_pred", "locref": "locref_pred", "intermediate_scoremap": "intermediate_supervision"}
+METHOD = make_method(tiny_config(), ("paw",))
 NETS = {50: "block3_unit4", 101: "block3_unit12"}
 
 
@@ -79,7 +80,7 @@ def test_a_snapshot_of_tensorflow_gives_its_features_and_maps(depth, tmp_path):
 
 @pytest.fixture(scope="module")
 def state():
-    method, batch = make_method(tiny_config(), ("paw",)), {"image": np.zeros((1, 32, 32, 3), np.uint8)}
+    method, batch = METHOD, {"image": np.zeros((1, 32, 32, 3), np.uint8)}
     return jax.jit(lambda: create_state(method, optax.identity(), 0, batch, average=False))()
 
 
@@ -98,6 +99,6 @@ def test_weights_of_the_other_variant_are_refused(tensors, theirs, ours, state, 
     with pytest.raises(
         InputError, match=rf"weights\.npz'.*set config\.model\.variant = '{theirs}', which is '{ours}'$"
     ):
-        initialise(state, str(path), ours)
+        initialise(state, METHOD, str(path), ours, ("paw",))
     with pytest.raises(InputError, match="weights of another network"):  # the variant fits, the rest is not there
-        initialise(state, str(path), theirs)
+        initialise(state, METHOD, str(path), theirs, ("paw",))

@@ -1,10 +1,9 @@
 """The config section `data`: which labelled frames to read, and how to divide them."""
 
 import dataclasses
-import difflib
 from typing import ClassVar
 
-from pawjax.errors import InputError
+from pawjax.errors import InputError, did_you_mean
 from pawjax.sections import Section
 
 SOURCES = ("paw_on_ball", "deeplabcut", "lightning_pose")
@@ -91,8 +90,7 @@ class DataConfig(Section):
 
     def _check_source(self) -> None:
         if self.source not in SOURCES:
-            near = difflib.get_close_matches(str(self.source), SOURCES, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(SOURCES)}."
+            hint = did_you_mean(str(self.source), SOURCES, f"choose from {', '.join(SOURCES)}.")
             raise InputError(f"config.data.source: there is no source '{self.source}'; {hint}")
         if self.source != "paw_on_ball" and not self.path:
             raise InputError(f"config.data.path: is empty; set it to the folder of the {self.source} data")

@@ -82,7 +82,7 @@ def _bodypart_names(file: Path, bodyparts: object) -> tuple[str, ...]:
     repeated = [name for name in names if names.count(name) > 1 or not name]
     if repeated:
         raise InputError(
-            f"{file}: the field 'bodyparts' names '{repeated[0]}' twice or not at all; name each part once"
+            f"{file}: the field 'bodyparts' names '{repeated[0]}' twice or not at all; name each bodypart once"
         )
     return names
 

@@ -1,12 +1,11 @@
 """Labelled frames: what every reader of labels ends in and every batch begins with."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pawjax.errors import InputError
+from pawjax.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,7 @@ class LabelledFrames:
             return self
         unknown = [name for name in names if name not in self.bodyparts]
         if unknown:
-            near = difflib.get_close_matches(unknown[0], self.bodyparts, n=1, cutoff=0.4)
-            hint = f"did you mean '{near[0]}'?" if near else "choose from them."
+            hint = did_you_mean(unknown[0], self.bodyparts, "choose from them.")
             raise InputError(
                 f"config.data.bodyparts: there is no bodypart '{unknown[0]}' among {', '.join(self.bodyparts)}; {hint}"
             )

@@ -1,12 +1,11 @@
 """Left and right: bodyparts that exchange places when a frame is mirrored."""
 
-import difflib
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
-from pawjax.errors import InputError
+from pawjax.errors import InputError, did_you_mean
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -18,8 +17,7 @@ def pair_indices(pairs: Sequence[tuple[str, str]], bodyparts: Sequence[str]) -> 
     """
     for name in (name for pair in pairs for name in pair):
         if name not in bodyparts:
-            near = difflib.get_close_matches(name, bodyparts, n=1, cutoff=0.4)
-            hint = f"did you mean '{near[0]}'?" if near else "choose from them."
+            hint = did_you_mean(name, bodyparts, "choose from them.")
             raise InputError(
                 f"config.data.symmetric_pairs: there is no bodypart '{name}' among {', '.join(bodyparts)}; {hint}"
             )

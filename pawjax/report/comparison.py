@@ -202,7 +202,7 @@ def reading(run: ComparedRun) -> str:
     """Bias and variance of a run in words, from the mean errors: one gross miss moves a root mean square too far."""
     train, dev, test = (run.metrics[split]["mean_error_px"] for split in SPLITS)
     if train is None or dev is None or test is None:
-        return "Bias and variance cannot be told: one part has no labelled point."
+        return "Bias and variance cannot be told: one split has no labelled point."
     if dev > train:
         variance = f"variance {style.pixels(dev - train)} px (dev is {dev / train:.2f} times train)"
     else:

@@ -1,5 +1,6 @@
 """Boxes of a detector: average precision by hand, what anchors and proposals reach, and the door from end to end."""
 
+import dataclasses
 import json
 from functools import partial
 from types import SimpleNamespace
@@ -8,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pawjax.methods.detection_targets import Anchors, LabelBox
 from PIL import Image
 
 import pawjax
@@ -24,7 +24,9 @@ from pawjax.files import write_json
 from pawjax.inference.evaluation import evaluate_run
 from pawjax.inference.run import Run, read_run_files
 from pawjax.inference.tracker import Tracker
-from pawjax.methods import boxes, make_method
+from pawjax.methods import make_method
+from pawjax.methods.faster_rcnn import Settings, boxes
+from pawjax.methods.faster_rcnn.targets import boxes_around
 from pawjax.ops.warp import resize
 from pawjax.optim import Optimizer, make_optimizer
 from pawjax.report.frames import EvaluatedFrames
@@ -97,10 +99,12 @@ def test_bodyparts_are_classes():
     assert numbers["AP"] == pytest.approx(1) and numbers["per_bodypart"]["right"]["AP"] is None
 
 
-def method_with(**fields):
+SETTINGS = Settings(box=(SIDE, SIDE), anchor_sizes=(SIDE,), anchor_ratios=(1.0,))
+
+
+def method_with(settings=SETTINGS, **fields):
     """What of a detector the numbers ask for; a stride of 16, the first cell at pixel 0."""
-    net = SimpleNamespace(stride=16, center=0.0)
-    return SimpleNamespace(box=LabelBox((SIDE, SIDE)), anchors=Anchors(sizes=(SIDE,), ratios=(1.0,)), net=net, **fields)
+    return SimpleNamespace(settings=settings, stride=16, net=SimpleNamespace(stride=16, center=0.0), **fields)
 
 
 def test_best_anchors_by_hand():
@@ -117,8 +121,7 @@ def test_best_anchors_by_hand():
 
 
 def test_anchors_that_do_not_train_do_not_count():
-    method = method_with()
-    method.anchors = Anchors(sizes=(SIDE,), ratios=(1.0,), inside_only=True)
+    method = method_with(dataclasses.replace(SETTINGS, anchors_inside=True))
     corner = np.array([square(0, 16)], np.float32)
     assert boxes.anchor_fit_of_labels(method, corner, (60, 90))["min_iou"] == pytest.approx(4 / 36)
 
@@ -148,7 +151,7 @@ def test_pixels_are_those_of_the_original_frames(tmp_path, monkeypatch):
     half = np.tile(np.array([[2, 0, 0.5], [0, 2, 0.5]], np.float32), (3, 1, 1))
     keypoints = (original - 0.5) / 2
     image = np.zeros((3, 32, 64, 1), np.uint8)
-    truth = jnp.asarray(LabelBox((SIDE, SIDE)).around(jnp.asarray(keypoints)))
+    truth = jnp.asarray(boxes_around(jnp.asarray(keypoints), SETTINGS))
 
     def answer(found):
         ones = jnp.ones(found.shape[:2])

@@ -58,7 +58,7 @@ class Anchors:
     def grid(self, image_size: tuple[int, int], stride: int, center: float) -> jax.Array:
         """[A, 4]: those of an image (height, width), whose cells are `stride` apart, the first at pixel `center`."""
         height, width = (-(-size // stride) for size in image_size)
-        options = dict(sizes=self.sizes, ratios=self.ratios, convention="detectron2", center=center)
+        options = dict(sizes=self.sizes, ratios=self.ratios, center=center)
         return grid_anchors(height, width, stride, **options)
 
 
@@ -175,7 +175,7 @@ def propose(
 
 def anchor_fit(box: LabelBox, anchors: Anchors, stride: int) -> float:
     """The IoU of a labelled box with the anchor that fits it best, on average over its place within a cell."""
-    options = dict(sizes=anchors.sizes, ratios=anchors.ratios, convention="detectron2", center=0.0)
+    options = dict(sizes=anchors.sizes, ratios=anchors.ratios, center=0.0)
     around = grid_anchors(3, 3, stride, **options)
     offsets = stride / 2 + (np.arange(stride) + 0.5)
     places = np.stack(np.meshgrid(offsets, offsets), axis=-1).reshape(-1, 2).astype(np.float32)

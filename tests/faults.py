@@ -1,17 +1,18 @@
 """Does the test suite notice small faults? Each is put into a copy of the code, and the tests that should fail are run.
 
-    python tests/faults.py                      # all, one after another: some ten minutes
+    python tests/faults.py                      # all, one after another
     python tests/faults.py --only=anchor        # those with the word in their names
     python tests/faults.py --control            # the same tests without any fault: all have to pass
     python tests/faults.py --tree=../old        # of another checkout
 
-Exits with 1 if a fault was missed or could not be put in.
+The libraries are imported once: every fault has a fork of this process. Programs are compiled once, too, where
+`JAX_COMPILATION_CACHE_DIR` names a folder for them. Exits with 1 if a fault was missed or could not be put in.
 """
 
 import argparse
+import importlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +26,20 @@ from tests.faults_of_numbers import Fault  # noqa: E402
 from tests.faults_of_system import FAULTS as SYSTEM  # noqa: E402
 
 PASSED, FAILED, NOTHING_RAN = 0, 1, (4, 5)  # exit codes of pytest
+LIBRARIES = (
+    *(
+        "pytest",
+        "hypothesis",
+        "scipy.ndimage",
+        "scipy.special",
+        "scipy.stats",
+        "matplotlib.pyplot",
+        "PIL.Image",
+        "h5py",
+    ),
+    *("jax", "jax.numpy", "flax.linen", "flax.struct", "optax", "orbax.checkpoint", "ml_collections", "rich.progress"),
+    *("absl.flags", "tensorflow_datasets", "av"),
+)
 
 
 def copy_of(tree: Path, folder: Path) -> Path:
@@ -38,6 +53,7 @@ def copy_of(tree: Path, folder: Path) -> Path:
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
         elif source.exists():
             shutil.copy(source, copy / name)
+    shutil.copy(ROOT / "tests" / "conftest.py", copy / "tests")  # an older tree has its programs cached alike
     return copy
 
 
@@ -54,12 +70,23 @@ def put_in(fault: Fault, tree: Path) -> bool:
 def run(tests: tuple[str, ...], tree: Path) -> tuple[int, str]:
     """Exit code and output of pytest with these arguments in a tree. Paths that are not there are left out."""
     arguments = [word for word in tests if not word.startswith("tests/") or (tree / word.split("::")[0]).exists()]
-    if not any(word.startswith("tests") for word in arguments):
+    if not any(word.startswith("tests/") for word in arguments):
         return NOTHING_RAN[0], "no such tests"
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *arguments]
-    result = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
-    return result.returncode, result.stdout + result.stderr
+    said = tree.parent / "output"
+    child = os.fork()
+    if not child:
+        with said.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        os.chdir(tree)
+        os.environ["PYTHONPATH"] = str(tree)
+        sys.path[:0] = [str(tree)]
+        for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "pawjax")]:
+            del sys.modules[name]
+        code = importlib.import_module("pytest").main(["-x", "-q", "-p", "no:cacheprovider", *arguments])
+        sys.stdout.flush()
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.read_text()
 
 
 def verdict(fault: Fault, tree: Path, control: bool) -> tuple[str, str]:
@@ -80,6 +107,12 @@ def main() -> None:
     parser.add_argument("--control", action="store_true", help="without the faults")
     parser.add_argument("--verbose", action="store_true", help="print what the tests of a missed fault said")
     options = parser.parse_args()
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("NPROC", "16")
+    os.environ |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    os.environ |= {"JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+    for name in LIBRARIES:
+        importlib.import_module(name)
     chosen = [fault for fault in (*NUMBERS, *SYSTEM) if options.only in fault.name]
     bad = 0
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:

@@ -1,6 +1,7 @@
 """The method: what counts in its loss, what does not, and the range of its predictions."""
 
 import dataclasses
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -34,9 +35,14 @@ def variables():
     return jax.jit(METHOD.init)(jax.random.key(0), make_batch())
 
 
+@cache
+def loss_of(method, train):
+    """Compiled once for all tests: `jax.jit(method.loss)` would be another function each time."""
+    return jax.jit(lambda variables, batch: method.loss(variables, batch, jax.random.key(0), train)[0])
+
+
 def terms_of(method, variables, batch, train=False):
-    loss = jax.jit(method.loss, static_argnums=3)
-    return jax.device_get(loss(variables, batch, jax.random.key(0), train)[0])
+    return jax.device_get(loss_of(method, train)(variables, batch))
 
 
 def test_an_ignored_label_changes_nothing(variables):
@@ -70,6 +76,20 @@ def test_counts_by_hand(variables):
         if seen
     ]
     assert terms_of(METHOD, variables, batch)["locref"][1] == 2 * sum(near)
+
+
+def test_offsets_are_learnt_in_units_of_their_deviation(variables):
+    """Where the net says nothing, the loss is that of the offsets alone, here by hand."""
+    silent = variables["params"] | {"locref": jax.tree.map(jnp.zeros_like, variables["params"]["locref"])}
+    batch, expected = make_batch(), 0.0
+    y, x = np.meshgrid(8 * np.arange(6) + 4, 8 * np.arange(8) + 4, indexing="ij")
+    for points, labelled in zip(np.asarray(batch["keypoints"]), np.asarray(batch["labelled"]), strict=True):
+        for px, py in points[labelled]:
+            near = np.hypot(x - px, y - py) <= 17
+            size = np.abs(np.stack([px - x, py - y])[:, near]) / 7.2801
+            expected += np.where(size <= 1, size**2 / 2, size - 0.5).sum()
+    found = terms_of(METHOD, variables | {"params": silent}, batch)["locref"][0]
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("target", ["disc", "gaussian"])

@@ -31,6 +31,7 @@ from pawjax.methods import make_method
 from pawjax.methods.detection_targets import Anchors, LabelBox
 from pawjax.ops.warp import resize
 from pawjax.report.gallery import worst_frames
+from tests.tiny import TINY
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = 20.0
@@ -199,7 +200,7 @@ def evaluate(*arguments):
 def begin_run(workdir, **fields):
     """The run folder that training begins with, and a checkpoint of random weights."""
     config = get_config("smoke")
-    config.model.depth, config.model.width = 26, 8
+    config.model.depth, config.model.width = TINY, 8
     config.data.height, config.data.width = 64, 96
     config.update(fields)
     write_config(workdir, config)

@@ -1,6 +1,6 @@
 """Other ways to write the operations, and other systems' conventions: what the tests hold pawjax's own against."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -56,3 +56,36 @@ def greedy_nms(
         if (valid is None or valid[i]) and not (iou[others, i] > np.float32(threshold)).any():
             chosen.append(i)
     return np.array(chosen, int)
+
+
+def convolution(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    gradient_for: Callable[[tuple[int, ...]], np.ndarray],
+    *,
+    stride: int,
+    padding: tuple[tuple[int, int], tuple[int, int]],
+    dilation: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A convolution of x [B, H, W, I] with kernel [kh, kw, I, O] as a sum over its taps, in float64.
+
+    Returns the output, and the gradients of x and of the kernel for the output gradient `gradient_for(shape)`.
+    """
+    x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)
+    (top, bottom), (left, right) = padding
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    height, width = (
+        (size - dilation * (taps - 1) - 1) // stride + 1
+        for size, taps in zip(padded.shape[1:3], kernel.shape[:2], strict=True)
+    )
+    dy = np.asarray(gradient_for((len(x), height, width, kernel.shape[3])), np.float64)
+    y, dx, dkernel = np.zeros(dy.shape), np.zeros(padded.shape), np.zeros(kernel.shape)
+    for i, j in np.ndindex(kernel.shape[:2]):
+        rows, columns = (
+            slice(tap * dilation, tap * dilation + (size - 1) * stride + 1, stride)
+            for tap, size in ((i, height), (j, width))
+        )
+        y += padded[:, rows, columns] @ kernel[i, j]
+        dx[:, rows, columns] += dy @ kernel[i, j].T
+        dkernel[i, j] = np.einsum("bhwi,bhwo->io", padded[:, rows, columns], dy, optimize=True)
+    return y, dx[:, top : top + x.shape[1], left : left + x.shape[2]], dkernel

@@ -43,6 +43,8 @@ def private_cache(session_cache, monkeypatch):
     monkeypatch.setenv("PAWJAX_CACHE", str(session_cache))
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(session_cache / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,5 +1,7 @@
 """The smallest experiment that still goes the whole way, for tests of the engine."""
 
+import sys
+
 from ml_collections import ConfigDict
 
 from pawjax.config import default_config, smoke
@@ -20,3 +22,9 @@ def tiny_config() -> ConfigDict:
     config.optimizer.name, config.optimizer.schedule = "adamw", "cosine"
     config.optimizer.ema_decay = 0.9
     return config
+
+
+def command(module: str) -> list[str]:
+    """The words that run `python -m MODULE` in a process that knows the tiny net too."""
+    program = f"import runpy, tests.tiny; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    return [sys.executable, "-c", program]

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +30,7 @@ from pawjax.methods import make_method
 from pawjax.methods.detection_targets import Anchors, LabelBox
 from pawjax.ops.warp import resize
 from pawjax.report.gallery import worst_frames
-from tests.tiny import TINY
+from tests.tiny import TINY, command
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = 20.0
@@ -193,8 +192,9 @@ def test_pixels_are_those_of_the_original_frames(tmp_path, monkeypatch):
 
 
 def evaluate(*arguments):
-    command = [sys.executable, "-m", "pawjax.evaluate", *arguments, "--boxes"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(
+        [*command("pawjax.evaluate"), *arguments, "--boxes"], cwd=ROOT, capture_output=True, text=True
+    )
 
 
 def begin_run(workdir, **fields):

@@ -25,6 +25,7 @@ from pawjax.engine.transfer import _leaves_of_run
 from pawjax.errors import InputError
 from pawjax.evaluate import errors_line
 from pawjax.methods import make_method
+from tests.tiny import command as tiny_command
 from tests.tiny import tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,7 +200,7 @@ def test_evaluation_and_tracker_agree(whole_run):
 
 def test_a_run_on_four_devices_is_evaluated_on_one(whole_run):
     assert read(whole_run)["n_devices"] == 4
-    command = [sys.executable, "-m", "pawjax.evaluate", f"--workdir={whole_run}", "--split=train"]
+    command = [*tiny_command("pawjax.evaluate"), f"--workdir={whole_run}", "--split=train"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # has one CPU device
     assert result.returncode == 0, result.stderr
     assert read(whole_run / "eval" / "train", "metrics.json")["n_images"] == read(whole_run)["data"]["n_train"]

@@ -107,7 +107,7 @@ def test_gradients_are_finite_even_without_labels(variables, target, score_loss)
 
 
 def test_predictions_have_the_contracts_shapes(variables):
-    found = METHOD.predict(variables, make_batch()["image"])
+    found = jax.jit(METHOD.predict)(variables, make_batch()["image"])
     assert found["keypoints"].shape == (3, 2, 2) and found["likelihood"].shape == (3, 2)
     assert ((found["likelihood"] >= 0) & (found["likelihood"] <= 1)).all()
 

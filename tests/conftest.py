@@ -26,12 +26,25 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory) -> Path:
+    """A folder of the test session, one for all its workers."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return folder / "pawjax-cache"
+
+
 @pytest.fixture(autouse=True)
-def private_cache(tmp_path_factory, monkeypatch):
-    """Prepared data sets and compiled programs go to a folder of the test session, never to the user's cache."""
-    cache = tmp_path_factory.getbasetemp() / "pawjax-cache"
-    monkeypatch.setenv("PAWJAX_CACHE", str(cache))
-    jax.config.update("jax_compilation_cache_dir", str(cache / "xla"))
+def private_cache(session_cache, monkeypatch):
+    """Prepared data sets and compiled programs go to the session's folder, never to the user's cache.
+
+    A developer may keep the programs between sessions: `JAX_COMPILATION_CACHE_DIR=FOLDER pytest`.
+    """
+    monkeypatch.setenv("PAWJAX_CACHE", str(session_cache))
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(session_cache / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -77,6 +77,15 @@ def test_shapes_that_do_not_belong_together():
         summarize(truth, labelled, predicted, likelihood[:, 0], "abc", 0.5)
 
 
+def test_what_lies_on_a_border():
+    """An error of exactly 50 px is no gross miss, a likelihood of exactly the cut-off is trusted."""
+    errors = np.linspace(0, 50, 21)
+    truth, predicted = np.zeros((21, 1, 1, 2)), np.stack([errors, 0 * errors], axis=-1)[:, None, None]
+    numbers = summarize(truth, np.ones((21, 1, 1), bool), predicted, np.full((21, 1, 1), 0.5), ("paw",), 0.5)
+    assert numbers["n_over_50px"] == 0 and numbers["with_pcutoff"]["n_points"] == 21
+    assert numbers["p95_px"] == pytest.approx(47.5)  # 95 % of the way from the first to the last of evenly spaced ones
+
+
 def test_nothing_labelled_is_null_and_never_nan():
     truth, labelled, predicted, likelihood = random_case(0)
     numbers = summarize(truth, np.zeros_like(labelled), predicted, likelihood, "abc", 0.5)

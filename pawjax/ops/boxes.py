@@ -1,8 +1,7 @@
 """Boxes: formats, areas, overlaps, and the codes by which a network moves one box onto another.
 
-A box is xyxy float32: left, top, right, bottom, in pixels of the image. Two conventions of its width are in use:
-'continuous', x2 - x1 (torchvision, detectron2), and 'inclusive', x2 - x1 + 1, the corners being pixels that belong to
-the box (py-faster-rcnn). Functions where they differ take `convention`.
+A box is xyxy float32: left, top, right, bottom, in pixels of the image. Its width is x2 - x1, as in torchvision and
+detectron2.
 """
 
 import math
@@ -10,18 +9,12 @@ import math
 import jax
 import jax.numpy as jnp
 
-CONVENTIONS = {"continuous": 0.0, "inclusive": 1.0}  # what a side is longer than the difference of its ends
 MAX_LOG_RATIO = math.log(1000 / 16)  # a decoded side is at most 62.5 times its anchor's
 SMALLEST_SIDE = 1e-6  # px; keeps the logarithms of padded boxes finite
 
 
-def box_xywh_to_xyxy(boxes: jax.Array) -> jax.Array:
-    """[..., 4] (left, top, width, height), as in COCO, to (left, top, right, bottom)."""
-    return jnp.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
-
-
 def box_xyxy_to_xywh(boxes: jax.Array) -> jax.Array:
-    """[..., 4] (left, top, right, bottom) to (left, top, width, height), widths continuous."""
+    """[..., 4] (left, top, right, bottom) to (left, top, width, height)."""
     return jnp.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
@@ -31,24 +24,18 @@ def box_cxcywh_to_xyxy(boxes: jax.Array) -> jax.Array:
     return jnp.concatenate([centre - half, centre + half], axis=-1)
 
 
-def box_xyxy_to_cxcywh(boxes: jax.Array) -> jax.Array:
-    """[..., 4] (left, top, right, bottom) to (centre x, centre y, width, height), widths continuous."""
-    return jnp.concatenate([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], axis=-1)
-
-
-def box_area(boxes: jax.Array, convention: str = "continuous") -> jax.Array:
+def box_area(boxes: jax.Array) -> jax.Array:
     """Areas [...] in square pixels of boxes [..., 4]; zero where a side is negative."""
-    sides = jnp.maximum(_sides(boxes, convention), 0)
+    sides = jnp.maximum(_sides(boxes), 0)
     return sides[..., 0] * sides[..., 1]
 
 
-def box_iou(first: jax.Array, second: jax.Array, convention: str = "continuous") -> jax.Array:
+def box_iou(first: jax.Array, second: jax.Array) -> jax.Array:
     """Intersection over union of every pair of boxes; zero where both are empty, as the padding of a batch is.
 
     Args:
       first: [N, 4] xyxy.
       second: [M, 4] xyxy.
-      convention: 'continuous' or 'inclusive'; ValueError for another.
 
     Returns:
       float32 [N, M], 0..1.
@@ -60,28 +47,25 @@ def box_iou(first: jax.Array, second: jax.Array, convention: str = "continuous")
         jnp.minimum(first[:, None, 2], second[:, 2]),
         jnp.minimum(first[:, None, 3], second[:, 3]),
     )
-    extra = _extra(convention)
-    intersection = jnp.maximum(right - left + extra, 0) * jnp.maximum(bottom - top + extra, 0)
-    union = box_area(first, convention)[:, None] + box_area(second, convention) - intersection
+    intersection = jnp.maximum(right - left, 0) * jnp.maximum(bottom - top, 0)
+    union = box_area(first)[:, None] + box_area(second) - intersection
     return jnp.where(intersection > 0, intersection / jnp.where(union > 0, union, 1), 0)
 
 
-def clip_boxes(boxes: jax.Array, height: int, width: int, convention: str = "continuous") -> jax.Array:
-    """Boxes [..., 4] cut at the border of an image: to 0..width, 0..height, or if inclusive to the last pixel."""
-    last = jnp.array([width, height, width, height], jnp.float32) - _extra(convention)
-    return jnp.clip(boxes, 0, last)
+def clip_boxes(boxes: jax.Array, height: int, width: int) -> jax.Array:
+    """Boxes [..., 4] cut at the border of an image: to 0..width, 0..height."""
+    return jnp.clip(boxes, 0, jnp.array([width, height, width, height], jnp.float32))
 
 
-def large_enough(boxes: jax.Array, min_side: float, convention: str = "continuous") -> jax.Array:
+def large_enough(boxes: jax.Array, min_side: float) -> jax.Array:
     """bool [...]: both sides of boxes [..., 4] are at least `min_side` pixels."""
-    return (_sides(boxes, convention) >= min_side).all(axis=-1)
+    return (_sides(boxes) >= min_side).all(axis=-1)
 
 
 def encode_boxes(
     boxes: jax.Array,
     anchors: jax.Array,
     weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
-    convention: str = "continuous",
 ) -> jax.Array:
     """What takes each anchor to its box: the targets of box regression (R-CNN, Girshick et al. 2014).
 
@@ -92,15 +76,11 @@ def encode_boxes(
       boxes: [..., 4] xyxy.
       anchors: [..., 4] xyxy, one for each box.
       weights: of dx, dy, dw, dh; 10, 10, 5, 5 in the heads of all three lineages.
-      convention: of the widths; ValueError for an unknown one.
 
     Returns:
       deltas [..., 4]: dx, dy, dw, dh, without unit.
     """
-    (centre, sides), (anchor_centre, anchor_sides) = (
-        _centre_and_sides(boxes, convention),
-        _centre_and_sides(anchors, convention),
-    )
+    (centre, sides), (anchor_centre, anchor_sides) = _centre_and_sides(boxes), _centre_and_sides(anchors)
     sides, anchor_sides = jnp.maximum(sides, SMALLEST_SIDE), jnp.maximum(anchor_sides, SMALLEST_SIDE)
     shift = (centre - anchor_centre) / anchor_sides
     return jnp.concatenate([shift, jnp.log(sides / anchor_sides)], axis=-1) * jnp.array(weights)
@@ -110,41 +90,30 @@ def decode_boxes(
     deltas: jax.Array,
     anchors: jax.Array,
     weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
-    convention: str = "continuous",
     max_log_ratio: float = MAX_LOG_RATIO,
 ) -> jax.Array:
     """Anchors moved by deltas: the inverse of `encode_boxes`.
-
-    'inclusive' ends the box at centre + w / 2 as py-faster-rcnn's code does, one pixel to the right of and below the
-    box that was encoded; its left and top are exact.
 
     Args:
       deltas: [..., 4] of `encode_boxes`.
       anchors: [..., 4] xyxy, one for each.
       weights: those of the encoding.
-      convention: of the widths; ValueError for an unknown one.
       max_log_ratio: bound of dw and dh, against overflow of the exponential; py-faster-rcnn has none (math.inf).
 
     Returns:
       [..., 4] xyxy, not clipped to any image.
     """
     deltas = deltas / jnp.array(weights)
-    centre, sides = _centre_and_sides(anchors, convention)
+    centre, sides = _centre_and_sides(anchors)
     centre = centre + deltas[..., :2] * sides
     sides = sides * jnp.exp(jnp.minimum(deltas[..., 2:], max_log_ratio))
     return jnp.concatenate([centre - sides / 2, centre + sides / 2], axis=-1)
 
 
-def _centre_and_sides(boxes, convention):
-    sides = _sides(boxes, convention)
+def _centre_and_sides(boxes):
+    sides = _sides(boxes)
     return boxes[..., :2] + sides / 2, sides
 
 
-def _sides(boxes, convention):
-    return boxes[..., 2:] - boxes[..., :2] + _extra(convention)
-
-
-def _extra(convention):
-    if convention not in CONVENTIONS:
-        raise ValueError(f"convention is {convention!r}; known are {', '.join(CONVENTIONS)}")
-    return CONVENTIONS[convention]
+def _sides(boxes):
+    return boxes[..., 2:] - boxes[..., :2]

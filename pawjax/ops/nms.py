@@ -24,8 +24,6 @@ def nms(
     k: int,
     valid: jax.Array | None = None,
     classes: jax.Array | None = None,
-    convention: str = "continuous",
-    tile: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """The first k boxes that greedy suppression keeps, by falling score; equal scores by index.
 
@@ -37,14 +35,12 @@ def nms(
       iou_threshold: 0..1; a box goes if its IoU with a kept one is above it, and stays if it is equal (in float32).
       valid: bool [N]; False marks padding, which neither stays nor suppresses.
       classes: int [N]; boxes of different classes do not suppress each other.
-      convention: of the widths, see `pawjax.ops.boxes`.
-      tile: boxes compared at a time, the memory is tile * (tile + k); by default all up to `SINGLE_TILE`, else `TILE`.
 
     Returns:
       index int32 [k] into the boxes, and bool [k], False where there was no k-th box (index 0 there).
     """
     n = scores.shape[0]
-    tile = min(tile or (n if n <= SINGLE_TILE else TILE), n)
+    tile = n if n <= SINGLE_TILE else min(TILE, n)  # boxes compared at a time: the memory is tile * (tile + k)
     n_tiles = -(-n // tile)
     valid = jnp.ones(n, bool) if valid is None else jnp.asarray(valid)
     classes = jnp.zeros(n, jnp.int32) if classes is None else jnp.asarray(classes)
@@ -55,7 +51,7 @@ def nms(
 
     def overlap(first, second):
         (boxes, classes), (other_boxes, other_classes) = first, second
-        return (box_iou(boxes, other_boxes, convention) > iou_threshold) & (classes[:, None] == other_classes)
+        return (box_iou(boxes, other_boxes) > iou_threshold) & (classes[:, None] == other_classes)
 
     def unfinished(state):
         step, count, _ = state

@@ -1,11 +1,9 @@
 """RoI align: boxes cut out of a feature map at one size, by bilinear samples (Mask R-CNN, He et al. 2017).
 
-Every bin of a region is the mean of bilinear samples on a regular grid in it. Samples more than a cell off the map
-count as zero, nearer ones are moved to its border. It is a linear map of the features, in two forms that agree:
-
-'matrix': Y F X^T with a matrix for each axis and region.
-'gather': the four cells around each sample, weighted; much less work. Its gradient is that of 'matrix', faster than a
-scatter and, unlike that, with a fixed order of sums on a GPU.
+Every bin of a region is the mean of bilinear samples on a regular grid in it. Samples more than a
+cell off the map count as zero, nearer ones are moved to its border. It is a linear map of the features: the output is
+gathered from the four cells around each sample; the gradient is Y^T G X with a matrix for each axis and region, faster
+than a scatter and, unlike that, with a fixed order of sums on a GPU.
 """
 
 from functools import partial
@@ -15,19 +13,18 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-BLOCK = 16  # regions per product of the matrix form: larger ones wait for memory on a CPU
+BLOCK = 16  # regions per product of the gradient: larger ones wait for memory on a CPU
 
 _product = partial(jnp.einsum, precision="highest")  # not TF32
 
 
 class Grid(NamedTuple):
-    """Where samples lie; `samples` along each axis of a bin, the most of them if `adaptive`; every `step`-th bin."""
+    """Where samples lie: `samples` along each axis of a bin, in every `step`-th bin."""
 
     bins: tuple[int, int]
     step: int
     scale: float
     samples: int
-    adaptive: bool
     aligned: bool
 
 
@@ -40,48 +37,27 @@ def roi_align(
     sampling_ratio: int = 2,
     aligned: bool = False,
     step: int = 1,
-    max_samples: int | None = None,
-    form: str | None = None,
 ) -> jax.Array:
     """The features within each region, as torchvision's roi_align and ONNX's RoiAlign (avg) give them.
 
     Pixel x lies at cell x * scale, or at x * scale - 0.5 if `aligned`. With pixel centres at whole numbers that makes
     aligned=False exact for ResNets, whose cell i is centred on pixel i / scale; a VGG, whose cell lies (stride - 1) / 2
     further, wants aligned=True and 0.5 added to the boxes. A region thinner than one cell is widened to one unless
-    `aligned`, where an empty one gives what is at its corner, or zero if adaptive.
+    `aligned`, where an empty one gives what is at its corner.
 
     Args:
       features: [H, W, C] of one image; for a batch use `jax.vmap`.
       rois: [K, 4] xyxy, pixels of the image. No gradient flows into them.
       bins: rows and columns of the output, (7, 7) in most heads.
       scale: 1 / stride of the features.
-      sampling_ratio: samples of a bin along each axis; 0 takes ceil(cells of the bin), region by region.
+      sampling_ratio: samples of a bin along each axis.
       step: makes only every step-th bin, from the first one on, on both axes.
-      max_samples: bound of that number, needed for static shapes; by default what a region of the map's size takes.
-      form: 'matrix' or 'gather', by default the faster one: gather unless adaptive. ValueError for another.
 
     Returns:
       [K, ceil(bins[0] / step), ceil(bins[1] / step), C] of the type of the features; the sums are in float32.
     """
-    form = form or ("gather" if sampling_ratio else "matrix")
-    if form not in FORMS:
-        raise ValueError(f"form is {form!r}; known are {', '.join(FORMS)}")
-    largest = max(-(-size // n) for size, n in zip(features.shape, bins, strict=False)) + 1
-    grid = Grid(tuple(bins), step, scale, sampling_ratio or max_samples or largest, not sampling_ratio, aligned)
-    return _align(form, grid, features, rois.astype(jnp.float32))
-
-
-def _align_by_matrices(grid, features, rois):
-    height, width, _ = features.shape
-    features = features.astype(jnp.float32)
-
-    def align(roi):
-        rows, columns = _axis_matrix(roi[1::2], height, 0, grid), _axis_matrix(roi[0::2], width, 1, grid)
-        if height >= width:  # the longer axis first: less is left between the products
-            return _product("qw,pwc->pqc", columns, _product("ph,hwc->pwc", rows, features))
-        return _product("ph,hqc->pqc", rows, _product("qw,hwc->hqc", columns, features))
-
-    return lax.map(align, rois, batch_size=BLOCK)
+    grid = Grid(tuple(bins), step, scale, sampling_ratio, aligned)
+    return _align(grid, features, rois.astype(jnp.float32))
 
 
 def _samples(ends: jax.Array, size: int, axis: int, grid: Grid) -> tuple[jax.Array, jax.Array]:
@@ -96,14 +72,10 @@ def _samples(ends: jax.Array, size: int, axis: int, grid: Grid) -> tuple[jax.Arr
     start, length = ends[..., :1, None], (ends[..., 1:] - ends[..., :1])[..., None]
     if not grid.aligned:
         length = jnp.maximum(length, 1.0)
-    sample = jnp.arange(grid.samples)
-    # The ceiling of length / bins by comparisons: a division by a constant may become a product, and round up too far.
-    used = sample * bins < length if grid.adaptive else jnp.ones_like(sample, bool)
-    count = jnp.maximum(used.sum(-1, keepdims=True), 1)
     made = jnp.arange(0, bins, grid.step)
-    place = start + length / bins * (made[:, None] + (sample + 0.5) / count)
+    place = start + length / bins * (made[:, None] + (jnp.arange(grid.samples) + 0.5) / grid.samples)
     inside = (place >= -1) & (place <= size)
-    return jnp.clip(place, 0, size - 1), jnp.where(used & inside, 1 / count, 0.0)
+    return jnp.clip(place, 0, size - 1), jnp.where(inside, 1 / grid.samples, 0.0)
 
 
 def _axis_matrix(ends, size, axis, grid):
@@ -113,7 +85,17 @@ def _axis_matrix(ends, size, axis, grid):
     return (weight[..., None] * hat).sum(axis=-2)
 
 
-def _align_by_gathers(grid, features, rois):
+def _neighbours(ends, size, axis, grid):
+    """The cell before each sample [K, made, samples], and the weights of that cell and of the next one."""
+    place, weight = _samples(ends, size, axis, grid)
+    cell = jnp.floor(place).astype(jnp.int32)
+    after = place - cell
+    return cell, (weight * (1 - after), weight * after)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _align(grid, features, rois):
+    """The four cells around each sample, weighted."""
     height, width, channels = features.shape
     flat = features.reshape(height * width, channels)
     row, row_weights = _neighbours(rois[:, 1::2], height, 0, grid)
@@ -129,31 +111,15 @@ def _align_by_gathers(grid, features, rois):
         return total
 
     zeros = jnp.zeros((len(rois), row.shape[1], column.shape[1], channels), jnp.float32)
-    # Unrolled, the sums of all samples are one loop over the output; adaptive grids have too many samples for that.
-    return lax.fori_loop(0, grid.samples**2, add_sample, zeros, unroll=not grid.adaptive)
+    # Unrolled, the sums of all samples are one loop over the output.
+    return lax.fori_loop(0, grid.samples**2, add_sample, zeros, unroll=True).astype(features.dtype)
 
 
-def _neighbours(ends, size, axis, grid):
-    """The cell before each sample [K, made, samples], and the weights of that cell and of the next one."""
-    place, weight = _samples(ends, size, axis, grid)
-    cell = jnp.floor(place).astype(jnp.int32)
-    after = place - cell
-    return cell, (weight * (1 - after), weight * after)
+def _forward(grid, features, rois):
+    return _align(grid, features, rois), (features, rois)
 
 
-FORMS = {"matrix": _align_by_matrices, "gather": _align_by_gathers}
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _align(form, grid, features, rois):
-    return FORMS[form](grid, features, rois).astype(features.dtype)
-
-
-def _forward(form, grid, features, rois):
-    return _align(form, grid, features, rois), (features, rois)
-
-
-def _backward(form, grid, residuals, cotangent):
+def _backward(grid, residuals, cotangent):
     """The transposed matrices, summed over blocks of regions in their order."""
     features, rois = residuals
     blocks = -(-len(rois) // BLOCK)

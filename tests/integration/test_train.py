@@ -28,6 +28,7 @@ from pawjax.inference.evaluation import evaluate_run
 from pawjax.inference.run import open_run, read_run_files
 from pawjax.methods import make_method
 from pawjax.optim import Optimizer, make_optimizer
+from tests.tiny import command as tiny_command
 from tests.tiny import tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -234,7 +235,7 @@ def test_frames_that_changed_are_refused(whole_run, tmp_path):
 
 def test_a_run_on_four_devices_is_evaluated_on_one(whole_run):
     assert read(whole_run)["n_devices"] == 4
-    command = [sys.executable, "-m", "pawjax.evaluate", f"--workdir={whole_run}", "--split=train"]
+    command = [*tiny_command("pawjax.evaluate"), f"--workdir={whole_run}", "--split=train"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # has one CPU device
     assert result.returncode == 0, result.stderr
     assert read(whole_run / "eval" / "train", "metrics.json")["n_images"] == read(whole_run)["data"]["n_train"]

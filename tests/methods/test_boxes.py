@@ -31,6 +31,7 @@ from pawjax.ops.warp import resize
 from pawjax.optim import Optimizer, make_optimizer
 from pawjax.report.frames import EvaluatedFrames
 from pawjax.report.gallery import worst_frames
+from tests.tiny import TINY
 
 SIDE = 20.0
 RIGHT = np.array([1.0, 0, 1, 0])
@@ -199,7 +200,7 @@ def test_pixels_are_those_of_the_original_frames(tmp_path, monkeypatch):
 def begin_run(workdir, **fields):
     """The run folder that training begins with, and a checkpoint of random weights."""
     config = get_config("smoke")
-    config.model.backbone, config.model.stem_channels = "resnet26", 8
+    config.model.backbone, config.model.stem_channels = TINY, 8
     config.data.paw_on_ball.update(height=64, width=96)
     config.update(fields)
     write_config(workdir, config)

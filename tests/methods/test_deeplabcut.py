@@ -1,6 +1,7 @@
 """The method: what counts in its loss, what does not, and the range of its predictions."""
 
 import dataclasses
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +12,14 @@ from pawjax.config import default_config
 from pawjax.errors import InputError
 from pawjax.losses import weighted_total
 from pawjax.methods import make_method
+from tests.tiny import TINY
 
 BODYPARTS = ("left", "right")
 
 
 def method_of(**fields):
     config = default_config()
-    config.model.backbone, config.model.stem_channels = "resnet26", 8
+    config.model.backbone, config.model.stem_channels = TINY, 8
     config.update_from_flattened_dict(fields)
     return make_method(config, BODYPARTS)
 
@@ -41,8 +43,14 @@ def variables():
     return jax.jit(METHOD.init)(jax.random.key(0), make_batch())
 
 
+@cache
+def loss_of(method):
+    """Compiled once for all tests: `jax.jit(method.loss)` would be another function each time."""
+    return jax.jit(lambda variables, batch: method.loss(variables, batch)[0])
+
+
 def terms_of(method, variables, batch):
-    return jax.device_get(jax.jit(method.loss)(variables, batch)[0])
+    return jax.device_get(loss_of(method)(variables, batch))
 
 
 def test_an_ignored_label_changes_nothing(variables):
@@ -78,8 +86,21 @@ def test_counts_by_hand(variables):
     assert terms_of(METHOD, variables, batch)["locref"][1] == 2 * sum(near)
 
 
-@pytest.mark.parametrize("target", ["disc", "gaussian"])
-@pytest.mark.parametrize("score_loss", ["cross_entropy", "squared_error"])
+def test_offsets_are_learnt_in_units_of_their_deviation(variables):
+    """Where the net says nothing, the loss is that of the offsets alone, here by hand."""
+    silent = variables["params"] | {"locref": jax.tree.map(jnp.zeros_like, variables["params"]["locref"])}
+    batch, expected = make_batch(), 0.0
+    y, x = np.meshgrid(8 * np.arange(6) + 4, 8 * np.arange(8) + 4, indexing="ij")
+    for points, labelled in zip(np.asarray(batch["keypoints"])[:, 0], np.asarray(batch["labelled"])[:, 0], strict=True):
+        for px, py in points[labelled]:
+            near = np.hypot(x - px, y - py) <= 17
+            size = np.abs(np.stack([px - x, py - y])[:, near]) / 7.2801
+            expected += np.where(size <= 1, size**2 / 2, size - 0.5).sum()
+    found = terms_of(METHOD, variables | {"params": silent}, batch)["locref"][0]
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("target, score_loss", [("disc", "cross_entropy"), ("gaussian", "squared_error")])
 def test_gradients_are_finite_even_without_labels(variables, target, score_loss):
     method = method_of(**{"deeplabcut.target": target, "deeplabcut.score_loss": score_loss})
     batch = make_batch() | {"labelled": jnp.zeros((3, 1, 2), bool), "weight": jnp.zeros(3)}
@@ -93,7 +114,7 @@ def test_gradients_are_finite_even_without_labels(variables, target, score_loss)
 
 
 def test_predictions_have_the_contracts_shapes(variables):
-    found = METHOD.predict(variables, make_batch()["image"])
+    found = jax.jit(METHOD.predict)(variables, make_batch()["image"])
     assert found["keypoints"].shape == (3, 2, 2) and found["likelihood"].shape == (3, 2)
     assert ((found["likelihood"] >= 0) & (found["likelihood"] <= 1)).all()
 

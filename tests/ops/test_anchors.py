@@ -1,4 +1,4 @@
-"""Anchors against torchvision (tests/golden), py-faster-rcnn's nine boxes, and closed forms."""
+"""Anchors against torchvision (tests/golden) and closed forms."""
 
 from pathlib import Path
 
@@ -6,48 +6,29 @@ import numpy as np
 import pytest
 
 from pawjax.ops import anchors
+from tests.ops.oracles import torchvision_anchors
 
 TORCHVISION = np.load(Path(__file__).resolve().parents[1] / "golden" / "detection_boxes.npz")
 RATIOS = (0.5, 1.0, 2.0)
-NINE = [  # of py-faster-rcnn at cell (0, 0), counted from zero
-    (-84, -40, 99, 55),
-    (-176, -88, 191, 103),
-    (-360, -184, 375, 199),
-    (-56, -56, 71, 71),
-    (-120, -120, 135, 135),
-    (-248, -248, 263, 263),
-    (-36, -80, 51, 95),
-    (-80, -168, 95, 183),
-    (-168, -344, 183, 359),
-]
 
 
-def test_py_faster_rcnn_has_its_nine_boxes_in_every_cell():
-    found = anchors.grid_anchors(2, 3, 16, sizes=(128, 256, 512), ratios=RATIOS, convention="py_faster_rcnn")
-    found = np.asarray(found).reshape(2, 3, 9, 4)
-    for row in range(2):
-        for column in range(3):
-            np.testing.assert_array_equal(found[row, column], np.array(NINE) + [16 * column, 16 * row] * 2)
+def test_rounded_and_reordered_they_are_torchvisions():
+    found = anchors.grid_anchors(3, 4, 16, sizes=(32, 45, 128), ratios=(*RATIOS, 3.0))
+    np.testing.assert_array_equal(torchvision_anchors(found, 3, 4), TORCHVISION["anchors"])
 
 
-def test_torchvision_rounds_and_orders_as_it_does():
-    found = anchors.grid_anchors(3, 4, 16, sizes=(32, 45, 128), ratios=(*RATIOS, 3.0), convention="torchvision")
-    np.testing.assert_array_equal(found, TORCHVISION["anchors"])
-
-
-def test_detectron2_keeps_areas_and_puts_sizes_outside():
+def test_areas_are_kept_and_sizes_are_the_outer_loop():
     sizes = (32, 45, 128)
-    found = np.asarray(anchors.grid_anchors(1, 1, 16, sizes=sizes, ratios=RATIOS, convention="detectron2"))
+    found = np.asarray(anchors.grid_anchors(1, 1, 16, sizes=sizes, ratios=RATIOS))
     width, height = found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]
     np.testing.assert_allclose(width * height, np.repeat(sizes, 3) ** 2.0, rtol=1e-6)
     np.testing.assert_allclose(height / width, np.tile(RATIOS, 3), rtol=1e-6)
     np.testing.assert_allclose(found[:, :2], -found[:, 2:], atol=1e-5)
 
 
-@pytest.mark.parametrize("convention", anchors.CELLS)
 @pytest.mark.parametrize("center", [0.0, 3.5, 7.5])
-def test_every_cell_is_where_it_is_asked_to_be(convention, center):
-    found = anchors.grid_anchors(4, 5, 8, sizes=(24, 64), ratios=(1.0,), convention=convention, center=center)
+def test_every_cell_is_where_it_is_asked_to_be(center):
+    found = anchors.grid_anchors(4, 5, 8, sizes=(24, 64), ratios=(1.0,), center=center)
     middle = (found[:, :2] + found[:, 2:]).reshape(4, 5, 2, 2) / 2
     y, x = np.meshgrid(8 * np.arange(4) + center, 8 * np.arange(5) + center, indexing="ij")
     np.testing.assert_array_equal(middle, np.broadcast_to(np.stack([x, y], -1)[:, :, None], (4, 5, 2, 2)))
@@ -64,7 +45,5 @@ def test_inside_means_no_corner_off_the_pixels():
 
 
 def test_unknown_names_are_told():
-    with pytest.raises(ValueError, match="'caffe'; known are py_faster_rcnn, torchvision, detectron2"):
-        anchors.grid_anchors(1, 1, 16, sizes=(32,), ratios=(1.0,), convention="caffe")
     with pytest.raises(ValueError, match="'alexnet'; known are vgg16, resnet"):
         anchors.first_center("alexnet", 16)

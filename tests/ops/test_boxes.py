@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pawjax.ops import boxes
+from tests.ops.oracles import box_xywh_to_xyxy
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 TORCHVISION = np.load(GOLDEN / "detection_boxes.npz")
@@ -27,22 +28,8 @@ def test_iou_equals_torchvision():
 
 def test_iou_equals_pycocotools():
     golden = np.load(GOLDEN / "detection_pycocotools.npz")
-    first, second = boxes.box_xywh_to_xyxy(golden["first"]), boxes.box_xywh_to_xyxy(golden["second"])
+    first, second = box_xywh_to_xyxy(golden["first"]), box_xywh_to_xyxy(golden["second"])
     np.testing.assert_allclose(boxes.box_iou(first, second), golden["iou"], atol=2e-6)
-
-
-def test_iou_inclusive_counts_pixels():
-    first, second = (
-        np.array([[2, 3, 5, 9], [0, 0, 0, 0]], np.float32),
-        np.array([[4, 1, 8, 4], [0, 0, 0, 1]], np.float32),
-    )
-
-    def pixels(box):
-        return {(x, y) for x in range(int(box[0]), int(box[2]) + 1) for y in range(int(box[1]), int(box[3]) + 1)}
-
-    expected = [[len(pixels(a) & pixels(b)) / len(pixels(a) | pixels(b)) for b in second] for a in first]
-    np.testing.assert_allclose(boxes.box_iou(first, second, "inclusive"), expected, atol=1e-6)
-    np.testing.assert_array_equal(boxes.box_area(first, "inclusive"), [len(pixels(box)) for box in first])
 
 
 def test_iou_of_empty_and_inverted_boxes_is_zero():
@@ -81,18 +68,10 @@ def test_decoded_sides_are_bounded():
 
 
 @pytest.mark.parametrize("weights", WEIGHTS.values())
-@pytest.mark.parametrize("convention, growth", [("continuous", 0), ("inclusive", 1)])
-def test_decoding_inverts_encoding(weights, convention, growth):
+def test_decoding_inverts_encoding(weights):
     labelled, anchors = random_boxes(0, 50), random_boxes(1, 50)
-    deltas = boxes.encode_boxes(labelled, anchors, weights, convention)
-    found = boxes.decode_boxes(deltas, anchors, weights, convention)
-    np.testing.assert_allclose(found, labelled + [0, 0, growth, growth], atol=1e-4)
-
-
-def test_inclusive_deltas_measure_whole_pixels():
-    # 10 x 20 pixels to 20 x 20 pixels, whose centres are 5 and 0 pixels apart.
-    deltas = boxes.encode_boxes(np.array([[0.0, 0, 19, 19]]), np.array([[0.0, 0, 9, 19]]), convention="inclusive")
-    np.testing.assert_allclose(deltas, [[0.5, 0, np.log(2), 0]], atol=1e-6)
+    found = boxes.decode_boxes(boxes.encode_boxes(labelled, anchors, weights), anchors, weights)
+    np.testing.assert_allclose(found, labelled, atol=1e-4)
 
 
 def test_padded_boxes_have_finite_deltas_and_gradients():
@@ -106,20 +85,10 @@ def test_clipping_and_smallest_side_equal_torchvision():
     first = TORCHVISION["first"]
     np.testing.assert_array_equal(boxes.clip_boxes(first, 90, 120), TORCHVISION["clipped"])
     np.testing.assert_array_equal(boxes.large_enough(first, 20.0), TORCHVISION["large_enough"])
-    outside = np.array([[-5.0, -5, 500, 500]], np.float32)
-    np.testing.assert_array_equal(boxes.clip_boxes(outside, 90, 120, "inclusive"), [[0, 0, 119, 89]])
-    box = np.array([[0.0, 0, 15, 15]], np.float32)
-    assert boxes.large_enough(box, 16, "inclusive") and not boxes.large_enough(box, 16) and boxes.large_enough(box, 15)
 
 
 def test_formats_by_hand_and_back():
     xyxy = np.array([[1.0, 2, 4, 8]], np.float32)
     np.testing.assert_array_equal(boxes.box_xyxy_to_xywh(xyxy), [[1, 2, 3, 6]])
-    np.testing.assert_array_equal(boxes.box_xyxy_to_cxcywh(xyxy), [[2.5, 5, 3, 6]])
-    np.testing.assert_array_equal(boxes.box_xywh_to_xyxy(boxes.box_xyxy_to_xywh(xyxy)), xyxy)
-    np.testing.assert_array_equal(boxes.box_cxcywh_to_xyxy(boxes.box_xyxy_to_cxcywh(xyxy)), xyxy)
-
-
-def test_an_unknown_convention_is_named():
-    with pytest.raises(ValueError, match="'half-open'; known are continuous, inclusive"):
-        boxes.box_area(np.zeros((1, 4)), "half-open")
+    np.testing.assert_array_equal(boxes.box_cxcywh_to_xyxy(np.array([[2.5, 5, 3, 6]])), xyxy)
+    np.testing.assert_array_equal(box_xywh_to_xyxy(boxes.box_xyxy_to_xywh(xyxy)), xyxy)

@@ -34,6 +34,15 @@ def test_round_trip(decoder):
     np.testing.assert_allclose(likelihood, scores.max((1, 2)), rtol=1e-6)
 
 
+def test_taylor_is_exact_for_a_long_and_tilted_gaussian():
+    """Whose logarithm has a mixed derivative, which that of a round one lacks."""
+    keypoints, offsets, _ = points_and_maps()
+    inverse = np.linalg.inv([[144.0, 60.0], [60.0, 100.0]])
+    scores = jnp.exp(-jnp.einsum("...i,ij,...j->...", offsets, inverse, offsets) / 2)
+    found, _ = decode(scores, offsets, stride=8, locref_stdev=1.0, likelihood_of=lambda s: s, refine="taylor")
+    np.testing.assert_allclose(found, keypoints, atol=1e-2)
+
+
 def test_a_disc_is_decoded_by_its_offsets():
     keypoints, offsets, _ = points_and_maps()
     scores = scoremaps.disc_targets(offsets, 17.0)

@@ -1,36 +1,49 @@
 """Suppression against torchvision and ONNX Runtime (tests/golden), and against the greedy algorithm in plain numpy."""
 
+from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
+from pawjax.ops import nms as module
 from pawjax.ops.boxes import box_iou
 from pawjax.ops.nms import SINGLE_TILE, nms
+from tests.ops.oracles import greedy_nms
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 TILES = [None, 1, 37]
 
-compiled_nms = jax.jit(nms, static_argnames=("k", "convention", "tile"))
+
+def with_tiles_of(size, function=nms):
+    """`function`, compiled with tiles of so many boxes; None leaves the size to it."""
+
+    @partial(jax.jit, static_argnames="k")
+    def compiled(boxes, scores, **options):
+        with pytest.MonkeyPatch.context() as patch:  # while it is traced
+            if size:
+                patch.setattr(module, "SINGLE_TILE", 0)
+                patch.setattr(module, "TILE", size)
+            return function(boxes, scores, **options)
+
+    return compiled
 
 
-def kept(*args, **options):
-    """The kept boxes as one array, most likely first."""
-    index, found = jax.tree.map(np.asarray, compiled_nms(*args, **options))
+PROGRAMS = {size: with_tiles_of(size) for size in TILES}
+
+
+def kept(boxes, scores, tile=None, valid=None, classes=None, **options):
+    """The kept boxes as one array, most likely first. One program serves all cases of a size."""
+    valid = np.ones(len(boxes), bool) if valid is None else valid
+    classes = np.zeros(len(boxes), np.int32) if classes is None else np.asarray(classes, np.int32)
+    index, found = jax.tree.map(np.asarray, PROGRAMS[tile](boxes, scores, valid=valid, classes=classes, **options))
     assert (found[:-1] >= found[1:]).all() and (index[~found] == 0).all()
     return index[found]
 
 
-def greedy(boxes, scores, threshold, valid=None, classes=None, convention="continuous"):
-    """The definition, box by box."""
-    iou = np.asarray(box_iou(boxes, boxes, convention))
-    chosen = []
-    for i in np.argsort(-scores, kind="stable"):
-        others = [j for j in chosen if classes is None or classes[j] == classes[i]]
-        if (valid is None or valid[i]) and not (iou[others, i] > np.float32(threshold)).any():
-            chosen.append(i)
-    return np.array(chosen, int)
+def greedy(boxes, *rest):
+    return greedy_nms(np.asarray(box_iou(boxes, boxes)), *rest)
 
 
 def random_case(seed, count=150, spread=25):
@@ -50,17 +63,16 @@ def test_nms_equals_torchvision(crowd, tile):
     boxes, scores, classes = (golden[f"{what}_{crowd}"] for what in ("boxes", "scores", "classes"))
     for name, of_class in (("kept", np.zeros(256, np.int8)), ("kept_by_class", classes)):
         for threshold, expected in zip(golden["thresholds"], golden[f"{name}_{crowd}"], strict=True):
-            options = {"iou_threshold": threshold, "classes": of_class, "tile": tile}
-            index, found = compiled_nms(boxes, scores, k=256, **options)
-            np.testing.assert_array_equal(np.where(found, index, -1), expected)
+            found = kept(boxes, scores, tile, classes=of_class, iou_threshold=threshold, k=256)
+            np.testing.assert_array_equal(found, expected[expected >= 0])
 
 
 @pytest.mark.parametrize("tile", TILES)
 def test_nms_equals_onnxruntime(tile):
     golden = np.load(GOLDEN / "detection_onnxruntime.npz")
     for threshold, expected in zip(golden["thresholds"], golden["kept"], strict=True):
-        index, found = compiled_nms(golden["boxes"], golden["scores"], iou_threshold=threshold, k=200, tile=tile)
-        np.testing.assert_array_equal(np.where(found, index, -1), expected)
+        found = kept(golden["boxes"], golden["scores"], tile, iou_threshold=threshold, k=200)
+        np.testing.assert_array_equal(found, expected[expected >= 0])
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -68,11 +80,10 @@ def test_nms_is_greedy(seed):
     boxes, scores, rng = random_case(seed)
     valid, classes = rng.uniform(size=150) < 0.8, rng.integers(0, 1 + seed % 4, 150)
     for threshold in (0.0, 0.1, 0.3, 0.45, 0.5, 0.7, 0.95):
-        for convention in ("continuous", "inclusive"):
-            expected = greedy(boxes, scores, threshold, valid, classes, convention)
-            options = {"iou_threshold": threshold, "valid": valid, "classes": classes, "convention": convention}
-            for tile in TILES[::2]:
-                np.testing.assert_array_equal(kept(boxes, scores, k=150, tile=tile, **options), expected)
+        expected = greedy(boxes, scores, threshold, valid, classes)
+        for tile in TILES[::2]:
+            found = kept(boxes, scores, tile, valid, classes, iou_threshold=threshold, k=150)
+            np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("k", [1, 40, 200])
@@ -117,7 +128,7 @@ def test_padding_neither_stays_nor_suppresses():
 
 
 def test_empty_boxes_all_stay():
-    for tile in (None, 3):  # the second is padded
+    for tile in (None, 37):  # the second is cut to the four boxes
         found = kept(np.full((4, 4), 5, np.float32), np.arange(4.0), iou_threshold=0.5, k=6, tile=tile)
         np.testing.assert_array_equal(found, [3, 2, 1, 0])
 
@@ -136,9 +147,7 @@ def test_what_stays_is_apart_and_what_goes_has_a_reason(seed):
 
 def test_a_batch_is_its_images():
     cases = [random_case(seed, spread=15 + 20 * seed)[:2] for seed in range(4)]
-    batched = jax.vmap(lambda boxes, scores: nms(boxes, scores, iou_threshold=0.3, k=60, tile=32))(
-        *(np.stack(part) for part in zip(*cases, strict=True))
-    )
-    for i, case in enumerate(cases):
-        alone = compiled_nms(*case, iou_threshold=0.3, k=60, tile=32)
-        jax.tree.map(lambda many, one, i=i: np.testing.assert_array_equal(many[i], one), batched, alone)
+    program = with_tiles_of(32, jax.vmap(partial(nms, iou_threshold=0.3, k=60)))
+    alone = [with_tiles_of(32)(*case, iou_threshold=0.3, k=60) for case in cases]
+    batched = program(*(np.stack(part) for part in zip(*cases, strict=True)))
+    jax.tree.map(lambda many, *one: np.testing.assert_array_equal(many, np.stack(one)), batched, *alone)

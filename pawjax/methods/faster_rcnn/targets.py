@@ -38,7 +38,7 @@ def anchor_grid(image_size: tuple[int, int], stride: int, center: float, setting
 
 
 def _grid(height: int, width: int, stride: int, center: float, settings: Settings) -> jax.Array:
-    options = dict(sizes=settings.anchor_sizes, ratios=settings.anchor_ratios, convention="detectron2", center=center)
+    options = dict(sizes=settings.anchor_sizes, ratios=settings.anchor_ratios, center=center)
     return grid_anchors(height, width, stride, **options)
 
 

@@ -1,0 +1,226 @@
+"""Faults of methods, networks, the training, prediction, weight files and reports; see `tests/faults.py`."""
+
+from tests.faults_of_numbers import METHODS, fault
+
+MODELS, ENGINE, WEIGHTS, REPORT = "pawjax/models/", "pawjax/engine/", "pawjax/weights/", "pawjax/report/"
+TARGETS = (
+    METHODS + "detection_targets.py",
+    METHODS + "faster_rcnn/targets.py",
+    METHODS + "faster_rcnn/detection_targets.py",
+)
+DETECTOR = (
+    METHODS + "faster_rcnn.py",
+    METHODS + "faster_rcnn/method.py",
+    METHODS + "faster_rcnn/__init__.py",
+    METHODS + "faster_rcnn/faster_rcnn.py",
+)
+OPTIM = (ENGINE + "optim.py", "pawjax/optim.py")
+VIEWS = (ENGINE + "views.py", "pawjax/inference/views.py")
+FEED = (ENGINE + "feed.py",)
+
+
+def anywhere(files: tuple[str, ...], *pairs: tuple[str, str]) -> list[tuple[str, str, str]]:
+    """The change in whichever of these files has the text."""
+    return [(file, old, new) for file in files for old, new in pairs]
+
+
+FAULTS = (
+    # Methods
+    fault(
+        "labels of padded frames count",
+        "tests/methods/test_deeplabcut.py -k padding",
+        (METHODS + "deeplabcut.py", '(batch["labelled"] & (batch["weight"] > 0)[:, None])', '(batch["labelled"])'),
+    ),
+    fault(
+        "a missing label teaches that nothing is there",
+        "tests/methods/test_deeplabcut.py -k ignored",
+        (METHODS + "deeplabcut.py", "weights = weights * present", "weights = weights + 0 * present"),
+    ),
+    fault(
+        "offsets are learnt in pixels and decoded in deviations",
+        "tests/methods/test_deeplabcut.py -k units_of",
+        (METHODS + "deeplabcut.py", "offsets = offsets / self.locref_stdev", "offsets = offsets / 1.0"),
+    ),
+    fault(
+        "the class of a region is one too low",
+        "tests/methods -k 'background or by_hand'",
+        *anywhere(TARGETS, ("matches.index[index] + 1, 0)", "matches.index[index], 0)")),
+    ),
+    fault(
+        "training and prediction swap their numbers of proposals",
+        "tests/methods -k proposals",
+        *anywhere(TARGETS, ("rule.after[not train]", "rule.after[train]")),
+    ),
+    fault(
+        "the head's gradient moves the proposals",
+        "tests/methods -k proposal",
+        *anywhere(TARGETS, ("jax.lax.stop_gradient(deltas)[best]", "deltas[best]")),
+    ),
+    fault(
+        "background's logit is a class",
+        "tests/methods -k answers",
+        *anywhere(
+            (METHODS + "detection_decoding.py", METHODS + "faster_rcnn/decoding.py"),
+            ("jax.nn.softmax(logits)[:, 1:]", "jax.nn.softmax(logits)[:, :-1]"),
+        ),
+    ),
+    fault(
+        "a box is shifted the same way when it is read back",
+        "tests/methods -k boxes_stand",
+        *anywhere(TARGETS, ("/ 2 - jnp.array(self.shift)", "/ 2 + jnp.array(self.shift)")),
+    ),
+    # Networks
+    fault(
+        "colours are not brought to 0..1",
+        "tests/weights/test_slim.py -k 'features_and_maps and 50'",
+        *anywhere(
+            (MODELS + "pose_net.py", MODELS + "layers.py", MODELS + "backbones.py", MODELS + "resnet.py"),
+            ("images.astype(jnp.float32) / 255.0", "images.astype(jnp.float32) / 256.0"),
+            ("images.astype(jnp.float32) / 255", "images.astype(jnp.float32) / 256"),
+        ),
+    ),
+    fault(
+        "dilation begins a unit too late",
+        "tests/models/test_resnet.py -k 'torchvisions and 50'",
+        (MODELS + "resnet.py", "unit >= lineage.dilated_from", "unit > lineage.dilated_from"),
+        (MODELS + "resnet.py", "unit >= variant.dilated_from", "unit > variant.dilated_from"),
+        (MODELS + "resnet.py", "unit >= geometry.dilated_from", "unit > geometry.dilated_from"),
+    ),
+    fault(
+        "running statistics swap old and new",
+        "tests/models/test_layers.py",
+        (
+            MODELS + "layers.py",
+            "self.momentum * running.value + (1 - self.momentum) * moment",
+            "self.momentum * moment + (1 - self.momentum) * running.value",
+        ),
+    ),
+    fault(
+        "dropout does not keep the mean",
+        "tests/models/test_vgg.py",
+        (MODELS + "vgg.py", "x / (1 - share)", "x"),
+    ),
+    # Training
+    fault(
+        "weight decay acts on biases too",
+        "tests/engine/test_optim.py tests/test_optim.py",
+        *anywhere(OPTIM, ('path[-1].key == "kernel"', "True")),
+    ),
+    fault(
+        "a rate holds until the boundary before",
+        "tests/engine/test_optim.py tests/test_optim.py",
+        *anywhere(OPTIM, ("for b in boundaries[:-1]]", "for b in boundaries[1:]]")),
+    ),
+    fault(
+        "the warm-up begins at a rate of zero",
+        "tests/engine/test_optim.py tests/test_optim.py",
+        *anywhere(OPTIM, ("rise(step + 1)", "rise(step)")),
+    ),
+    fault(
+        "a group thaws a step too late",
+        "tests/engine/test_optim.py tests/test_optim.py",
+        *anywhere(OPTIM, (">= from_step", "> from_step")),
+    ),
+    fault(
+        "momentum of adamw is ignored",
+        "tests/engine/test_optim.py tests/test_optim.py",
+        *anywhere(OPTIM, ("b1=config.momentum, ", ""), ("b1=settings.momentum, ", ""), ("b1=self.momentum, ", "")),
+    ),
+    fault(
+        "every step draws the same augmentation",
+        "tests/engine/test_feed.py",
+        (ENGINE + "step.py", 'jax.random.fold_in(stream(key, "augment"), step)', 'stream(key, "augment")'),
+    ),
+    fault(
+        "streamed frames resume a step too late",
+        "tests/engine/test_feed.py",
+        *anywhere(FEED, ("pool.submit(fetch, first_step)", "pool.submit(fetch, first_step + 1)")),
+    ),
+    fault(
+        "the seed of the run is ignored",
+        "tests/engine/test_feed.py",
+        (ENGINE + "state.py", "key = jax.random.key(seed)", "key = jax.random.key(0 * seed)"),
+    ),
+    fault(
+        "the average keeps what it should forget",
+        "tests/engine/test_average.py",
+        (ENGINE + "step.py", "jnp.minimum(decay, (1 + t) / (10 + t))", "jnp.maximum(decay, (1 + t) / (10 + t))"),
+    ),
+    fault(
+        "the gradients of the devices are averaged",
+        "tests/engine/test_step.py -k 'devices_do_not_matter and pmap and not detector'",
+        (ENGINE + "step.py", "jax.lax.psum(tree, axis_name)", "jax.lax.pmean(tree, axis_name)"),
+    ),
+    fault(
+        "the best checkpoint is the worst",
+        "tests/engine/test_checkpoints.py",
+        (ENGINE + "checkpoints.py", 'best_mode="min"', 'best_mode="max"'),
+    ),
+    fault(
+        "a run predicts with the last weights, not their average",
+        "tests/engine/test_average.py",
+        (ENGINE + "state.py", "return self.average or {", "return {"),
+    ),
+    # Prediction
+    fault(
+        "a mirrored view is a pixel off",
+        "tests/engine/test_views.py tests/inference/test_views.py",
+        *anywhere(VIEWS, ("width - 1 - keypoints", "width - keypoints")),
+    ),
+    fault(
+        "a temperature sharpens",
+        "tests/engine/test_views.py tests/inference/test_views.py",
+        *anywhere(VIEWS, ("logit / temperature", "logit * temperature")),
+    ),
+    fault(
+        "a view that disagrees costs no likelihood",
+        "tests/engine/test_views.py tests/inference/test_views.py",
+        *anywhere(VIEWS, ('"likelihood": weights.mean(0)', '"likelihood": weights.max(0)')),
+    ),
+    fault(
+        "points of a resized view stay where they are",
+        "tests/engine/test_views.py tests/inference/test_views.py",
+        *anywhere(VIEWS, ('apply_affine(back, output["keypoints"])', 'output["keypoints"]')),
+    ),
+    # Weight files
+    fault(
+        "convolutions are transposed with width before height",
+        "tests/weights/test_parity.py -k state_dict",
+        (
+            WEIGHTS + "names.py",
+            'return f"params/{place}/kernel", value.transpose(2, 3, 1, 0)',
+            'return f"params/{place}/kernel", value.transpose(3, 2, 1, 0)',
+        ),
+    ),
+    fault(
+        "anchors are read in the order of another system",
+        "tests/weights/test_detection.py -k 'maps and vgg'",
+        (WEIGHTS + "detection.py", "value.reshape(ratios, sizes, channels", "value.reshape(sizes, ratios, channels"),
+    ),
+    fault(
+        "tensors begin where their storage does",
+        "tests/weights/test_files.py",
+        (WEIGHTS + "torch_file.py", "values[self.offset :]", "values"),
+    ),
+    fault(
+        "running mean and variance change places",
+        "tests/weights/test_slim.py -k 'features_and_maps and 50'",
+        (WEIGHTS + "slim.py", '"BatchNorm/beta": "params/{}/bias"', '"BatchNorm/beta": "batch_stats/{}/mean"'),
+    ),
+    # Reports
+    fault(
+        "errors are written for points without a label",
+        "tests/report",
+        (REPORT + "tables.py", "= ~labelled[..., None]", "= False & labelled[..., None]"),
+    ),
+    fault(
+        "x and y of a prediction change places",
+        "tests/report",
+        (REPORT + "tables.py", '"y_true", "x", "y", "likelihood"', '"y_true", "y", "x", "likelihood"'),
+    ),
+    fault(
+        "the spread over seeds is of the population",
+        "tests/report/test_sweep.py",
+        (REPORT + "sweep.py", "values.std(ddof=1)", "values.std()"),
+    ),
+)

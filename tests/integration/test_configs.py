@@ -1,0 +1,65 @@
+"""The smoke version of every config is trained for a step: method, backbone, losses and optimizer fit together."""
+
+import math
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from pawjax.engine.optim import make_optimizer
+
+from pawjax import data
+from pawjax.data.augment import Augment
+from pawjax.data.batches import make_store
+from pawjax.engine.state import create_state
+from pawjax.engine.step import batch_of_step, train_step
+from pawjax.methods import make_method
+from pawjax.models.resnet import UNITS
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted(
+    path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.py") if "get_config" in path.read_text()
+)
+
+
+def smoke_of(path: Path):
+    """The smoke version of a config, on smaller frames still."""
+    spec = spec_from_file_location(path.stem, ROOT / "configs" / path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config("smoke")
+    config.model.width, config.batch_size = 2, 2  # too few channels for the fast kernels, which are many operations
+    config.data.height, config.data.width, config.data.n_frames = 48, 64, 5
+    config.detector.proposals_before, config.detector.proposals_after = (40, 20), (20, 10)
+    config.detector.head_sampled = min(config.detector.head_sampled, 16)
+    return config
+
+
+@pytest.fixture(autouse=True)
+def fewer_units(monkeypatch):
+    """One unit in each block, in the third the twelve that intermediate supervision needs: a fraction to compile."""
+    for depth in UNITS:
+        monkeypatch.setitem(UNITS, depth, (1, 1, 12 if depth == 101 else 1, 1))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=str)
+def test_a_step_of_its_smoke_version_moves_the_weights(path):
+    config = smoke_of(path)
+    frames = data.load(config.data)
+    store = make_store(frames, np.arange(len(frames)), config.scale)
+    method, optimizer = make_method(config, frames.bodyparts), make_optimizer(config.optimizer, config.steps)
+    settings = Augment(**config.augment)
+
+    @jax.jit
+    def first_step(store):
+        state = create_state(method, optimizer, config.seed, {"image": store.image}, config.optimizer.ema_decay > 0)
+        batch = batch_of_step(state.key, 0, store, settings, config.batch_size)
+        decay = config.optimizer.ema_decay
+        return state, train_step(state, batch, method=method, optimizer=optimizer, ema_decay=decay)
+
+    before, after = jax.device_get(first_step(store))
+    assert math.isfinite(after.window["loss"]) and after.window["loss"] > 0
+    assert math.isfinite(after.window["gradient_norm"]) and after.window["gradient_norm"] > 0
+    moved = jax.tree.map(lambda old, new: (old != new).any(), before.params, after.params)
+    assert any(jax.tree.leaves(moved)) and int(after.step) == 1

@@ -10,19 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-BACKBONES = {"vgg16": 0.5, "resnet": 0.0}  # (stride - 1) times this is the centre of the first cell
-
-
-def first_center(backbone: str, stride: int) -> float:
-    """The pixel, on both axes, that cell (0, 0) of a backbone's map is centred on; cell i is at that + i * stride.
-
-    The 2x2 pools of 'vgg16' put it at (stride - 1) / 2, as py-faster-rcnn has it; the symmetric padding of 'resnet' at
-    0, as torchvision and detectron2 have it. Pixel centres lie at whole numbers. ValueError for another backbone.
-    """
-    if backbone not in BACKBONES:
-        raise ValueError(f"backbone is {backbone!r}; known are {', '.join(BACKBONES)}")
-    return BACKBONES[backbone] * (stride - 1)
-
 
 def grid_anchors(
     height: int,
@@ -40,7 +27,7 @@ def grid_anchors(
       stride: pixels from cell to cell.
       sizes: in pixels.
       ratios: height / width.
-      center: pixel that cell (0, 0) is centred on, on both axes, as `first_center` gives it.
+      center: pixel that cell (0, 0) is centred on, on both axes: `cell_center` of the backbone.
 
     Returns:
       float32 [height * width * A, 4] xyxy, cells row by row, the A = len(sizes) * len(ratios) of a cell together.

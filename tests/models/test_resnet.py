@@ -77,7 +77,7 @@ def test_every_map_has_the_stride_of_its_key(variant, output_stride):
 
 
 def test_parameter_counts():
-    assert PARAMETERS.keys() == UNITS.keys() - {TINY}, "a depth without its published count"
+    assert PARAMETERS.keys() == UNITS.keys() - {DEPTH}, "a depth without its published count"
     golden = np.load(GOLDEN)
     for depth, expected in PARAMETERS.items():
         network = ResNet(depth)

@@ -34,16 +34,6 @@ def test_every_cell_is_where_it_is_asked_to_be(center):
     np.testing.assert_array_equal(middle, np.broadcast_to(np.stack([x, y], -1)[:, :, None], (4, 5, 2, 2)))
 
 
-def test_backbones_cells_have_their_centres():
-    assert [anchors.first_center("vgg16", stride) for stride in (1, 16)] == [0, 7.5]
-    assert anchors.first_center("resnet", 16) == 0
-
-
 def test_inside_means_no_corner_off_the_pixels():
     boxes = np.array([[0, 0, 99, 59], [0, 0, 100, 59], [0, 0, 99, 60], [-1, 0, 9, 9], [0, -1, 9, 9]], np.float32)
     np.testing.assert_array_equal(anchors.inside_image(boxes, 60, 100), [True, False, False, False, False])
-
-
-def test_unknown_names_are_told():
-    with pytest.raises(ValueError, match="'alexnet'; known are vgg16, resnet"):
-        anchors.first_center("alexnet", 16)

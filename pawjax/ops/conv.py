@@ -6,72 +6,54 @@ there the products are written out, and wide 3x3 convolutions take Winograd's fo
 there only reverse-mode differentiation works.
 """
 
-import contextlib
-import contextvars
-from collections.abc import Iterator
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from pawjax.ops import winograd
+from pawjax.ops import chains, winograd
+from pawjax.ops.chip import on_cpu, plain_forms  # noqa: F401 (read from here by others)
 
 WINOGRAD_CHANNELS = 128  # from here on Winograd's fewer products outweigh its passes over memory
 WINOGRAD_GRADIENT_CHANNELS = 32  # the same for kernel gradients, whose plain form is slower
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
-_plain = contextvars.ContextVar("plain", default=False)
-
-
-def on_cpu() -> bool:
-    """Whether the program being traced is meant for a CPU: the one switch between the two sets of forms.
-
-    Read at trace time, not with `lax.platform_dependent`, so that other chips see plain XLA operations that are
-    differentiated by JAX's own rules, in both modes.
-    """
-    return jax.default_backend() == "cpu" and not _plain.get()
-
-
-@contextlib.contextmanager
-def plain_forms() -> Iterator[None]:
-    """Within it programs are traced as for other chips, also on a CPU: to count what they do, not to run them."""
-    token = _plain.set(True)
-    try:
-        yield
-    finally:
-        _plain.reset(token)
-
 
 def conv2d(
     x: jax.Array,
     kernel: jax.Array | winograd.Six,
+    bias: jax.Array | None = None,
     *,
     stride: int = 1,
     padding: Padding = ((0, 0), (0, 0)),
     dilation: int = 1,
+    relu: bool = False,
 ) -> jax.Array:
-    """Cross-correlates images with a kernel.
+    """Cross-correlates images with a kernel, and optionally adds a bias and cuts the result at zero.
 
     Args:
       x: [B, H, W, I].
       kernel: [kh, kw, I, O], or what `prepare_kernel` made of it; used in the dtype of `x`.
+      bias: [O], or None.
       stride: step in pixels, both axes.
       padding: rows and columns of zeros, ((top, bottom), (left, right)).
       dilation: distance in pixels between the kernel's taps.
+      relu: also cut the result at zero.
 
     Returns:
       [B, H', W', O] in the dtype of `x`, H' = (H + top + bottom - dilation * (kh - 1) - 1) // stride + 1.
     """
     padding = tuple((int(lo), int(hi)) for lo, hi in padding)
     kernel = jax.tree.map(lambda part: part.astype(x.dtype), kernel)
-    if not on_cpu():
-        return _xla_conv(x, kernel, stride, padding, dilation)
-    dtype = jnp.promote_types(x.dtype, jnp.float32)  # CPUs gain nothing from less
-    convolve = _conv2d_prepared if isinstance(kernel, tuple) else _conv2d
-    kernel = jax.tree.map(lambda part: part.astype(dtype), kernel)
-    return convolve(x.astype(dtype), kernel, stride, padding, dilation).astype(x.dtype)
+
+    def apply(x: jax.Array) -> jax.Array:
+        y = _convolve(x, kernel, stride, padding, dilation)
+        y = y if bias is None else y + bias.astype(x.dtype)
+        return jax.nn.relu(y) if relu else y
+
+    return chains.each(apply, x)
 
 
 def prepare_kernel(kernel: jax.Array, stride: int) -> jax.Array | winograd.Six:
@@ -103,8 +85,21 @@ def conv_transpose_3x3_stride2(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """
     if not on_cpu():
         return lax.conv_transpose(x, kernel, (2, 2), "SAME", transpose_kernel=True)
-    batch, height, width, _ = x.shape
-    return _place_taps(x, kernel, (batch, 2 * height, 2 * width, kernel.shape[2]), 2, ((0, 1), (0, 1)))
+    height, width, channels = 2 * x.shape[1], 2 * x.shape[2], kernel.shape[2]
+
+    def apply(x: jax.Array) -> jax.Array:
+        return _place_taps(x, kernel, (len(x), height, width, channels), 2, ((0, 1), (0, 1)))
+
+    return chains.each(apply, x)
+
+
+def _convolve(x, kernel, stride, padding, dilation):
+    if not on_cpu():
+        return _xla_conv(x, kernel, stride, padding, dilation)
+    dtype = jnp.promote_types(x.dtype, jnp.float32)  # CPUs gain nothing from less
+    convolve = _conv2d_prepared if isinstance(kernel, tuple) else _conv2d
+    kernel = jax.tree.map(lambda part: part.astype(dtype), kernel)
+    return convolve(x.astype(dtype), kernel, stride, padding, dilation).astype(x.dtype)
 
 
 def _xla_conv(x, kernel, stride, padding, dilation):

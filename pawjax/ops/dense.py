@@ -5,7 +5,7 @@ from typing import Any
 import jax
 from jax import lax
 
-from pawjax.ops.conv import on_cpu
+from pawjax.ops.chip import on_cpu
 
 
 def dot_general(x: jax.Array, weights: jax.Array, dimension_numbers: Any, **options: Any) -> jax.Array:

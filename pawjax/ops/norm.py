@@ -1,28 +1,29 @@
 """Batch and group normalisation in few passes over memory (Ioffe and Szegedy 2015; Wu and He 2018)."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from pawjax.ops import chains
+
 PARTS = 8  # XLA's CPU reduction over rows uses one core; a batch of partial sums uses all
 
 
 def batch_norm(
-    x: Any,
+    x: jax.Array,
     scale: jax.Array,
     bias: jax.Array,
     eps: float,
     *,
     relu: bool = False,
     axis_name: str | None = None,
-) -> tuple[Any, jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Normalises each channel by its mean and variance over the batch and all pixels.
 
     Args:
-      x: [..., C], or a tuple of equal parts of a batch, see `pawjax.ops.chains`; the moments are those of all of them.
+      x: [B, ..., C].
       scale: float32 [C].
       bias: float32 [C].
       eps: added to the variance.
@@ -33,8 +34,8 @@ def batch_norm(
       (x - mean) / sqrt(var + eps) * scale + bias, like `x` in shape and dtype; mean and biased variance, float32 [C],
       for running statistics: no gradient flows through these two.
     """
-    y, mean, var = _batch_norm(x, scale, bias, eps, relu, axis_name)
-    return y, lax.stop_gradient(mean), lax.stop_gradient(var)
+    y, mean, var = _batch_norm(chains.split(x), scale, bias, eps, relu, axis_name)
+    return chains.join(y), lax.stop_gradient(mean), lax.stop_gradient(var)
 
 
 def group_norm(
@@ -56,9 +57,26 @@ def group_norm(
     Raises:
       ValueError: `groups` does not divide C.
     """
-    batch, channels = x.shape[0], x.shape[-1]
+    channels = x.shape[-1]
     if channels % groups:
         raise ValueError(f"group_norm: {channels} channels cannot form {groups} equal groups")
+    return chains.each(lambda x: _group_norm(x, scale, bias, groups, eps, relu), x)
+
+
+def affine_of(
+    scale: jax.Array, bias: jax.Array, mean: jax.Array, var: jax.Array, eps: float
+) -> tuple[jax.Array, jax.Array]:
+    """Gain and offset, [C], with which x * gain + offset is (x - mean) / sqrt(var + eps) * scale + bias.
+
+    Both end in a division, which XLA holds for expensive and does once a channel. What it holds for cheap it would do
+    again for every pixel of the map that the result is applied to.
+    """
+    deviation = jnp.sqrt(var + eps)
+    return scale / deviation, (bias * deviation - mean * scale) / deviation
+
+
+def _group_norm(x, scale, bias, groups, eps, relu):
+    batch, channels = x.shape[0], x.shape[-1]
     count = x.size // (batch * groups)
     flat = x.reshape(batch, -1, channels).astype(jnp.float32)
 
@@ -76,25 +94,13 @@ def group_norm(
     return y.reshape(x.shape).astype(x.dtype)
 
 
-def affine_of(
-    scale: jax.Array, bias: jax.Array, mean: jax.Array, var: jax.Array, eps: float
-) -> tuple[jax.Array, jax.Array]:
-    """Gain and offset, [C], with which x * gain + offset is (x - mean) / sqrt(var + eps) * scale + bias.
-
-    Both end in a division, which XLA holds for expensive and does once a channel. What it holds for cheap it would do
-    again for every pixel of the map that the result is applied to.
-    """
-    deviation = jnp.sqrt(var + eps)
-    return scale / deviation, (bias * deviation - mean * scale) / deviation
-
-
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
 def _batch_norm(x, scale, bias, eps, relu, axis_name):
     return _batch_norm_forward(x, scale, bias, eps, relu, axis_name)[0]
 
 
 def _batch_norm_forward(x, scale, bias, eps, relu, axis_name):
-    means, variances = zip(*(_moments(part) for part in jax.tree.leaves(x)), strict=True)
+    means, variances = zip(*(_moments(part) for part in x), strict=True)
     mean = _average(means, axis_name)
     # The variance of the whole is the parts' own and that of their means, so that the parts meet only here.
     var = _average([own + jnp.square(part - mean) for own, part in zip(variances, means, strict=True)], axis_name)
@@ -104,7 +110,7 @@ def _batch_norm_forward(x, scale, bias, eps, relu, axis_name):
         y = x * gain + offset
         return (jnp.maximum(y, 0) if relu else y).astype(x.dtype)
 
-    return (jax.tree.map(normalise, x), mean, var), (x, scale, mean, var, gain, offset)
+    return (tuple(map(normalise, x)), mean, var), (x, scale, mean, var, gain, offset)
 
 
 def _moments(x):
@@ -117,23 +123,22 @@ def _batch_norm_backward(eps, relu, axis_name, saved, cotangents):
     x, scale, mean, var, gain, offset = saved
     mean = lax.optimization_barrier(mean)  # or XLA would keep x - mean of the forward pass, as large as x, for here
     deviation = jnp.sqrt(var + eps)
-    parts, tree = jax.tree.flatten(x)
-    count = parts[0].size // parts[0].shape[-1]
+    count = x[0].size // x[0].shape[-1]
 
     def incoming(x, dy):
         dy = dy.astype(jnp.float32)
         return jnp.where(x * gain + offset > 0, dy, 0) if relu else dy
 
-    dys = [incoming(*pair) for pair in zip(parts, jax.tree.leaves(cotangents[0]), strict=True)]
-    pairs = list(zip(parts, dys, strict=True))
+    dys = [incoming(*pair) for pair in zip(x, cotangents[0], strict=True)]
+    pairs = list(zip(x, dys, strict=True))
     dbiases = [_column_sums(dy) for dy in dys]
     dscales = [_column_sums(dy * (x.astype(jnp.float32) - mean)) / deviation for x, dy in pairs]
     mean_dy = _average(dbiases, axis_name) / count
     slope = _average(dscales, axis_name) / count / deviation
     # dx = (dy - mean_dy - (x - mean) * slope) * gain; the divisions are why, see `affine_of`.
     factor, constant = slope * scale / deviation, (mean_dy - mean * slope) * scale / deviation
-    dx = [(dy * gain - x * factor - constant).astype(x.dtype) for x, dy in pairs]
-    return jax.tree.unflatten(tree, dx), sum(dscales[1:], dscales[0]), sum(dbiases[1:], dbiases[0])
+    dx = tuple((dy * gain - x * factor - constant).astype(x.dtype) for x, dy in pairs)
+    return dx, sum(dscales[1:], dscales[0]), sum(dbiases[1:], dbiases[0])
 
 
 _batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from pawjax.ops import chains
+
 
 def max_pool_3x3_stride2(
     x: jax.Array, *, rows: tuple[int, int] = (1, 1), columns: tuple[int, int] = (1, 1)
@@ -21,9 +23,18 @@ def max_pool_3x3_stride2(
       [B, H', W', C], H' = (H + above + below - 1) // 2, W' likewise; cell (i, j) is centred on pixel
       (2i + 1 - above, 2j + 1 - left).
     """
-    for axis, padding in ((2, columns), (1, rows)):
-        x = _pool_axis(x, axis, *padding)
-    return x
+
+    def pool(x: jax.Array) -> jax.Array:
+        for axis, padding in ((2, columns), (1, rows)):
+            x = _pool_axis(x, axis, *padding)
+        return x
+
+    return chains.each(pool, x)
+
+
+def subsample(x: jax.Array, stride: int) -> jax.Array:
+    """Every stride-th pixel of x [B, H, W, C], both axes -> [B, ceil(H / stride), ceil(W / stride), C]."""
+    return chains.each(lambda x: x[:, ::stride, ::stride], x)
 
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
@@ -35,11 +46,15 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
     Returns:
       [B, H // 2, W // 2, C]; an odd last row or column is left out, as in PyTorch.
     """
-    for axis in (2, 1):
-        cells = x.shape[axis] // 2
-        first, second = _pairs(lax.slice_in_dim(x, 0, 2 * cells, axis=axis), axis)
-        x = jnp.where(first >= second, first, second)
-    return x
+
+    def pool(x: jax.Array) -> jax.Array:
+        for axis in (2, 1):
+            cells = x.shape[axis] // 2
+            first, second = _pairs(lax.slice_in_dim(x, 0, 2 * cells, axis=axis), axis)
+            x = jnp.where(first >= second, first, second)
+        return x
+
+    return chains.each(pool, x)
 
 
 def _pool_axis(x, axis, before, after):

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.xla_metadata import set_xla_metadata
 
-from pawjax.ops.conv import on_cpu
+from pawjax.ops import chains
+from pawjax.ops.chip import on_cpu
 
 
 def add_relu(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -14,7 +15,7 @@ def add_relu(x: jax.Array, y: jax.Array) -> jax.Array:
     again for the next, to the end of the block; likewise the gradient. There both are worked out once. The bits are
     the same, and only reverse-mode differentiation works, as for convolutions.
     """
-    return _add_relu(x, y) if on_cpu() else jax.nn.relu(x + y)
+    return chains.each(_add_relu, x, y) if on_cpu() else jax.nn.relu(x + y)
 
 
 @jax.custom_vjp

@@ -13,6 +13,7 @@ from pawjax.data.symmetry import Pairs
 from pawjax.engine.state import TrainState, stream
 from pawjax.losses import weighted_total
 from pawjax.methods import Method
+from pawjax.ops import chains
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -128,7 +129,8 @@ def _gradients(
     """As `accumulate`, of one pass; `whole` turns the counts of this batch into those that its sums are divided by."""
 
     def loss_of(params: Any) -> tuple[jax.Array, tuple[Any, Any, Any]]:
-        terms, updates = method.loss({"params": params, **extra}, batch)
+        with chains.over(batch["image"]):
+            terms, updates = method.loss({"params": params, **extra}, batch)
         totals = {name: total for name, (total, _) in terms.items()}
         counts = whole({name: count for name, (_, count) in terms.items()})
         loss = weighted_total({name: (totals[name], counts[name]) for name in terms}, method.loss_weights)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from pawjax.ops.conv import plain_forms
+from pawjax.ops.chip import plain_forms
 
 
 def count_flops(program: Callable, *arguments: Any) -> int:

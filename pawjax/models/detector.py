@@ -123,7 +123,7 @@ class ProposalNetwork(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[B, h, w, C] -> logits [B, h w A] and deltas [B, h w A, 4], float32; see `Detector.proposals`."""
-        x = nn.relu(Convolution(features.shape[-1], 3, name="conv")(features))
+        x = Convolution(features.shape[-1], 3, name="conv")(features, relu=True)
         logits = Convolution(self.n_anchors, name="score")(x).astype(jnp.float32)
         deltas = Convolution(4 * self.n_anchors, name="box")(x).astype(jnp.float32)  # channel 4 a + coordinate
         return logits.reshape(len(x), -1), deltas.reshape(len(x), -1, 4)

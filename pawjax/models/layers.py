@@ -54,7 +54,7 @@ class ConvNorm(nn.Module):
         x: jax.Array,
         train: bool,
         relu: bool = True,
-        between: Callable[[jax.Array], jax.Array] = lambda y: y,
+        between: Callable[[jax.Array], jax.Array] | None = None,
     ) -> jax.Array:
         """[B, H, W, I] -> [B, ceil(H / stride), ceil(W / stride), features].
 
@@ -69,9 +69,14 @@ class ConvNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         margin = (self.size - 1) * self.dilation // 2
 
-        def convolve(kernel: jax.Array) -> jax.Array:
+        def convolve(kernel: jax.Array, bias: jax.Array | None = None, relu: bool = False) -> jax.Array:
             padding = ((margin, margin), (margin, margin))
-            return between(conv2d(x, kernel, stride=self.stride, padding=padding, dilation=self.dilation))
+            geometry = dict(stride=self.stride, padding=padding, dilation=self.dilation)
+            if between is None:
+                return conv2d(x, kernel, bias, relu=relu, **geometry)
+            y = between(conv2d(x, kernel, **geometry))
+            y = y if bias is None else y + bias.astype(x.dtype)
+            return nn.relu(y) if relu else y
 
         if self.norm == "group":
             return group_norm(convolve(kernel), scale, bias, GROUPS, EPSILON, relu=relu)
@@ -87,8 +92,7 @@ class ConvNorm(nn.Module):
             # Constant statistics are folded into the kernel, which is far smaller than the map.
             gain, bias = affine_of(scale, bias, mean.value, var.value, EPSILON)
             kernel = kernel * gain
-        y = convolve(kernel) + bias.astype(x.dtype)
-        return nn.relu(y) if relu else y
+        return convolve(kernel, bias, relu)
 
 
 class Convolution(nn.Module):
@@ -99,12 +103,12 @@ class Convolution(nn.Module):
     kernel_init: Callable = nn.initializers.normal(0.01)
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, relu: bool = False) -> jax.Array:
         """[B, H, W, I] -> [B, H, W, features]."""
         kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         margin = self.size // 2
-        return conv2d(x, kernel, padding=((margin, margin), (margin, margin))) + bias.astype(x.dtype)
+        return conv2d(x, kernel, bias, padding=((margin, margin), (margin, margin)), relu=relu)
 
 
 class Deconvolution(nn.Module):

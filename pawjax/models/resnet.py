@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from pawjax.models.layers import ConvNorm, standardize
-from pawjax.ops.pooling import max_pool_3x3_stride2
-from pawjax.ops.residual import add_relu
+from pawjax.ops.pooling import max_pool_3x3_stride2, subsample
+from pawjax.ops.residual import add_relu, fork
 
 UNITS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 EXPANSION = 4
@@ -83,13 +83,14 @@ class Bottleneck(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """[B, H, W, I] -> [B, ceil(H / stride), ceil(W / stride), 4 channels]."""
         common, wide = dict(norm=self.norm, axis_name=self.axis_name), self.channels * EXPANSION
-        y = ConvNorm(self.channels, name="conv1", **common)(x, train)
+        x, y = fork(x)
+        y = ConvNorm(self.channels, name="conv1", **common)(y, train)
         y = ConvNorm(self.channels, 3, self.stride, self.dilation, name="conv2", **common)(y, train)
         y = ConvNorm(wide, scale_init=nn.initializers.zeros, name="conv3", **common)(y, train, relu=False)
         if self.project:
             x = ConvNorm(wide, 1, self.stride, name="shortcut", **common)(x, train, relu=False)
         elif self.stride > 1:
-            x = x[:, :: self.stride, :: self.stride]
+            x = subsample(x, self.stride)
         return add_relu(x, y)
 
 

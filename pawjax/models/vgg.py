@@ -39,6 +39,6 @@ class VGG16(nn.Module):
             x = x if block == 1 else max_pool_2x2(x)
             for layer in range(1, layers + 1):
                 name = f"conv{block}_{layer}"
-                x = nn.relu(Convolution(self.stem_channels * channels, 3, init, name=name)(x))
+                x = Convolution(self.stem_channels * channels, 3, init, name=name)(x, relu=True)
             features[2 ** (block - 1)] = x
         return features

@@ -53,16 +53,6 @@ def each(function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array:
     return join(tuple(function(*parts) for parts in zip(*map(split, arrays), strict=True)))
 
 
-def fork(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """x twice, for the two paths through a residual unit.
-
-    Where two operations read one array, their gradients are added as whole arrays, which would join the chains. These
-    are added by sub-batch.
-    """
-    parts = split(x)
-    return join(parts), join(parts)
-
-
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _split(x, chains):
     return tuple(jnp.split(x, chains))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from pawjax.ops import chains, winograd
-from pawjax.ops.chip import on_cpu, plain_forms  # noqa: F401 (read from here by others)
+from pawjax.ops.chip import on_cpu
 
 WINOGRAD_CHANNELS = 128  # from here on Winograd's fewer products outweigh its passes over memory
 WINOGRAD_GRADIENT_CHANNELS = 32  # the same for kernel gradients, whose plain form is slower
@@ -23,7 +23,7 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 
 def conv2d(
     x: jax.Array,
-    kernel: jax.Array | winograd.Six,
+    kernel: jax.Array,
     bias: jax.Array | None = None,
     *,
     stride: int = 1,
@@ -35,7 +35,7 @@ def conv2d(
 
     Args:
       x: [B, H, W, I].
-      kernel: [kh, kw, I, O], or what `prepare_kernel` made of it; used in the dtype of `x`.
+      kernel: [kh, kw, I, O]; used in the dtype of `x`.
       bias: [O], or None.
       stride: step in pixels, both axes.
       padding: rows and columns of zeros, ((top, bottom), (left, right)).
@@ -46,7 +46,7 @@ def conv2d(
       [B, H', W', O] in the dtype of `x`, H' = (H + top + bottom - dilation * (kh - 1) - 1) // stride + 1.
     """
     padding = tuple((int(lo), int(hi)) for lo, hi in padding)
-    kernel = jax.tree.map(lambda part: part.astype(x.dtype), kernel)
+    kernel = kernel.astype(x.dtype)
 
     def apply(x: jax.Array) -> jax.Array:
         y = _convolve(x, kernel, stride, padding, dilation)
@@ -54,20 +54,6 @@ def conv2d(
         return jax.nn.relu(y) if relu else y
 
     return chains.each(apply, x)
-
-
-def prepare_kernel(kernel: jax.Array, stride: int) -> jax.Array | winograd.Six:
-    """The kernel in the form that `conv2d` works with on this chip, worked out once for many predictions.
-
-    Args:
-      kernel: [kh, kw, I, O].
-      stride: of the convolutions it is for.
-
-    Returns:
-      Six [6, I, O] where `conv2d` would take Winograd's form, else the kernel. There is no gradient through the former.
-    """
-    wanted = on_cpu() and _is_winograd(kernel, stride, WINOGRAD_CHANNELS)
-    return winograd.transform_kernel(kernel) if wanted else kernel
 
 
 def conv_transpose_3x3_stride2(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -97,9 +83,7 @@ def _convolve(x, kernel, stride, padding, dilation):
     if not on_cpu():
         return _xla_conv(x, kernel, stride, padding, dilation)
     dtype = jnp.promote_types(x.dtype, jnp.float32)  # CPUs gain nothing from less
-    convolve = _conv2d_prepared if isinstance(kernel, tuple) else _conv2d
-    kernel = jax.tree.map(lambda part: part.astype(dtype), kernel)
-    return convolve(x.astype(dtype), kernel, stride, padding, dilation).astype(x.dtype)
+    return _conv2d(x.astype(dtype), kernel.astype(dtype), stride, padding, dilation).astype(x.dtype)
 
 
 def _xla_conv(x, kernel, stride, padding, dilation):
@@ -120,10 +104,6 @@ def _conv2d(x, kernel, stride, padding, dilation):
     if _is_winograd(kernel, stride, WINOGRAD_CHANNELS):
         return winograd.conv3x3(x, winograd.transform_kernel(kernel), padding, dilation)
     return _xla_conv(x, kernel, stride, padding, dilation)
-
-
-def _conv2d_prepared(x, weights, stride, padding, dilation):
-    return winograd.conv3x3(x, weights, padding, dilation)
 
 
 def _conv2d_forward(x, kernel, stride, padding, dilation):

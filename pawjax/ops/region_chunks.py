@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from pawjax.ops.conv import on_cpu
+from pawjax.ops.chip import on_cpu
 
 CPU_BYTES, BYTES = 2**27, 2**33  # of intermediate results, on a CPU (about its caches) and on other chips
 

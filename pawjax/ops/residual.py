@@ -1,4 +1,4 @@
-"""The sum that ends a residual unit (He et al. 2015, figure 2)."""
+"""Where a residual unit begins and ends (He et al. 2015, figure 2): one map for two paths, and their sum."""
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +8,22 @@ from pawjax.ops import chains
 from pawjax.ops.chip import on_cpu
 
 
+def fork(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """x twice, for the two paths through a residual unit.
+
+    Where two operations read one array, their gradients are added as whole arrays, which would join the chains of
+    `pawjax.ops.chains`. These are added by sub-batch.
+    """
+    parts = chains.split(x)
+    return chains.join(parts), chains.join(parts)
+
+
 def add_relu(x: jax.Array, y: jax.Array) -> jax.Array:
     """`relu(x + y)` of two arrays of one shape and dtype.
 
-    On a CPU XLA would work the sum out again for each of its readers, one of them the next unit's sum, and that one
-    again for the next, to the end of the block; likewise the gradient. There both are worked out once. The bits are
-    the same, and only reverse-mode differentiation works, as for convolutions.
+    On a CPU XLA would recompute the sum for every consumer, and the recomputation compounds along the block; likewise
+    the gradient. This form computes both once, with the same bits. Only reverse-mode differentiation works there, as
+    for convolutions.
     """
     return chains.each(_add_relu, x, y) if on_cpu() else jax.nn.relu(x + y)
 
@@ -37,7 +47,7 @@ _add_relu.defvjp(_forward, _backward)
 
 
 def _once(x):
-    # A call that is not inlined: XLA drops optimization barriers before it fuses, this it does not look through.
+    # A call that is not inlined: XLA drops optimization barriers before it fuses, but does not look into a call.
     with set_xla_metadata(inlineable="false"):
         return _identity(x)
 

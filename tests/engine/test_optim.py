@@ -44,6 +44,22 @@ def test_weight_decay_spares_all_but_kernels():
         assert (updates["conv"]["kernel"] < 0).all() and (updates["conv"]["scale"] == 0).all()
 
 
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_momentum_is_the_share_of_the_past_in_a_step(name):
+    """After a gradient of 1 one of 0: of sgd's sum a share of momentum is left, of adamw's mean the same."""
+    optimizer = make_optimizer(
+        optimizer_config(name=name, momentum=0.4, schedule="constant", learning_rate=1.0, weight_decay=0.0), 10
+    )
+    params = {"kernel": jnp.zeros(())}
+    _, state = optimizer.update({"kernel": jnp.ones(())}, optimizer.init(params), params)
+    updates, _ = optimizer.update({"kernel": jnp.zeros(())}, state, params)
+    if name == "sgd":
+        expected = -0.4
+    else:  # both moments without the bias of their beginning, 1 - 0.4^2 and 1 - 0.999^2
+        expected = -(0.4 * 0.6 / (1 - 0.4**2)) / np.sqrt(0.999 * 0.001 / (1 - 0.999**2))
+    assert float(updates["kernel"]) == pytest.approx(expected, rel=1e-3)
+
+
 PARAMS = {"backbone": {"stem": {"kernel": jnp.ones(3)}, "top": {"kernel": jnp.ones(3)}}, "head": {"bias": jnp.ones(3)}}
 
 

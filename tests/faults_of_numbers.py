@@ -147,7 +147,7 @@ FAULTS = (
     fault(
         "weights are counted before they are broadcast",
         "tests/test_losses.py",
-        ("pawjax/losses.py", "weights = jnp.broadcast_to(weights, values.shape)\n", ""),
+        ("pawjax/losses.py", "weights = jnp.broadcast_to(weights, values.shape)", "weights = jnp.asarray(weights)"),
     ),
     fault(
         "a term is a sum instead of a mean",

@@ -162,3 +162,17 @@ def test_wrong_fields_are_named_at_once(fields, words):
 def test_a_warm_up_longer_than_the_run_is_refused():
     with pytest.raises(InputError, match="config.optimizer.warmup_steps = 10 must be less than config.steps = 10"):
         make_optimizer(Optimizer(warmup_steps=10), 10)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_momentum_is_the_share_of_the_past_in_a_step(name):
+    """After a gradient of 1 one of 0: of sgd's sum a share of momentum is left, of adamw's mean the same."""
+    settings = Optimizer(name=name, momentum=0.4, schedule="constant", learning_rate=1.0, weight_decay=0.0)
+    optimizer, params = make_optimizer(settings, 10), {"kernel": jnp.zeros(())}
+    _, state = optimizer.update({"kernel": jnp.ones(())}, optimizer.init(params), params)
+    updates, _ = optimizer.update({"kernel": jnp.zeros(())}, state, params)
+    if name == "sgd":
+        expected = -0.4
+    else:  # both moments without the bias of their beginning, 1 - 0.4^2 and 1 - 0.999^2
+        expected = -(0.4 * 0.6 / (1 - 0.4**2)) / np.sqrt(0.999 * 0.001 / (1 - 0.999**2))
+    assert float(updates["kernel"]) == pytest.approx(expected, rel=1e-3)

@@ -5,10 +5,10 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from pawjax.engine.feed import stream_batches
 
 from pawjax.data.augment import Augment
 from pawjax.data.batches import FrameStore, draw_indices
+from pawjax.engine.host_stream import stream_batches
 from pawjax.engine.step import batch_of_step
 
 SHIFTED = Augment(shift=0.5, contrast_p=0, brightness_p=0, gamma_p=0, blur_p=0, noise_p=0, occlusion_p=0)
@@ -18,8 +18,8 @@ def store_of(n: int) -> FrameStore:
     """Frames of 16 x 16, each grey as its number, with two points in the middle."""
     return FrameStore(
         np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 16, 16, 1)),
-        np.full((n, 2, 2), 8.0, np.float32),
-        np.zeros((n, 2), bool),
+        np.full((n, 1, 2, 2), 8.0, np.float32),
+        np.zeros((n, 1, 2), bool),
         np.full((n, 2), 16, np.int32),
         np.tile(np.eye(2, 3, dtype=np.float32), (n, 1, 1)),
     )

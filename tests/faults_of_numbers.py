@@ -59,6 +59,7 @@ FAULTS = (
     fault(
         "offsets of x are read as y",
         "tests/ops/test_decoding.py",
+        (OPS + "decoding.py", "offsets = maps.offsets.reshape(", "offsets = maps.offsets[..., ::-1].reshape("),
         (
             OPS + "decoding.py",
             "offsets = locref.reshape(batch, height * width, parts, 2)",
@@ -185,6 +186,12 @@ FAULTS = (
         "tests/data/test_splits.py",
         (
             DATA + "splits.py",
+            "    return {name: np.sort(rows[name]) for name in SPLITS}",
+            '    rows["train"] = np.append(rows["train"], rows["test"][:1])\n'
+            "    return {name: np.sort(rows[name]) for name in SPLITS}",
+        ),
+        (
+            DATA + "splits.py",
             "    return {name: np.sort(parts[name]) for name in PARTS}",
             '    parts["train"] = np.append(parts["train"], parts["test"][:1])\n'
             "    return {name: np.sort(parts[name]) for name in PARTS}",
@@ -213,6 +220,11 @@ FAULTS = (
     fault(
         "bodyparts keep the order of the table",
         "tests/data/test_deeplabcut.py",
+        (
+            DATA + "label_table.py",
+            "tuple(bodyparts), table.keypoints[:, :, columns])",
+            "tuple(bodyparts), table.keypoints)",
+        ),
         (
             DATA + "label_table.py",
             "tuple(bodyparts), table.keypoints[:, columns])",
@@ -252,6 +264,11 @@ FAULTS = (
         "tests/data/test_augment.py -k move_with_the_picture",
         (
             DATA + "augment.py",
+            '_moved(invert_affine(to_source), sample["keypoints"])',
+            '_moved(to_source, sample["keypoints"])',
+        ),
+        (
+            DATA + "augment.py",
             'apply_affine(invert_affine(to_source), sample["keypoints"])',
             'apply_affine(to_source, sample["keypoints"])',
         ),
@@ -259,11 +276,17 @@ FAULTS = (
     fault(
         "a mirrored frame keeps left and right",
         "tests/data/test_augment.py -k flip",
+        (DATA + "symmetry.py", "order[left], order[right] = right, left", "order[left], order[right] = left, right"),
         (DATA + "augment.py", "order[i], order[j] = j, i", "order[i], order[j] = i, j"),
     ),
     fault(
         "a mirrored frame keeps which points are labelled",
         "tests/data/test_augment.py -k flip",
+        (
+            DATA + "augment.py",
+            "jnp.where(flipped, swap_sides(labelled, pairs, axis=1), labelled)",
+            "jnp.where(flipped, labelled, labelled)",
+        ),
         (
             DATA + "augment.py",
             "jnp.where(flipped, labelled[order], labelled)",

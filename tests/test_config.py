@@ -20,7 +20,7 @@ def fields_of(values, prefix=""):
             yield prefix + name
 
 
-def test_the_defaults_are_the_sections_own_and_all_are_right():
+def test_default_config_is_valid_and_holds_the_sections_defaults():
     config = default_config()
     check_config(config)
     assert set(sections()) == {name for name, value in config.items() if hasattr(value, "items")}
@@ -42,7 +42,7 @@ def test_the_defaults_are_the_sections_own_and_all_are_right():
         ("data.unlabelled", "x", "one of ignore, negative"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_it_must_be(field, value, wanted):
+def test_invalid_value_is_named_with_its_constraint(field, value, wanted):
     config = default_config()
     config.steps_per_dispatch = 2 if field == "log_every" else 1
     config.update_from_flattened_dict({field: value})
@@ -50,7 +50,7 @@ def test_a_wrong_value_is_named_with_what_it_must_be(field, value, wanted):
         check_config(config)
 
 
-def test_old_names_are_refused_with_the_new_ones():
+def test_old_field_names_are_refused_with_the_new_ones():
     new = set(fields_of(default_config().to_dict()))
     assert set(RENAMED.values()) <= new and not (RENAMED.keys() | REPLACED.keys()) & new
     assert "--config.deeplabcut.radius=" in explain_old_field("--config.target.radius=9")
@@ -65,7 +65,7 @@ def test_every_old_field_has_a_new_place():
 
 
 @pytest.mark.parametrize("name", OLD)
-def test_configs_of_old_runs_are_todays(name):
+def test_configs_of_old_runs_are_upgraded(name):
     values = upgrade(OLD[name], ("left", "right"))
     assert set(fields_of(values)) <= set(fields_of(default_config().to_dict()))
     config = default_config()
@@ -73,7 +73,7 @@ def test_configs_of_old_runs_are_todays(name):
     assert upgrade(values, ()) == values
 
 
-def test_values_that_changed_with_their_names():
+def test_upgrade_converts_values():
     vgg, fast = upgrade(OLD["frcnn_vgg16"], ()), upgrade(OLD["frcnn_r50_fast"], ())
     assert (vgg["model"]["backbone"], vgg["faster_rcnn"]["pool"]) == ("vgg16", "max")
     assert (fast["model"]["backbone"], fast["faster_rcnn"]["feature_map"]) == ("resnet50", "stride8")

@@ -28,7 +28,7 @@ def config_of(arguments):
 
 
 @pytest.mark.parametrize("name, count", SWEEPS.items())
-def test_every_setting_is_a_config_of_its_own(name, count, monkeypatch):
+def test_every_setting_is_a_distinct_config(name, count, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("PRETRAINED", "runs/other")
     settings = read_sweep(ROOT / "launch" / f"{name}.py")
@@ -42,7 +42,7 @@ def test_every_setting_is_a_config_of_its_own(name, count, monkeypatch):
 
 
 @pytest.mark.parametrize("name, configs", NARROW.items())
-def test_every_setting_is_there_for_the_narrow_networks(name, configs, monkeypatch):
+def test_every_setting_exists_for_narrow_networks(name, configs, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("PRETRAINED", "runs/other")
     monkeypatch.setenv("CONFIGS", f"configs/experiments/{configs}")
@@ -58,7 +58,7 @@ def test_boxes_shrink_with_the_frames(monkeypatch):
     assert config_of(settings["box: larger, shifted"]).faster_rcnn.box_shift == (7.5, -7.5)
 
 
-def test_a_settings_own_flag_counts_and_its_config_comes_first(monkeypatch):
+def test_setting_flags_override_common_ones_and_config_comes_first(monkeypatch):
     monkeypatch.chdir(ROOT)
     common = ["--config.steps=7", "--config.seed=3"]
     flags = flags_of({"a": ["--config=configs/quickstart.py", "--config.steps=9"]}, common)["a"]
@@ -67,7 +67,7 @@ def test_a_settings_own_flag_counts_and_its_config_comes_first(monkeypatch):
     assert (config.steps, config.seed) == (9, 3)
 
 
-def test_a_run_that_is_trained_further_is_evaluated_again(tmp_path):
+def test_run_that_resumes_is_evaluated_again(tmp_path):
     for split in sweep.SPLITS:
         (tmp_path / "eval" / split).mkdir(parents=True)
         (tmp_path / "eval" / split / "metrics.json").write_text("{}")
@@ -79,7 +79,7 @@ def test_a_run_that_is_trained_further_is_evaluated_again(tmp_path):
     assert doors() == []
 
 
-def test_a_sweep_keeps_to_its_flags(tmp_path):
+def test_sweep_refuses_changed_flags(tmp_path):
     path = tmp_path / "sweep.json"
     keep_flags(path, {"a": ["--x=1"], "b": ["--x=2"]})
     keep_flags(path, {"b": ["--x=2"], "c": ["--x=3"]})  # other settings may come
@@ -89,7 +89,7 @@ def test_a_sweep_keeps_to_its_flags(tmp_path):
     assert path.read_text() == before
 
 
-def test_a_sweep_ends_where_a_training_was_stopped(tmp_path, monkeypatch, capsys):
+def test_sweep_ends_when_a_training_is_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("sys.argv", ["sweep", "launch/experiment2.py", f"--out={tmp_path}", "--seeds=1"])
     calls = []

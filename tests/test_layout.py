@@ -58,7 +58,7 @@ def test_imports_go_down():
                 assert (room, other) not in SEPARATE, f"{path.name} ({room}) imports {name}"
 
 
-def test_training_and_inference_are_no_circle():
+def test_training_and_inference_do_not_import_in_circles():
     """Inference reads what training wrote, training predicts on dev: no file of the two imports itself by a detour."""
     files = {}
     for room in ("engine", "inference"):
@@ -73,18 +73,18 @@ def test_training_and_inference_are_no_circle():
     assert not wanted, f"these import each other: {', '.join(wanted)}"
 
 
-def test_every_room_has_a_floor():
+def test_every_package_has_a_layer():
     rooms = {room_of(path) for path in (ROOT / "pawjax").rglob("*.py")} - {"__init__"}
     assert rooms <= FLOOR.keys()
 
 
-def test_the_config_does_without_the_data_libraries():
+def test_config_does_not_import_data_libraries():
     program = "import sys, pawjax.config, pawjax.machine; print('tensorflow_datasets' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "False"
 
 
-def test_nothing_forbidden_is_imported():
+def test_forbidden_modules_are_not_imported():
     for path in sorted((ROOT / "pawjax").rglob("*.py")):
         roots = {name.split(".")[0] for name in imports_of(path)}
         assert not roots & FORBIDDEN, f"{path}: {roots & FORBIDDEN}"
@@ -92,7 +92,7 @@ def test_nothing_forbidden_is_imported():
             assert "flax" not in roots, f"{path}: ops knows no Flax"
 
 
-def test_networks_and_methods_know_nothing_of_chips():
+def test_networks_and_methods_do_not_import_chip_code():
     for room in ("models", "methods"):
         for path in sorted((ROOT / "pawjax" / room).rglob("*.py")):
             words = {name.rpartition(".")[2] for name in imports_of(path)}

@@ -19,7 +19,7 @@ def random_case(seed, n=12, k=3, a=1):
     return truth, rng.uniform(size=(n, a, k)) < 0.7, predicted, rng.uniform(size=(n, a, k))
 
 
-def test_by_hand():
+def test_summary_by_hand():
     truth = np.zeros((2, 1, 2, 2))
     predicted = np.array([[[[3.0, 4.0], [0.0, 0.0]]], [[[0.0, 60.0], [9.0, 9.0]]]])
     labelled = np.array([[[True, True]], [[True, False]]])
@@ -42,7 +42,7 @@ def test_by_hand():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000))
-def test_properties(seed):
+def test_summary_properties(seed):
     truth, labelled, predicted, likelihood = random_case(seed)
     numbers = summarize(truth, labelled, predicted, likelihood, "abc", 0.5)
     if labelled.any():
@@ -69,7 +69,7 @@ def test_two_animals_are_one_set_of_points():
         assert values["max_px"] == max(one["per_bodypart"][name]["max_px"] for one in alone)
 
 
-def test_shapes_that_do_not_belong_together():
+def test_mismatched_shapes_are_refused():
     truth, labelled, predicted, likelihood = random_case(0)
     with pytest.raises(ValueError, match=r"must be \[N,A,K,2\]"):
         summarize(truth[:, 0], labelled[:, 0], predicted[:, 0], likelihood[:, 0], "abc", 0.5)
@@ -77,7 +77,7 @@ def test_shapes_that_do_not_belong_together():
         summarize(truth, labelled, predicted, likelihood[:, 0], "abc", 0.5)
 
 
-def test_what_lies_on_a_border():
+def test_thresholds_are_inclusive():
     """An error of exactly 50 px is no gross miss, a likelihood of exactly the cut-off is trusted."""
     errors = np.linspace(0, 50, 21)
     truth, predicted = np.zeros((21, 1, 1, 2)), np.stack([errors, 0 * errors], axis=-1)[:, None, None]
@@ -86,14 +86,14 @@ def test_what_lies_on_a_border():
     assert numbers["p95_px"] == pytest.approx(47.5)  # 95 % of the way from the first to the last of evenly spaced ones
 
 
-def test_nothing_labelled_is_null_and_never_nan():
+def test_summary_without_labels_is_null_not_nan():
     truth, labelled, predicted, likelihood = random_case(0)
     numbers = summarize(truth, np.zeros_like(labelled), predicted, likelihood, "abc", 0.5)
     assert numbers["n_points"] == 0 and numbers["rmse_px"] is None and numbers["pck"]["5"] is None
     json.dumps(numbers, allow_nan=False)
 
 
-def test_a_diverged_prediction_is_not_dropped():
+def test_diverged_prediction_is_refused():
     truth, labelled, predicted, likelihood = random_case(0)
     predicted[labelled.any((1, 2)).argmax()] = np.nan
     with pytest.raises(InputError, match="diverged"):
@@ -111,11 +111,11 @@ def test_reliability_by_hand():
     assert reliability(np.full((2, 2), np.nan), np.ones((2, 2)))["temperature"] is None
 
 
-def test_points_that_are_all_right_have_no_best_temperature():
+def test_temperature_is_null_without_errors():
     assert reliability(np.zeros((3, 2)), np.full((3, 2), 0.9))["temperature"] is None
 
 
-def test_the_temperature_that_made_the_likelihoods_is_found():
+def test_reliability_recovers_the_temperature():
     rng = np.random.default_rng(0)
     truth = rng.uniform(0.02, 0.98, (4000, 1))
     d = np.where(rng.uniform(size=truth.shape) < truth, 1.0, 100.0)

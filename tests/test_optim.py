@@ -12,7 +12,7 @@ from pawjax.errors import InputError
 from pawjax.optim import OPTIMIZERS, Optimizer, kernels, make_optimizer, make_schedule
 
 
-def test_stepwise_is_deeplabcuts():
+def test_stepwise_schedule_equals_deeplabcut():
     schedule = make_schedule(Optimizer(schedule="stepwise"), 1)
     steps = [0, 9_999, 10_000, 429_999, 430_000, 730_000, 2_000_000]
     np.testing.assert_allclose([schedule(s) for s in steps], [0.005, 0.005, 0.02, 0.02, 0.002, 0.001, 0.001])
@@ -29,7 +29,7 @@ def test_cosine_and_warm_up():
     assert float(schedule(50)) == pytest.approx(0.5) and float(schedule(100)) == pytest.approx(0, abs=1e-6)
 
 
-def test_weight_decay_spares_all_but_kernels():
+def test_weight_decay_applies_to_kernels_only():
     params = {"conv": {"kernel": jnp.ones(2), "scale": jnp.ones(2)}}
     assert kernels(params) == {"conv": {"kernel": True, "scale": False}}
     for name in OPTIMIZERS:
@@ -77,7 +77,7 @@ def gradients_of(stem, top, bias):
     return {"backbone": {"stem": {"kernel": stem * unit}, "top": {"kernel": top * unit}}, "head": {"bias": bias * unit}}
 
 
-def test_a_frozen_backbone_does_not_shrink_the_steps_of_the_heads():
+def test_frozen_backbone_does_not_shrink_head_updates():
     common = dict(schedule="constant", learning_rate=0.1, clip_norm=0.5)
     frozen = run(Optimizer(groups=(("backbone/.*", 0.0, 0),), **common), gradients_of(40.0, 30.0, 2.0))
     alone = run(Optimizer(**common), gradients_of(0.0, 0.0, 2.0))
@@ -87,7 +87,7 @@ def test_a_frozen_backbone_does_not_shrink_the_steps_of_the_heads():
     assert np.linalg.norm(frozen[0]["head"]["bias"]) == pytest.approx(0.1 * 0.5, rel=1e-6)
 
 
-def test_unfrozen_parameters_count_in_the_norm_from_their_step_on():
+def test_unfrozen_parameters_join_the_norm_at_their_step():
     settings = Optimizer(
         momentum=0.0, schedule="constant", learning_rate=1.0, clip_norm=1.0, groups=(("backbone/.*", 0.5, 2),)
     )
@@ -97,7 +97,7 @@ def test_unfrozen_parameters_count_in_the_norm_from_their_step_on():
     assert np.linalg.norm(after["backbone"]["top"]["kernel"]) == pytest.approx(0.5 * 4 / 5, rel=1e-6)
 
 
-def test_moments_before_unfreezing_are_clipped_by_the_norm_of_all():
+def test_moments_before_unfreezing_are_clipped_by_the_global_norm():
     common = dict(momentum=0.5, schedule="constant", learning_rate=1.0, clip_norm=1.0)
     first_move = run(Optimizer(groups=(("backbone/.*", 1.0, 1),), **common), gradients_of(0.0, 4.0, 3.0))[1]
     never_frozen = run(Optimizer(**common), gradients_of(0.0, 4.0, 3.0))[1]
@@ -106,13 +106,13 @@ def test_moments_before_unfreezing_are_clipped_by_the_norm_of_all():
     )
 
 
-def test_clipping_without_groups_is_of_all_parameters():
+def test_clipping_without_groups_uses_all_parameters():
     updates = run(Optimizer(schedule="constant", learning_rate=1.0, clip_norm=1.0), gradients_of(0.0, 4.0, 3.0))[0]
     assert np.linalg.norm(updates["backbone"]["top"]["kernel"]) == pytest.approx(4 / 5, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_rate_factor_scales_every_update(name):
+def test_rate_factor_scales_every_update(name):
     common = dict(name=name, schedule="cosine", learning_rate=0.1, weight_decay=0.1, warmup_steps=2)
     scaled = run(Optimizer(rate_factor=0.3, **common), gradients_of(1.0, 2.0, 3.0))
     grouped = run(Optimizer(groups=((".*", 0.3, 0),), **common), gradients_of(1.0, 2.0, 3.0))
@@ -121,7 +121,7 @@ def test_the_rate_factor_scales_every_update(name):
     assert float(schedule(5)) == pytest.approx(0.3 * float(usual(5)), rel=1e-6)
 
 
-def test_adam_is_optaxs():
+def test_adam_equals_optax():
     gradients = gradients_of(1.0, 2.0, 3.0)
     found = run(Optimizer(name="adam", schedule="constant", learning_rate=0.1, momentum=0.8), gradients)
     optimizer = optax.adam(0.1, b1=0.8)
@@ -131,7 +131,7 @@ def test_adam_is_optaxs():
         jax.tree.map(np.testing.assert_array_equal, updates, expected)
 
 
-def test_a_pattern_that_matches_nothing_is_named():
+def test_unmatched_pattern_is_named():
     for clip_norm in (0.0, 1.0):
         settings = Optimizer(groups=(("stem/.*", 0.0, 0),), clip_norm=clip_norm)
         with pytest.raises(InputError, match="no parameter matches 'stem/.*they are called like 'backbone/stem/kernel"):
@@ -154,18 +154,18 @@ def test_a_pattern_that_matches_nothing_is_named():
         ({"groups": (("backbone/.*", "0", 0),)}, "config.optimizer.groups"),
     ],
 )
-def test_wrong_fields_are_named_at_once(fields, words):
+def test_invalid_fields_are_named_at_construction(fields, words):
     with pytest.raises(InputError, match=re.escape(words)):
         Optimizer(**fields)
 
 
-def test_a_warm_up_longer_than_the_run_is_refused():
+def test_warm_up_longer_than_the_run_is_refused():
     with pytest.raises(InputError, match="config.optimizer.warmup_steps = 10 must be less than config.steps = 10"):
         make_optimizer(Optimizer(warmup_steps=10), 10)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_momentum_is_the_share_of_the_past_in_a_step(name):
+def test_momentum_weights_past_gradients(name):
     """After a gradient of 1 one of 0: of sgd's sum a share of momentum is left, of adamw's mean the same."""
     settings = Optimizer(name=name, momentum=0.4, schedule="constant", learning_rate=1.0, weight_decay=0.0)
     optimizer, params = make_optimizer(settings, 10), {"kernel": jnp.zeros(())}

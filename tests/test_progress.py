@@ -5,7 +5,7 @@ import pytest
 from pawjax import progress
 
 
-def test_plain_lines_and_an_honest_rate(capsys, monkeypatch):
+def test_plain_lines_and_rate_without_pauses(capsys, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     with progress.TrainingProgress(100, 0, 8) as bar:
@@ -21,5 +21,5 @@ def test_plain_lines_and_an_honest_rate(capsys, monkeypatch):
     assert not set(error) & {"\x1b", "\r"}
 
 
-def test_track_gives_everything(capsys):
+def test_track_yields_every_item(capsys):
     assert list(progress.track(range(5), "reading", 5)) == [0, 1, 2, 3, 4]

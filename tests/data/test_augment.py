@@ -66,12 +66,12 @@ def centroid(image):
         ("blur", 9.0, "at most 7 px"),
     ],
 )
-def test_what_cannot_be_is_told(field, value, words):
+def test_invalid_setting_is_refused(field, value, words):
     with pytest.raises(InputError, match=rf"config\.augment\.{field} = .*{words}"):
         Augment(**{field: value})
 
 
-def test_nothing_asked_nothing_done():
+def test_no_augmentation_changes_nothing():
     batch = blob_batch()
     out = run(STILL, batch)
     for name in ("image", "keypoints", "to_original"):
@@ -120,13 +120,13 @@ def test_two_animals_are_augmented_as_one_set_of_points():
     np.testing.assert_array_equal(out["labelled"].reshape(4, 1, 6), expected["labelled"])
 
 
-def test_keys_decide_all():
+def test_keys_determine_the_result():
     batch, settings = blob_batch(), Augment(rotation_p=1, noise_p=1)
     np.testing.assert_array_equal(run(settings, batch)["image"], run(settings, batch)["image"])
     assert (run(settings, batch, 1)["image"] != run(settings, batch)["image"]).any()
 
 
-def test_a_sample_does_not_depend_on_its_neighbours():
+def test_sample_does_not_depend_on_its_neighbours():
     batch, settings = blob_batch(), Augment(rotation_p=1, noise_p=1, crop=(64, 64))
     keys = jax.random.split(jax.random.key(3), 6)
     whole = augment(settings, keys, batch)
@@ -138,14 +138,14 @@ def test_a_sample_does_not_depend_on_its_neighbours():
     "change",
     [{"brightness_p": 1}, {"contrast_p": 1}, {"gamma_p": 1}, {"noise_p": 1}, {"occlusion_p": 1}, {"blur_p": 1}],
 )
-def test_light_changes_the_picture_and_not_the_points(change):
+def test_light_changes_the_image_and_not_the_points(change):
     batch = blob_batch()
     out = run(dataclasses.replace(STILL, **change), batch)
     assert (out["image"] != np.asarray(batch["image"])).any()
     np.testing.assert_array_equal(out["keypoints"], batch["keypoints"])
 
 
-def test_motion_blur_spreads_along_a_line_and_keeps_the_light():
+def test_motion_blur_keeps_the_brightness():
     batch = blob_batch()
     out = run(dataclasses.replace(STILL, blur_p=1.0), batch)
     before, after = np.asarray(batch["image"], float), out["image"].astype(float)
@@ -153,7 +153,7 @@ def test_motion_blur_spreads_along_a_line_and_keeps_the_light():
     assert (after.max((1, 2, 3)) < before.max((1, 2, 3)) - 1).any()
 
 
-def test_an_unlabelled_frame_is_cropped_on_the_picture():
+def test_unlabelled_frame_is_cropped_within_the_image():
     batch = blob_batch()
     batch["labelled"] = jnp.zeros((6, 1, 1), bool)
     out = run(dataclasses.replace(STILL, crop=(48, 48)), batch)

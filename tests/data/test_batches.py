@@ -27,7 +27,7 @@ def make_frames(sizes, n_animals=1, seed=0):
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5, 0.8, 1.3])
-def test_points_come_back_to_the_original_frame(scale):
+def test_points_map_back_to_the_original_frame(scale):
     frames = make_frames([(40, 60), (30, 50), (40, 60), (33, 21)])
     indices = np.array([3, 0, 1])
     store = make_store(frames, indices, scale)
@@ -38,7 +38,7 @@ def test_points_come_back_to_the_original_frame(scale):
     assert not np.asarray(store.image)[0, h:].any() and not np.asarray(store.image)[0, :, w:].any()
 
 
-def test_the_animals_of_a_store_are_those_of_two_stores():
+def test_animals_of_a_store_equal_two_stores():
     two = make_frames([(40, 60), (30, 50)], n_animals=2)
     store, indices = make_store(two, np.arange(2), 0.8), jnp.array([1, 0, 1])
     batch = gather(jax.tree.map(jnp.asarray, store), indices)
@@ -56,7 +56,7 @@ def test_scale_one_keeps_the_pixels():
     np.testing.assert_array_equal(store.image, frames.images)
 
 
-def test_no_frames_is_an_error():
+def test_empty_store_is_refused():
     with pytest.raises(InputError, match="no frames"):
         make_store(make_frames([(8, 8)]), np.array([], int), 1.0)
 
@@ -72,7 +72,7 @@ def test_every_epoch_holds_every_frame_once(n_frames, batch_size):
         assert (epochs[0] != epochs[1]).any()
 
 
-def test_order_depends_on_the_key_alone():
+def test_order_depends_on_the_key_only():
     first, again = (draw_indices(jax.random.key(1), 5, 4, 50) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert (np.asarray(draw_indices(jax.random.key(2), 5, 4, 50)) != np.asarray(first)).any()

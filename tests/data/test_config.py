@@ -12,7 +12,7 @@ from pawjax.errors import InputError, listed
 EARS = ("snout", "leftear", "rightear", "tailbase")
 
 
-def test_the_section_is_that_of_the_whole_config():
+def test_section_equals_the_default_config():
     config = default_config()
     assert DataConfig.of(config) == DataConfig()
     config.data.update(source="deeplabcut", path="mine", symmetric_pairs=(("a", "b"),))
@@ -44,13 +44,13 @@ def test_the_section_is_that_of_the_whole_config():
         ({"symmetric_pairs": (("a", "a"),)}, r"config.data.symmetric_pairs = .*in one pair only"),
     ],
 )
-def test_what_cannot_be_is_refused(fields, words):
+def test_invalid_fields_are_refused(fields, words):
     with pytest.raises(InputError, match=words):
         DataConfig(**fields)
 
 
 @pytest.mark.parametrize("field, value", [("n_frames", 0), ("height", 15), ("width", 15), ("seed", -1)])
-def test_synthetic_frames_that_cannot_be(field, value):
+def test_invalid_synthetic_frames_are_refused(field, value):
     with pytest.raises(InputError, match=rf"config.data.paw_on_ball.{field} = {value} must be at least \d+"):
         PawOnBallConfig(**{field: value})
 
@@ -62,13 +62,13 @@ def test_pairs_are_found_by_name():
         pair_indices((("left_ear", "rightear"),), EARS)
 
 
-def test_sides_are_swapped_and_the_rest_stays():
+def test_only_paired_sides_are_swapped():
     values = np.arange(2 * 4 * 3).reshape(2, 4, 3)
     swapped = swap_sides(jnp.asarray(values), ((2, 1),), axis=1)
     np.testing.assert_array_equal(swapped, values[:, [0, 2, 1, 3]])
     np.testing.assert_array_equal(swap_sides(swapped, ((1, 2),), axis=1), values)
 
 
-def test_a_list_names_some_and_counts_the_rest():
+def test_long_list_is_abbreviated():
     assert listed(["a", "b"], 2) == "a, b"
     assert listed(["a", "b", "c", "d"], 2, "; ") == "a; b and 2 more"

@@ -34,12 +34,12 @@ TrainingFraction:
 """
 
 
-def test_messy_config_is_understood(make_project):
+def test_messy_config_is_read(make_project):
     table = read_deeplabcut(make_project(config=MESSY))
     assert table.bodyparts == ("snout", "tail") and len(table.ids) == 3
 
 
-def test_names_that_yaml_takes_for_values(make_project):
+def test_bodyparts_that_yaml_reads_as_values(make_project):
     parts = ("on", "1e3", "null", "2024-01-01")
     assert read_deeplabcut(make_project(bodyparts=parts)).bodyparts == parts
 
@@ -140,7 +140,7 @@ def test_bad_config_is_named(tmp_path, case):
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
-def test_folders_that_are_no_project(tmp_path, make_project):
+def test_folders_without_a_project_are_refused(tmp_path, make_project):
     with pytest.raises(InputError, match="there is no such folder"):
         read_deeplabcut(tmp_path / "nowhere")
     with pytest.raises(InputError, match="there is no config.yaml in it"):
@@ -154,26 +154,26 @@ def test_folders_that_are_no_project(tmp_path, make_project):
         read_deeplabcut(project)
 
 
-def test_labels_of_somebody_else_are_pointed_out(make_project):
+def test_labels_of_another_scorer_are_reported(make_project):
     project = make_project(config="scorer: Bob\nbodyparts: [snout, tail]\n")
     with pytest.raises(InputError, match="CollectedData_Bob.*the tables there are of Ann.*field 'scorer'"):
         read_deeplabcut(project)
 
 
-def test_columns_that_do_not_fit_the_config(make_project):
+def test_columns_that_do_not_fit_the_config_are_refused(make_project):
     project = make_project(config="scorer: Ann\nbodyparts: [snout, ear, paw]\n")
     with pytest.raises(InputError, match="CollectedData_Ann.csv: .*config.yaml: the table lacks ear, paw and has tail"):
         read_deeplabcut(project)
 
 
-def test_a_frame_in_two_tables(make_project):
+def test_frame_in_two_tables_is_refused(make_project):
     project = make_project()
     shutil.copytree(project / "labeled-data/m1", project / "labeled-data/m2")
     with pytest.raises(InputError, match="row labeled-data/m1/img000.png.*comes more than once"):
         read_deeplabcut(project)
 
 
-def test_tables_without_frames(make_project):
+def test_tables_without_frames_are_refused(make_project):
     project = make_project()
     table = project / "labeled-data/m1/CollectedData_Ann.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:3]))

@@ -31,7 +31,7 @@ def test_windows_separators_and_byte_order_mark(tmp_path, write_csv):
     assert read_label_csv(tmp_path / "t.csv").ids == tuple(IDS)
 
 
-def test_pandas_writes_what_we_read():
+def test_table_written_by_pandas_is_read():
     one, three = (read_label_csv(GOLDEN / f"pandas_{n}.csv") for n in ("one_column", "three_columns"))
     assert first_difference(one, three) == ""
     assert one.bodyparts == ("snout", "leftear", "tailbase")
@@ -108,7 +108,7 @@ def test_bad_table_is_named(tmp_path, case):
     assert words in str(error.value) and "labels.csv" in str(error.value)
 
 
-def test_not_text(tmp_path):
+def test_binary_file_is_refused(tmp_path):
     (tmp_path / "labels.csv").write_bytes(b"\xff\xfe\x00scorer")
     with pytest.raises(InputError, match="cannot be read as CSV"):
         read_label_csv(tmp_path / "labels.csv")

@@ -22,7 +22,7 @@ LAYOUTS = ("fixed_one_column", "fixed_three_columns", "table_one_column")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_layouts_hold_what_the_csv_holds(layout):
+def test_layouts_equal_the_csv(layout):
     table, text = read_label_h5(GOLDEN / f"pandas_{layout}.h5"), read_label_csv(GOLDEN / "pandas_one_column.csv")
     assert (table.ids, table.bodyparts) == (text.ids, text.bodyparts)
     np.testing.assert_allclose(table.keypoints, text.keypoints, rtol=1e-15)
@@ -36,7 +36,7 @@ def test_openfield_h5_and_csv_agree(shared_data):
     assert first_difference(table, read_label_csv(folder / "CollectedData_Pranav.csv")) == ""
 
 
-def test_no_pandas_and_no_tables_are_needed():
+def test_pandas_and_tables_are_not_needed():
     code = (
         "import sys; sys.modules.update(pandas=None, tables=None)\n"
         "from pathlib import Path\n"
@@ -70,7 +70,7 @@ def test_pickled_code_is_refused(tmp_path):
         read_label_h5(path)
 
 
-def test_key_of_another_tool_and_unknown_key(tmp_path):
+def test_other_and_unknown_keys(tmp_path):
     path = _golden(tmp_path, "fixed_one_column")
     with h5py.File(path, "r+") as file:
         file.move("df_with_missing", "keypoints")
@@ -104,7 +104,7 @@ def test_unknown_layout_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("protocol", range(5))
-def test_restricted_pickle_knows_data(protocol):
+def test_restricted_pickle_loads_data(protocol):
     value = [{"a": (1, 2.5, None, True)}, np.arange(3), np.float64(2.0), {"x"}, b"raw", np.str_("s")]
     loaded = restricted_pickle.loads(pickle.dumps(value, protocol))
     assert loaded[0] == value[0] and loaded[2:] == value[2:]
@@ -112,6 +112,6 @@ def test_restricted_pickle_knows_data(protocol):
 
 
 @pytest.mark.parametrize("value", [Evil(), Path("x"), open, np.load, getattr])
-def test_restricted_pickle_knows_nothing_else(value):
+def test_restricted_pickle_refuses_everything_else(value):
     with pytest.raises(restricted_pickle.ForbiddenPickle):
         restricted_pickle.loads(pickle.dumps(value))

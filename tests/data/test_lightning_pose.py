@@ -13,7 +13,7 @@ POINTS = np.arange(8.0).reshape(2, 2, 2)
 @pytest.mark.parametrize(
     "others", [["CollectedData.csv"], ["CollectedData.csv", "CollectedData_new.csv"], ["mine.csv"]]
 )
-def test_the_table_is_found(tmp_path, write_csv, others):
+def test_table_is_found(tmp_path, write_csv, others):
     for index, name in enumerate(others):
         write_csv(tmp_path / name, IDS, POINTS + index)
     table = read_lightning_pose(tmp_path)

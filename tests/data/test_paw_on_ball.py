@@ -40,7 +40,7 @@ def _centroid(mask: np.ndarray) -> np.ndarray:
     return np.array([columns @ np.arange(mask.shape[1]), rows @ np.arange(mask.shape[0])]) / mask.sum(dtype=np.float64)
 
 
-def test_a_frame_has_the_contracted_types():
+def test_frame_types_follow_the_contract():
     frame = render(0, height=90, width=130)
     assert frame.image.shape == (90, 130, 1) and frame.image.dtype == np.uint8
     assert frame.keypoint.shape == (2,) and frame.keypoint.dtype == np.float32
@@ -122,7 +122,7 @@ def test_the_scene_scales_with_the_frame(factor):
         assert np.abs(shrunk - other.image[..., 0]).mean() < 6
 
 
-def test_another_aspect_keeps_the_scene_centred():
+def test_other_aspect_ratios_keep_the_scene_centred():
     wide, full = render(4, height=300, width=600), render(4, height=300, width=400)
     np.testing.assert_allclose(wide.keypoint - full.keypoint, [100, 0], atol=1e-3)
 

@@ -20,7 +20,7 @@ def test_colour_keeps_rgb_and_drops_alpha(tmp_path, pixels):
     np.testing.assert_array_equal(_round_trip(tmp_path / "a.png", 3), colour[..., :3])
 
 
-def test_gray_in_any_wrapping_is_one_channel(tmp_path, pixels):
+def test_gray_in_any_format_is_one_channel(tmp_path, pixels):
     gray = pixels(1)
     Image.fromarray(gray).save(tmp_path / "l.png")
     Image.fromarray(np.stack([gray] * 3, -1)).save(tmp_path / "rgb.png")
@@ -32,7 +32,7 @@ def test_gray_in_any_wrapping_is_one_channel(tmp_path, pixels):
         np.testing.assert_array_equal(_round_trip(tmp_path / name, 1)[..., 0], gray, err_msg=name)
 
 
-def test_one_coloured_pixel_makes_a_set_colour(tmp_path, pixels):
+def test_one_coloured_pixel_makes_the_set_rgb(tmp_path, pixels):
     gray = np.stack([pixels(2)] * 3, -1)
     Image.fromarray(gray).save(tmp_path / "a.png")
     Image.fromarray(gray[..., 0]).save(tmp_path / "l.png")
@@ -54,7 +54,7 @@ def test_png_round_trip(pixels, channels):
     np.testing.assert_array_equal(decode_png(encode_png(image), channels), image)
 
 
-def test_all_bad_files_in_one_sentence(tmp_path, pixels):
+def test_all_bad_files_are_listed_at_once(tmp_path, pixels):
     for name in ("good.png", "cut.png", "half.jpg"):
         Image.fromarray(pixels(5, 200, 200)).save(tmp_path / name)
     for name in ("cut.png", "half.jpg"):

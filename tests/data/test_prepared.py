@@ -28,7 +28,7 @@ prepare_once(Path(sys.argv[1]), 0, make)
 """
 
 
-def test_killed_preparation_leaves_nothing_to_be_used(tmp_path):
+def test_killed_preparation_leaves_nothing_usable(tmp_path):
     folder = tmp_path / "set/key"
     home = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-c", HALF, str(folder)]
@@ -54,7 +54,7 @@ def test_failure_leaves_no_trace(tmp_path):
 
 
 @pytest.mark.parametrize("locks", [True, False])
-def test_two_at_once_agree(tmp_path, monkeypatch, locks):
+def test_concurrent_preparations_agree(tmp_path, monkeypatch, locks):
     """With locks the second waits and makes nothing; without, both make the set and one of the two stays."""
 
     def no_lock(*_args: object) -> None:

@@ -82,16 +82,16 @@ def test_mirror_mouse(shared_data, data_config):
         ("lightning_pose", "mirror-mouse-example", "783cd2e76394e1689dbff9ab26b60adc"),
     ],
 )
-def test_the_fingerprints_of_runs_in_the_field_stay(shared_data, data_config, source, name, fingerprint):
+def test_fingerprints_of_existing_runs_are_stable(shared_data, data_config, source, name, fingerprint):
     assert data.load(data_config(source=source, path=shared_data / name)).fingerprint[:32] == fingerprint
 
 
-def test_the_fingerprint_of_synthetic_frames_stays(data_config):
+def test_fingerprint_of_synthetic_frames_is_stable(data_config):
     frames = data.load(data_config(paw_on_ball=PawOnBallConfig(n_frames=6, height=48, width=64)))
     assert frames.fingerprint == "361095af5ff73f609717c08a2ea489ef8b1298969a93ac2edb9c7f17e7882fea"
 
 
-def test_records_in_another_format_are_prepared_anew(data_config, tmp_path, monkeypatch):
+def test_records_in_another_format_are_prepared_again(data_config, tmp_path, monkeypatch):
     config = data_config(paw_on_ball=SMALL)
     first = data.load(config)
     monkeypatch.setattr("pawjax.data.sources.FORMAT_VERSION", "0.0.1")
@@ -103,7 +103,7 @@ def _refuse_to_write(*_args):
     raise AssertionError("prepared again")
 
 
-def test_second_load_uses_what_is_prepared(make_project, data_config, monkeypatch):
+def test_second_load_uses_the_prepared_set(make_project, data_config, monkeypatch):
     config = data_config(source="deeplabcut", path=make_project())
     first = data.load(config)
     monkeypatch.setattr("pawjax.data.sources.write_dataset", _refuse_to_write)
@@ -112,7 +112,7 @@ def test_second_load_uses_what_is_prepared(make_project, data_config, monkeypatc
     assert first.fingerprint == second.fingerprint
 
 
-def test_relabelling_and_new_pictures_rebuild(make_project, data_config, pixels):
+def test_relabelling_and_new_images_rebuild(make_project, data_config, pixels):
     project = make_project()
     config = data_config(source="deeplabcut", path=project)
     fingerprints = [data.load(config).fingerprint]
@@ -215,7 +215,7 @@ def test_no_label_at_all(make_project, data_config):
         data.load(data_config(source="deeplabcut", path=project))
 
 
-def test_paw_on_ball_is_what_render_draws(data_config):
+def test_paw_on_ball_equals_rendered_frames(data_config):
     frames = data.load(data_config(paw_on_ball=SMALL))
     from pawjax.data.paw_on_ball import render
 
@@ -229,7 +229,7 @@ def test_paw_on_ball_is_what_render_draws(data_config):
     assert other.fingerprint != frames.fingerprint and (other.images != frames.images).any()
 
 
-def test_no_place_for_prepared_data(make_project, data_config, tmp_path, monkeypatch):
+def test_unwritable_or_full_cache_is_reported(make_project, data_config, tmp_path, monkeypatch):
     project = make_project()
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written there.*config.data.cache"):
@@ -239,7 +239,7 @@ def test_no_place_for_prepared_data(make_project, data_config, tmp_path, monkeyp
         data.load(data_config(source="deeplabcut", path=project))
 
 
-def test_damaged_set_says_what_to_delete(make_project, data_config, tmp_path):
+def test_damaged_set_names_the_folder_to_delete(make_project, data_config, tmp_path):
     config = data_config(source="deeplabcut", path=make_project())
     data.load(config)
     for record in tmp_path.glob("cache/*/*/*/*/*.array_record*"):
@@ -248,7 +248,7 @@ def test_damaged_set_says_what_to_delete(make_project, data_config, tmp_path):
         data.load(config)
 
 
-def test_large_sets_pass_through_in_chunks(tmp_path, monkeypatch, pixels):
+def test_large_sets_are_written_in_chunks(tmp_path, monkeypatch, pixels):
     monkeypatch.setattr(builders, "CHUNK", 2)
     ids = [f"labeled-data/m/{index}.png" for index in range(5)]
     (tmp_path / "labeled-data/m").mkdir(parents=True)
@@ -276,7 +276,7 @@ print(len(data.load(config)), "tensorflow" in sys.modules)
 """
 
 
-def test_script_without_main_guard_prepares_in_silence(tmp_path):
+def test_script_without_main_guard_prepares_silently(tmp_path):
     """33 frames are worth two workers, which must not run the script again; and TFDS must not print."""
     (tmp_path / "script.py").write_text(SCRIPT)
     home = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PAWJAX_CACHE": str(tmp_path / "cache")}

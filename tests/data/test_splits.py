@@ -37,7 +37,7 @@ def lengths(parts):
     return tuple(len(parts[name]) for name in SPLITS)
 
 
-def test_sources_numbers_exactly():
+def test_split_sizes_equal_the_student_report():
     assert lengths(split(config(), frames_of({"a": 1623}))) == (973, 325, 325)
 
 
@@ -48,7 +48,7 @@ def test_sources_numbers_exactly():
     by=st.sampled_from(["frame", "video"]),
 )
 @settings(max_examples=60, deadline=None, database=None)
-def test_a_split_is_a_partition(counts, shares, seed, by):
+def test_split_is_a_partition(counts, shares, seed, by):
     frames = frames_of({f"v{index}": n for index, n in enumerate(counts)})
     fractions = tuple(np.array(shares) / sum(shares))
     try:
@@ -66,13 +66,13 @@ def test_a_split_is_a_partition(counts, shares, seed, by):
 
 
 @pytest.mark.parametrize("by", ["frame", "video"])
-def test_seeds_decide(by):
+def test_split_depends_on_the_seed(by):
     frames = frames_of({f"v{index}": 10 + index for index in range(9)})
     draws = [split(config(split_seed=seed, split_by=by), frames)["test"].tolist() for seed in (0, 0, 1, 2, 3)]
     assert draws[0] == draws[1] and len(set(map(tuple, draws))) > 2
 
 
-def test_fewer_training_frames_are_among_more(tmp_path):
+def test_smaller_training_sets_are_subsets(tmp_path):
     frames = frames_of({"a": 60})
     whole = split(config(), frames)
     some = [split(config(n_train=n), frames) for n in (5, 20, 36)]
@@ -94,7 +94,7 @@ def test_videos_come_close_to_the_fractions():
     assert np.abs(np.array(lengths(parts)) / 330 - (0.6, 0.2, 0.2)).max() < 0.02
 
 
-def test_a_large_video_goes_to_train():
+def test_large_video_goes_to_train():
     parts = split(config(split_by="video"), frames_of({"small": 10, "big": 80, "tiny": 10}))
     assert lengths(parts) == (80, 10, 10)
 
@@ -110,7 +110,7 @@ def test_written_split_is_read_back(tmp_path):
         split(config(split_file=tmp_path / "split.json"), fewer)
 
 
-def test_lists_leave_out_what_they_do_not_name(tmp_path):
+def test_frames_not_listed_are_left_out(tmp_path):
     lists = {"note": "by hand", "train": ["labeled-data\\a\\img003.png"], "dev": ["labeled-data/a/img000.png"]}
     path = tmp_path / "split.json"
     path.write_text(json.dumps({**lists, "test": ["labeled-data/a/img004.png", "labeled-data/a/img001.png"]}))
@@ -171,7 +171,7 @@ def test_bad_fields_are_named(fields, words):
         split(config(**fields), frames_of({"a": 6, "b": 6}))
 
 
-def test_too_few_frames():
+def test_too_few_frames_are_refused():
     with pytest.raises(InputError, match="leaves dev and test empty"):
         split(config(), frames_of({"a": 2}))
 

@@ -35,11 +35,11 @@ def heights(ema_decay: float, n: int = 30) -> list[tuple[float, float]]:
     return found
 
 
-def test_without_an_average_a_run_predicts_with_its_weights():
+def test_weights_are_used_without_an_average():
     assert heights(0.0, 3) == [(-1, -1), (-2, -2), (-3, -3)]
 
 
-def test_an_average_is_young_at_first_and_then_of_its_decay():
+def test_average_warms_up_to_its_decay():
     expected, height = [], 0.0
     for t in range(30):
         decay = min(0.8, (1 + t) / (10 + t))
@@ -50,6 +50,6 @@ def test_an_average_is_young_at_first_and_then_of_its_decay():
     np.testing.assert_allclose([average for _, average in found], expected, rtol=1e-5)
 
 
-def test_seeds_give_other_keys():
+def test_seeds_give_different_keys():
     keys = [jax.random.key_data(create_state(Falling(), optax.sgd(1.0), seed, BATCH, False).key) for seed in (0, 1)]
     assert (keys[0] != keys[1]).any()

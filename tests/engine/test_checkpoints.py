@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("which, step", [("best", 2), ("last", 4), ("2", 2)])
-def test_best_is_the_smallest_error_and_last_the_last(folder, which, step):
+def test_best_has_the_smallest_error_and_last_is_the_latest(folder, which, step):
     like = Falling().init(None, None)
     checkpoints = Checkpoints(folder, read_only=True)
     assert checkpoints.restore_variables(which, like)[0] == step
@@ -33,7 +33,7 @@ def test_best_is_the_smallest_error_and_last_the_last(folder, which, step):
 
 
 @pytest.mark.parametrize("which", ["1", "3", "worst"])
-def test_others_are_not_kept_and_the_message_says_which_are(folder, which):
+def test_missing_checkpoint_lists_the_kept_ones(folder, which):
     checkpoints = Checkpoints(folder, read_only=True)
     with pytest.raises(InputError, match=rf"--checkpoint={which} is neither .* \(2, 4\)"):
         checkpoints.restore_variables(which, Falling().init(None, None))

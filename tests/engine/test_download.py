@@ -45,7 +45,7 @@ def kept() -> list[str]:
     return [path.name for path in cache_root("").rglob("*") if path.is_file()]
 
 
-def test_it_is_fetched_once(server):
+def test_file_is_fetched_once(server):
     source = f"{server}/models/resnet50.pth?x=1#sha256={DIGEST}"
     path = fetch(source)
     assert path.name == "resnet50.pth" and path.read_bytes() == CONTENT
@@ -61,12 +61,12 @@ def test_it_is_fetched_once(server):
         ("/resnet50.pth", "sha256"),
     ],
 )
-def test_what_goes_wrong_is_told_and_leaves_nothing(server, tail, words):
+def test_failed_download_is_reported_and_leaves_nothing(server, tail, words):
     with pytest.raises(InputError, match=words):
         fetch(server + tail)
     assert kept() == []
 
 
-def test_without_a_network_it_says_what_to_put_where(server):
+def test_error_without_network_says_where_to_put_the_file(server):
     with pytest.raises(InputError, match=r"127.0.0.1:9/w.pth cannot be fetched .* put it at .*w\.pth"):
         fetch(f"http://127.0.0.1:9/w.pth#sha256={DIGEST}")

@@ -25,14 +25,14 @@ def store_of(n: int) -> FrameStore:
     )
 
 
-def test_a_stream_from_a_later_step_gives_the_batches_of_that_step():
+def test_stream_starts_at_a_later_step():
     key, store = jax.random.key(3), store_of(7)
     stream = stream_batches(store, key, 5, 4, lambda frames: frames)
     for step, frames in zip(range(5, 9), stream, strict=False):
         np.testing.assert_array_equal(frames.image[:, 0, 0, 0], draw_indices(key, step, 4, 7))
 
 
-def test_every_seed_and_every_step_has_its_own_frames_and_augmentation():
+def test_batches_differ_by_seed_and_step():
     store = jax.tree.map(jnp.asarray, store_of(7))
     make = jax.jit(lambda key, step: batch_of_step(key, step, store, SHIFTED, 4)["to_original"])
     made = [np.asarray(make(jax.random.key(seed), step)) for seed, step in itertools.product((0, 1), (0, 1, 7))]

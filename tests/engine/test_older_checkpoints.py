@@ -67,7 +67,7 @@ def assert_equal(found, expected):
     jax.tree.map(np.testing.assert_array_equal, *plain)
 
 
-def test_a_state_comes_back_as_it_was_saved(tmp_path):
+def test_state_round_trip(tmp_path):
     save_new(tmp_path / "run", state_of(4, 1.5))
     checkpoints = Checkpoints(tmp_path / "run")
     assert_equal(checkpoints.restore_state(state_of(0, 0.0)), state_of(4, 1.5))
@@ -75,7 +75,7 @@ def test_a_state_comes_back_as_it_was_saved(tmp_path):
     checkpoints.close()
 
 
-def test_a_checkpoint_of_an_older_version_is_resumed_and_loaded(tmp_path):
+def test_older_checkpoint_is_resumed_and_loaded(tmp_path):
     expected = state_of(4, 1.5)
     save_old(tmp_path, expected)
     checkpoints = Checkpoints(tmp_path)
@@ -87,7 +87,7 @@ def test_a_checkpoint_of_an_older_version_is_resumed_and_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("save", [save_old, save_new])
-def test_a_state_of_another_form_is_refused_in_a_sentence(save, tmp_path):
+def test_state_of_another_structure_is_refused(save, tmp_path):
     save(tmp_path, state_of(4, 1.5))
     checkpoints = Checkpoints(tmp_path)
     other = state_of(0, 0.0).replace(opt_state=(jnp.zeros(3), {"moment": jnp.zeros(3), "count": jnp.int32(0)}))

@@ -71,12 +71,12 @@ def train(mode, store_of_frames, microbatches=1, n_steps=1, streamed=False, **fi
 
 
 @pytest.mark.parametrize("mode, n_devices", [("jit", 4), ("pmap", 4)])
-def test_the_devices_do_not_matter(mode, n_devices, run):
+def test_number_of_devices_does_not_matter(mode, n_devices, run):
     assert_same(run("jit", 1), run(mode, n_devices))
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
-def test_the_devices_do_not_matter_to_a_detector(mode, run):
+def test_number_of_devices_does_not_matter_to_a_detector(mode, run):
     """Whose samples are drawn at random, of each image for itself, and whose proposals end in a fixed point."""
     fields = {"method": "faster_rcnn", "model.backbone": "vgg16", "faster_rcnn.dropout": 0.5}
     fields |= {
@@ -107,14 +107,14 @@ def test_microbatches_add_up_to_the_batch(mode, n_devices, microbatches, run):
 
 
 @pytest.mark.parametrize("mode, n_devices", [("jit", 4), ("pmap", 4)])
-def test_streamed_frames_are_the_same_batches(mode, n_devices, run):
+def test_streamed_and_resident_batches_are_equal(mode, n_devices, run):
     (resident, means), (streamed, other_means) = run(mode, n_devices), run(mode, n_devices, streamed=True)
     jax.tree.map(np.testing.assert_array_equal, without_key(resident), without_key(streamed))
     assert means == other_means
 
 
 @pytest.mark.parametrize("mode, n_devices", [("pmap", 4)])
-def test_several_steps_at_once(mode, n_devices, run):
+def test_several_steps_per_dispatch(mode, n_devices, run):
     assert_same(run(mode, n_devices), run(mode, n_devices, n_steps=3))
 
 
@@ -122,7 +122,7 @@ def without_key(state):
     return state.replace(key=jax.random.key_data(state.key))
 
 
-def test_a_batch_that_the_devices_do_not_divide(monkeypatch):
+def test_indivisible_batch_is_refused(monkeypatch):
     monkeypatch.setattr(jax, "devices", lambda: [None] * 4)
     with pytest.raises(InputError, match="multiple of the 4 devices"):
         parallel.compile_training("jit", None, None, parallel.StepOptions(Augment(), 6))
@@ -158,7 +158,7 @@ def test_collections_are_opaque_to_the_step():
         assert after.eval_variables == {"params": after.params, **after.extra}
 
 
-def test_sums_name_the_first_step_that_is_not_finite():
+def test_sums_name_the_first_non_finite_step():
     sums = MetricSums()
     losses = [1.0, np.nan, np.inf]
     for step, loss in enumerate(losses):
@@ -168,7 +168,7 @@ def test_sums_name_the_first_step_that_is_not_finite():
     assert {name: float(value) for name, value in sum_of_steps(stacked).items()} == {"loss": 3.0, "not_finite": 8}
 
 
-def test_means_begin_anew_when_they_are_taken():
+def test_taking_means_resets_the_sums():
     sums = MetricSums()
     for loss in (1.0, 2.0, 6.0):
         sums.add({"loss": jnp.float32(loss), "not_finite": jnp.int32(FINITE)}, 1)

@@ -20,33 +20,33 @@ def made_by(tmp_path, monkeypatch):
     return make
 
 
-def test_both_multiply(made_by):
+def test_both_libraries_multiply(made_by):
     x, y = np.random.default_rng(0).normal(size=(2, 300, 300)).astype(np.float32)
     for vendor in ("GenuineIntel", "AuthenticAMD"):
         made_by(vendor)
         np.testing.assert_allclose(compiler.jit(jnp.matmul)(x, y), x.astype(np.float64) @ y, atol=1e-4)
 
 
-def test_options_that_xla_does_not_know_are_not_given(made_by, monkeypatch):
+def test_options_unknown_to_xla_are_not_passed(made_by, monkeypatch):
     made_by("GenuineIntel")
     monkeypatch.setattr(compiler, "EIGEN_PRODUCTS", {"xla_cpu_an_option_of_the_past": "yes"})
     assert compiler.jit(jnp.sin)(0.0) == 0
 
 
-def test_without_a_description_of_the_processor(made_by, tmp_path, monkeypatch):
+def test_missing_cpu_info_is_tolerated(made_by, tmp_path, monkeypatch):
     made_by("GenuineIntel")
     monkeypatch.setattr(compiler, "CPU_INFO", tmp_path / "absent")
     assert jax.device_get(compiler.jit(jnp.cos)(0.0)) == 1
 
 
-def test_the_options_of_jit_are_passed_on(made_by):
+def test_jit_options_are_passed_on(made_by):
     made_by("GenuineIntel")
     x = jnp.ones(3)
     compiler.jit(lambda x: x + 1, donate_argnums=0)(x)
     assert x.is_deleted()
 
 
-def test_its_programs_can_be_counted(made_by):
+def test_flops_of_its_programs_can_be_counted(made_by):
     made_by("GenuineIntel")
     x = jnp.ones((7, 5))
     assert count_flops(compiler.jit(lambda x: x @ x.T), x) == 2 * 7 * 5 * 7

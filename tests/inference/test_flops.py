@@ -29,7 +29,7 @@ def test_published_counts(net, expected):
     assert flops / 2e9 == pytest.approx(expected, abs=0.01)
 
 
-def test_a_transposed_convolution_has_nine_taps_a_cell():
+def test_transposed_convolution_has_nine_taps_per_cell():
     head, features = Deconvolution(3), jnp.zeros((2, 5, 7, 11))
     variables = head.init(jax.random.key(0), features)
     assert count_flops(head.apply, variables, features) == 2 * features.size * 9 * 3

@@ -23,7 +23,7 @@ def test_results_come_in_order_without_the_padding():
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 2])
-def test_the_next_batches_are_dispatched_before_a_result_is_awaited(ahead):
+def test_next_batches_are_dispatched_before_waiting(ahead):
     taken, done = [], 0
     for _ in stream(lambda x: x, batches(taken), ahead):
         done += 1
@@ -31,11 +31,11 @@ def test_the_next_batches_are_dispatched_before_a_result_is_awaited(ahead):
     assert done == 3
 
 
-def test_nothing_in_nothing_out():
+def test_empty_input_gives_no_results():
     assert list(stream(lambda x: x, iter(()))) == []
 
 
-def test_frames_of_a_store():
+def test_store_is_predicted_in_original_pixels():
     image = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 6, 1), np.uint8)
     half = np.tile(np.array([[2, 0, 0.5], [0, 2, 0.5]], np.float32), (5, 1, 1))
     store = FrameStore(image, np.zeros((5, 1, 2)), np.ones((5, 1), bool), np.tile([4, 6], (5, 1)), half)

@@ -50,7 +50,7 @@ def test_every_view_finds_the_same_points(fields):
     np.testing.assert_allclose(found["likelihood"], 0.8, rtol=1e-5)
 
 
-def test_a_view_that_disagrees_lowers_the_likelihood_and_not_the_place():
+def test_disagreeing_view_lowers_only_the_likelihood():
     points = np.array([[20.0, 30.0], [57.0, 22.0]])
     predict = make_predict(SimpleNamespace(predict=brightest), config_with(flip=True), ())  # no pairs: it mixes them up
     found = predict({}, blobs(*points))
@@ -58,7 +58,7 @@ def test_a_view_that_disagrees_lowers_the_likelihood_and_not_the_place():
     np.testing.assert_allclose(found["likelihood"], 0.4, rtol=1e-5)
 
 
-def test_without_views_it_is_the_method_itself():
+def test_prediction_without_views_is_the_methods():
     method = SimpleNamespace(predict=brightest)
     assert make_predict(method, config_with(), ()) is method.predict
     with pytest.raises(InputError, match="scales"):
@@ -67,7 +67,7 @@ def test_without_views_it_is_the_method_itself():
         make_predict(method, config_with(scales=(float("nan"),)), ())
 
 
-def test_a_method_reads_its_own_fields_and_those_of_all():
+def test_method_reads_its_own_and_common_fields():
     method = SimpleNamespace(predict_fields=("decode",))
     config = with_prediction(default_config(), method, decode="votes", flip=True)
     assert config.predict.decode == "votes" and config.predict.flip
@@ -77,7 +77,7 @@ def test_a_method_reads_its_own_fields_and_those_of_all():
         with_prediction(default_config(), method, proposals=9)
 
 
-def test_a_temperature_softens_the_likelihood_and_moves_nothing():
+def test_temperature_softens_only_the_likelihood():
     method, image = SimpleNamespace(predict=brightest), blobs([20.0, 30.0], [57.0, 22.0])
     found, plain = make_predict(method, config_with(temperature=2.0), ())({}, image), brightest({}, image)
     np.testing.assert_array_equal(found["keypoints"], plain["keypoints"])

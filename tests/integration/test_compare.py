@@ -63,7 +63,7 @@ def change(path: Path, **values) -> None:
     path.write_text(json.dumps(read(path) | values))
 
 
-def test_two_runs_compared(runs, tmp_path, capsys, monkeypatch):
+def test_comparison_of_two_runs(runs, tmp_path, capsys, monkeypatch):
     before = [contents(run) for run in runs]
     shutil.rmtree(runs[1] / "eval", ignore_errors=True)
     first = collect_runs(runs[:1])
@@ -92,7 +92,7 @@ def test_two_runs_compared(runs, tmp_path, capsys, monkeypatch):
     assert np.sqrt((errors**2).mean()) == pytest.approx(rows[0].metrics["test"]["rmse_px"], rel=1e-4)
 
 
-def test_evaluate_makes_all_anew(runs, monkeypatch):
+def test_evaluate_repeats_all_evaluations(runs, monkeypatch):
     collect_runs(runs[:1])
     asked = []
     monkeypatch.setattr(comparison, "evaluate_run", lambda _, split, checkpoint: asked.append((split, checkpoint)))
@@ -100,7 +100,7 @@ def test_evaluate_makes_all_anew(runs, monkeypatch):
     assert asked == [("train", "best"), ("dev", "best"), ("test", "best")]
 
 
-def test_an_evaluation_cut_short_is_made_again(runs, monkeypatch):
+def test_incomplete_evaluation_is_repeated(runs, monkeypatch):
     collect_runs(runs[:1])
     (runs[0] / "eval" / "dev" / "metrics.json").rename(runs[0] / "eval" / "dev" / "kept")
     asked = []
@@ -114,7 +114,7 @@ def test_an_evaluation_cut_short_is_made_again(runs, monkeypatch):
     assert asked == ["dev"]
 
 
-def test_the_door(copies, tmp_path, capsys):
+def test_bad_arguments_are_refused(copies, tmp_path, capsys):
     def refused(*arguments: str) -> str:
         assert cli.call(compare.DOOR, list(arguments)) == 2
         return capsys.readouterr().err
@@ -125,7 +125,7 @@ def test_the_door(copies, tmp_path, capsys):
     assert "lies in the run" in sentence and not (copies[1] / "comparison").exists()
 
 
-def test_an_unfinished_run(copies):
+def test_unfinished_run_is_refused(copies):
     run = read(copies[1] / "run.json")
     del run["steps"]
     (copies[1] / "run.json").write_text(json.dumps(run))
@@ -133,27 +133,27 @@ def test_an_unfinished_run(copies):
         collect_runs(copies)
 
 
-def test_a_folder_that_is_no_run(copies):
+def test_folder_without_a_run_is_refused(copies):
     (copies[1] / "split.json").unlink()
     with pytest.raises(InputError, match=r"b is not the folder of a finished training run: it has no split.json"):
         collect_runs(copies)
 
 
 @pytest.mark.parametrize("field, value", [("fingerprint", "0"), ("bodyparts", ["tail"])])
-def test_other_data(copies, field, value):
+def test_runs_on_other_data_are_refused(copies, field, value):
     change(copies[1] / "run.json", data=read(copies[1] / "run.json")["data"] | {field: value})
     with pytest.raises(InputError, match=r"^b was trained on other .* than a: only runs on the same data"):
         collect_runs(copies)
 
 
-def test_other_held_out_frames(copies):
+def test_other_held_out_frames_are_refused(copies):
     split = read(copies[1] / "split.json")
     change(copies[1] / "split.json", dev=split["dev"][:-1], test=[*split["test"][2:], split["dev"][-1]])
     with pytest.raises(InputError, match="^b and a have other splits, 1 dev frames and 3 test frames differ"):
         collect_runs(copies)
 
 
-def test_fewer_training_frames_are_fine_and_others_are_not(runs, copies):
+def test_fewer_training_frames_are_accepted_and_others_refused(runs, copies):
     split = read(copies[0] / "split.json")
     collect_runs(runs[:1])  # which evaluates it
     for copy in copies:
@@ -165,7 +165,7 @@ def test_fewer_training_frames_are_fine_and_others_are_not(runs, copies):
         collect_runs(copies)
 
 
-def test_data_that_changed(copies, monkeypatch):
+def test_changed_data_is_refused(copies, monkeypatch):
     monkeypatch.setattr(comparison, "evaluate_run", lambda *_: pytest.fail("evaluated before it was refused"))
     for copy in copies:  # both alike, so that only the frames themselves can tell
         change(copy / "run.json", data=read(copy / "run.json")["data"] | {"fingerprint": "0"})
@@ -173,7 +173,7 @@ def test_data_that_changed(copies, monkeypatch):
         collect_runs(copies)
 
 
-def test_names_are_as_long_as_they_must(tmp_path):
+def test_run_names_are_as_short_as_possible(tmp_path):
     paths = [Path("x/r50/seed0"), Path("y/r50/seed0"), Path("y/r101/seed0"), Path("quickstart")]
     assert run_names(paths) == ["x/r50/seed0", "y/r50/seed0", "r101/seed0", "quickstart"]
     with pytest.raises(InputError, match="are the same run"):
@@ -182,14 +182,14 @@ def test_names_are_as_long_as_they_must(tmp_path):
         run_names([])
 
 
-def test_parameters_of_a_known_net():
+def test_parameters_of_resnet50():
     parameters, flops = network_cost(default_config(), ("paw",), (1, 32, 48, 1))
     backbone = 25_557_032 - 2048 * 1000 - 1000  # torchvision's ResNet-50 without its classifier
     assert parameters == backbone + (9 * 2048 + 1) + (9 * 2048 * 2 + 2)
     assert network_cost(default_config(), ("paw",), (2, 32, 48, 1))[1] == 2 * flops > 0
 
 
-def test_every_view_of_a_frame_counts():
+def test_flops_count_every_view():
     config = tiny_config()
     flops = network_cost(config, ("paw",), (1, 64, 96, 1))[1]
     config.predict.flip = True

@@ -47,7 +47,7 @@ def fewer_units(monkeypatch):
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=str)
-def test_a_step_of_its_smoke_version_moves_the_weights(path):
+def test_one_step_of_the_smoke_version_changes_the_weights(path):
     config = smoke_of(path)
     check_config(config)
     frames = data.load(data.DataConfig.of(config))

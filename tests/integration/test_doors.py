@@ -30,7 +30,7 @@ def door(name: str, *arguments: str, **options: str) -> subprocess.CompletedProc
 
 
 @pytest.mark.parametrize("module", DOORS)
-def test_help_lists_the_own_flags_with_an_example(module, capsys):
+def test_help_lists_own_flags_and_examples(module, capsys):
     door = module.DOOR
     assert cli.call(door, ["--help"]) == 0
     text = capsys.readouterr().out
@@ -43,7 +43,7 @@ def test_help_lists_the_own_flags_with_an_example(module, capsys):
 
 
 @pytest.mark.parametrize("module", DOORS)
-def test_without_flags_it_says_what_to_type(module, capsys):
+def test_missing_flags_are_answered_with_examples(module, capsys):
     door = module.DOOR
     assert cli.call(door, []) == 2
     first, *examples = capsys.readouterr().err.splitlines()
@@ -52,7 +52,7 @@ def test_without_flags_it_says_what_to_type(module, capsys):
 
 
 @pytest.mark.parametrize("module", DOORS)
-def test_its_examples_are_commands_that_it_takes(module, monkeypatch):
+def test_examples_are_valid_commands(module, monkeypatch):
     monkeypatch.chdir(ROOT)
     for example in module.DOOR.examples:
         assert example.startswith(f"{module.DOOR.command} ")
@@ -77,19 +77,19 @@ def test_every_field_of_prediction_has_a_flag():
         cli.prediction_of_flags(cli.parse(evaluate.DOOR, ["--workdir=x", "--scales=1,big"])[0])
 
 
-def test_a_renamed_flag_names_the_new_one(capsys):
+def test_renamed_flag_names_the_new_one(capsys):
     assert cli.call(compare.DOOR, ["run", "--out=x", "--sources"]) == 2
     expected = "pawjax: --sources was renamed: write --published=launch/published.csv\n"
     assert capsys.readouterr().err == expected
 
 
-def test_of_a_config_field_given_twice_the_last_word_counts():
+def test_last_value_of_a_repeated_field_wins():
     words = ["--config.augment.crop=(0,0)", "--workdir=a", "--config.steps=1", "--config.augment.crop=(64,96)"]
     values, rest = cli.parse(train.DOOR, [f"--config={ROOT}/configs/quickstart.py:smoke", *words])
     assert (values.config.augment.crop, values.config.steps, values.workdir, rest) == ((64, 96), 1, "a", [])
 
 
-def test_the_allocator_is_set_by_starting_again_once(monkeypatch):
+def test_allocator_is_set_by_a_single_restart(monkeypatch):
     commands = []
     monkeypatch.setattr(os, "execv", lambda _, command: commands.append(command))
     monkeypatch.setattr(sys, "platform", "linux")
@@ -103,7 +103,7 @@ def test_the_allocator_is_set_by_starting_again_once(monkeypatch):
     assert commands == [[sys.executable, *sys.orig_argv[1:]]] and "hugetlb" in os.environ.pop("GLIBC_TUNABLES")
 
 
-def test_a_path_that_cannot_be_is_one_sentence(tmp_path, capsys):
+def test_invalid_path_is_one_message(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert cli.guarded(lambda: (tmp_path / "file" / "run").mkdir()) == 2
     assert capsys.readouterr().err == f"pawjax: {tmp_path / 'file' / 'run'}: Not a directory\n"
@@ -112,7 +112,7 @@ def test_a_path_that_cannot_be_is_one_sentence(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("step, ending", [(4, 3), (6, None)])
-def test_a_training_that_a_signal_stopped_ends_with_3(step, ending, monkeypatch, capsys):
+def test_training_stopped_by_a_signal_exits_with_3(step, ending, monkeypatch, capsys):
     monkeypatch.setattr(loop, "train_and_evaluate", lambda *_: SimpleNamespace(step=step))
     monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit) if ending else nullcontext() as ended:
@@ -127,7 +127,7 @@ def test_a_training_that_a_signal_stopped_ends_with_3(step, ending, monkeypatch,
     [
         (train, [QUICK, "--config.optimizer.learningrate=1"], ["learningrate", "learning_rate"]),
         (train, [QUICK, "--config.stepps=1"], ["unknown config field: 'stepps' Did you mean \"steps\""]),
-        (train, [QUICK[:-1]], ["quickstart.py:smok", "behind the colon stands 'smoke'"]),
+        (train, [QUICK[:-1]], ["quickstart.py:smok", "the only config argument is ':smoke'"]),
         (train, [QUICK, "--config.steps=many"], ["steps"]),
         (train, ["--config=configs/nowhere.py"], ["nowhere"]),
         (train, ["--config.steps=3"], ["needs --config"]),
@@ -139,7 +139,7 @@ def test_a_training_that_a_signal_stopped_ends_with_3(step, ending, monkeypatch,
         (benchmark, [QUICK, "--batch=0"], ["--batch=0"]),
     ],
 )
-def test_one_sentence_and_exit_code_2(module, arguments, words, tmp_path, monkeypatch, capsys):
+def test_bad_input_is_one_message_and_exit_code_2(module, arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     if module is train:
         arguments = [*arguments, f"--workdir={tmp_path / 'run'}"]
@@ -151,19 +151,19 @@ def test_one_sentence_and_exit_code_2(module, arguments, words, tmp_path, monkey
     assert not (tmp_path / "run").exists()
 
 
-def test_the_process_ends_with_one_sentence_and_exit_code_2(tmp_path):
+def test_process_ends_with_one_message_and_exit_code_2(tmp_path):
     result = door("train", QUICK, "--config.steps=many", f"--workdir={tmp_path / 'run'}")
     assert result.returncode == 2 and result.stdout == "" and "Traceback" not in result.stderr
     assert result.stderr.startswith("pawjax: ") and "steps" in result.stderr
 
 
-def test_the_picture_of_augmented_frames(tmp_path, monkeypatch):
+def test_draw_augmented_writes_an_image(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert cli.call(train.DOOR, [QUICK, f"--draw_augmented={tmp_path / 'a.png'}"]) == 0
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
-def test_the_benchmark_writes_what_it_measured(tmp_path, monkeypatch):
+def test_benchmark_writes_its_measurements(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     path = tmp_path / "speed.json"
 
@@ -183,7 +183,7 @@ def test_the_benchmark_writes_what_it_measured(tmp_path, monkeypatch):
     assert memory["largest_batch_80_gb"] > memory["largest_batch_24_gb"] > 1000  # a tiny net on tiny frames
 
 
-def test_the_benchmark_takes_turns(monkeypatch, capsys):
+def test_benchmark_runs_in_turns(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n\n\n"))
     size = ["--mode=predict", "--batch=4", "--height=64", "--width=64"]
@@ -192,14 +192,14 @@ def test_the_benchmark_takes_turns(monkeypatch, capsys):
     assert ready == "ready" and len(seconds) == 3 and all(float(line) > 0 for line in seconds)
 
 
-def test_a_run_says_how_many_processors_it_had(monkeypatch):
+def test_device_name_includes_the_number_of_cores(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     for usable, words in (({0}, ", 1 of 4 cores"), ({0, 1, 2, 3}, ", 4 cores")):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, of=usable: of, raising=False)
         assert device_name().endswith(words)
 
 
-def test_programs_are_kept_apart_by_the_number_of_processors(monkeypatch):
+def test_compilation_cache_depends_on_the_number_of_cores(monkeypatch):
     folders = []
     for processors in ({0}, {0, 1}):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, of=processors: of, raising=False)

@@ -71,7 +71,7 @@ def losses(workdir: Path) -> dict[int, float]:
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_and_another_number_of_devices_resumes(tmp_path):
+def test_two_processes_train_as_one_and_one_process_resumes(tmp_path):
     run_two(tmp_path / "two")
     config = tiny_config()
     config.steps = 3
@@ -88,7 +88,7 @@ def test_two_processes_train_as_one_and_another_number_of_devices_resumes(tmp_pa
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def test_bad_input_is_told_by_all_and_leaves_nobody_waiting(tmp_path):
+def test_bad_input_ends_all_processes(tmp_path):
     said = run_two(tmp_path / "two", "source", "nowhere")
     assert all("refused:" in text and "nowhere" in text for text in said)
     assert not (tmp_path / "two").exists()

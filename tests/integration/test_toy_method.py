@@ -83,7 +83,7 @@ def record(workdir):
     return json.loads((workdir / "run.json").read_text())
 
 
-def test_a_toy_method_goes_the_whole_way(tmp_path, monkeypatch):
+def test_toy_method_trains_resumes_and_predicts(tmp_path, monkeypatch):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     state = train_and_evaluate(toy_config(), whole)
     assert float(state.extra["shown"]["frames"]) == 30 * 4
@@ -111,7 +111,7 @@ def test_a_toy_method_goes_the_whole_way(tmp_path, monkeypatch):
     assert (likelihood == 0.5).all() and numbers["n_images"] == 4
 
 
-def test_its_settings_are_checked_and_its_fields_are_its_own(tmp_path):
+def test_toy_settings_are_checked_and_other_fields_refused(tmp_path):
     config = toy_config()
     config.toy.start = 2.0
     with pytest.raises(InputError, match="config.toy.start = 2.0 must be from 0 to 1"):

@@ -51,7 +51,7 @@ def whole_run(tmp_path_factory) -> Path:
     return workdir
 
 
-def test_the_run_folder_is_complete(whole_run):
+def test_run_folder_is_complete(whole_run):
     run = read(whole_run)
     assert run["steps"] == 6 and run["seconds"] > 0 and len(run["params_sha256"]) == 64
     assert (run["data"]["n_train"], run["data"]["n_dev"], run["data"]["n_test"]) == (12, 4, 4)
@@ -60,13 +60,13 @@ def test_the_run_folder_is_complete(whole_run):
     assert sorted(map(len, (split["train"], split["dev"], split["test"]))) == [4, 4, 12]
 
 
-def test_the_same_command_again_does_nothing_more(whole_run):
+def test_finished_run_does_nothing_more(whole_run):
     before = (whole_run / "metrics.jsonl").read_text()
     state = train_and_evaluate(tiny_config(), whole_run)
     assert int(state.step) == 6 and (whole_run / "metrics.jsonl").read_text() == before
 
 
-def test_a_stopped_run_resumes_bit_for_bit(whole_run, tmp_path, monkeypatch):
+def test_stopped_run_resumes_bit_for_bit(whole_run, tmp_path, monkeypatch):
     from pawjax.engine import checkpoints
 
     save = checkpoints.Checkpoints.save
@@ -97,7 +97,7 @@ def test_streamed_frames_train_the_same_run(whole_run, tmp_path, monkeypatch):
     assert curve(tmp_path) == curve(whole_run)
 
 
-def test_several_steps_a_dispatch(whole_run, tmp_path):
+def test_several_steps_per_dispatch(whole_run, tmp_path):
     config = tiny_config()
     config.log_every, config.steps_per_dispatch = 3, 3
     train_and_evaluate(config, tmp_path)
@@ -112,7 +112,7 @@ def test_several_steps_a_dispatch(whole_run, tmp_path):
 
 
 @pytest.mark.parametrize("part", ["train", "dev"])
-def test_a_part_without_a_label_is_told_before_training(part, tmp_path, monkeypatch):
+def test_split_without_labels_is_refused_before_training(part, tmp_path, monkeypatch):
     load = data.load
 
     def load_without(config):
@@ -127,7 +127,7 @@ def test_a_part_without_a_label_is_told_before_training(part, tmp_path, monkeypa
     assert not (tmp_path / "run").exists()
 
 
-def test_the_errors_of_frames_without_labels_are_dashes(tmp_path):
+def test_errors_of_unlabelled_frames_are_dashes(tmp_path):
     numbers = dict.fromkeys(("rmse_px", "mean_error_px", "median_px")) | {"n_over_50px": 0}
     line = errors_line("test", numbers | {"n_images": 3, "images_per_second": 2.0}, tmp_path)
     assert line == f"test: 3 frames, RMSE - px, mean error - px, median - px, 0 over 50 px, 2.0 images/s -> {tmp_path}"
@@ -141,7 +141,7 @@ def test_another_seed_gives_another_run(whole_run, tmp_path):
     assert curve(tmp_path)[0]["loss"] != curve(whole_run)[0]["loss"]
 
 
-def test_a_run_starts_from_another(whole_run, tmp_path):
+def test_run_starts_from_another_run(whole_run, tmp_path):
     config = tiny_config()
     config.init_from, config.steps, config.eval_every = str(whole_run), 1, 1
     config.optimizer.learning_rate, config.optimizer.warmup_steps, config.optimizer.ema_decay = 0.0, 0, 0.0
@@ -155,7 +155,7 @@ def test_a_run_starts_from_another(whole_run, tmp_path):
         train_and_evaluate(config, tmp_path / "other")
 
 
-def test_heads_of_bodyparts_at_another_place_are_left(whole_run):
+def test_heads_of_reordered_bodyparts_are_not_loaded(whole_run):
     (paw,) = read(whole_run)["data"]["bodyparts"]
     for bodyparts in ((paw,), ("nose",), ("nose", paw)):
         config = tiny_config()
@@ -168,7 +168,7 @@ def test_heads_of_bodyparts_at_another_place_are_left(whole_run):
         assert any(name.startswith("params/backbone/") for name in merged.used)
 
 
-def test_one_training_at_a_time(whole_run):
+def test_concurrent_training_is_refused(whole_run):
     config, before = tiny_config(), (whole_run / "config.json").read_text()
     config.log_every = 1  # which a resumed run may change, but not beside the one that trains
     with runlog.lock_run(whole_run), pytest.raises(InputError, match="another process is training in"):
@@ -177,13 +177,13 @@ def test_one_training_at_a_time(whole_run):
     runlog.lock_run(whole_run).close()
 
 
-def test_a_damaged_paper_is_named(tmp_path):
+def test_damaged_run_file_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"seed": ')
     with pytest.raises(InputError, match="config.json is damaged"):
         runlog.read_config(tmp_path)
 
 
-def test_a_run_that_starts_from_nowhere_leaves_no_folder(tmp_path):
+def test_run_with_missing_weights_leaves_no_folder(tmp_path):
     config = tiny_config()
     config.init_from = str(tmp_path / "resnet50.pth")
     with pytest.raises(InputError, match=r"config.init_from = '.*resnet50.pth' is neither"):
@@ -208,7 +208,7 @@ def test_evaluation_and_tracker_agree(whole_run):
     assert tracker.bodyparts == frames.bodyparts and likelihood.shape == (4, 1)
 
 
-def test_a_run_is_opened(whole_run):
+def test_open_run_reads_config_frames_and_weights(whole_run):
     run = open_run(whole_run, "last", flip=True)
     assert (run.workdir, run.step, run.bodyparts) == (whole_run, 6, ("left_forepaw",))
     assert run.config.predict.flip and run.config.batch_size == 4 and run.record["steps"] == 6
@@ -223,7 +223,7 @@ def test_a_run_is_opened(whole_run):
         open_run(whole_run / "checkpoints")
 
 
-def test_frames_that_changed_are_refused(whole_run, tmp_path):
+def test_changed_frames_are_refused(whole_run, tmp_path):
     workdir = shutil.copytree(whole_run, tmp_path / "run")
     record = read(workdir)
     (workdir / "run.json").write_text(json.dumps(record | {"data": record["data"] | {"fingerprint": "another"}}))
@@ -233,7 +233,7 @@ def test_frames_that_changed_are_refused(whole_run, tmp_path):
         evaluate_run(workdir, "dev", "best")
 
 
-def test_a_run_on_four_devices_is_evaluated_on_one(whole_run):
+def test_run_on_four_devices_is_evaluated_on_one(whole_run):
     assert read(whole_run)["n_devices"] == 4
     command = [*tiny_command("pawjax.evaluate"), f"--workdir={whole_run}", "--split=train"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # has one CPU device
@@ -241,7 +241,7 @@ def test_a_run_on_four_devices_is_evaluated_on_one(whole_run):
     assert read(whole_run / "eval" / "train", "metrics.json")["n_images"] == read(whole_run)["data"]["n_train"]
 
 
-def test_a_folder_of_another_config_is_refused_field_by_field(whole_run):
+def test_changed_config_is_refused_field_by_field(whole_run):
     config = tiny_config()
     config.optimizer.learning_rate = 0.5
     config.seed = 3
@@ -249,7 +249,7 @@ def test_a_folder_of_another_config_is_refused_field_by_field(whole_run):
         train_and_evaluate(config, whole_run)
 
 
-def test_a_refused_resumption_leaves_the_folder_as_it_was(whole_run, tmp_path):
+def test_refused_resumption_leaves_the_folder_unchanged(whole_run, tmp_path):
     workdir = shutil.copytree(whole_run, tmp_path / "run")
     run, split = read(workdir), json.dumps(read(workdir, "split.json"))
     (workdir / "split.json").write_text(split)
@@ -260,14 +260,14 @@ def test_a_refused_resumption_leaves_the_folder_as_it_was(whole_run, tmp_path):
     runlog.lock_run(workdir).close()  # it does not keep the lock
 
 
-def test_a_folder_with_other_things_is_refused(tmp_path):
+def test_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(InputError, match="not empty"):
         train_and_evaluate(tiny_config(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_loss_that_is_not_finite_names_step_and_frames(tmp_path):
+def test_non_finite_loss_names_step_and_frames(tmp_path):
     config = tiny_config()
     config.optimizer.name, config.optimizer.schedule = "sgd", "constant"
     config.optimizer.learning_rate = 1e30
@@ -275,7 +275,7 @@ def test_a_loss_that_is_not_finite_names_step_and_frames(tmp_path):
         train_and_evaluate(config, tmp_path)
 
 
-def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
+def test_full_disk_is_one_message(tmp_path, monkeypatch):
     from pawjax.engine import checkpoints
 
     def no_room(self, state, metrics=None):
@@ -287,13 +287,13 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("which, word", [("7", "steps kept"), ("worst", "neither best, last")])
-def test_a_checkpoint_that_is_not_there(whole_run, which, word):
+def test_missing_checkpoint_is_refused(whole_run, which, word):
     with pytest.raises(InputError, match=word):
         evaluate_run(whole_run, "dev", which)
 
 
 @pytest.mark.slow
-def test_killed_at_a_random_moment_it_resumes_bit_for_bit(tmp_path):
+def test_run_killed_at_a_random_moment_resumes_bit_for_bit(tmp_path):
     command = [sys.executable, "-m", "pawjax.train", "--config=configs/quickstart.py:smoke", "--config.steps=40"]
     environment = {**os.environ, "PAWJAX_CACHE": str(tmp_path / "cache")}
 

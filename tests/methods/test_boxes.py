@@ -66,7 +66,7 @@ def test_average_precision_follows_from_the_shift(shift):
     assert found["per_bodypart"] == {"paw": {name: found[name] for name in ("AP", "AP50", "AP75")}}
 
 
-def test_a_wrong_box_ranked_first_halves_the_precision():
+def test_wrong_box_ranked_first_halves_precision():
     labelled = np.array([[True], [True], [False], [False]])
     found = TRUTH + np.array([500.0, 0, 0, 0])[:, None, None] * RIGHT  # the first one misses, of the highest score
     numbers = precision_of(found, [[0.9], [0.8], [0.7], [0.7]], labelled)
@@ -75,7 +75,7 @@ def test_a_wrong_box_ranked_first_halves_the_precision():
     assert numbers["AP50"] == pytest.approx(51 / 101)
 
 
-def test_where_nothing_is_labelled_nothing_is_known():
+def test_unlabelled_boxes_are_not_scored():
     labelled = np.array([[True], [False], [True], [True]])
     found = TRUTH + np.array([0.0, 500, 0, 0])[:, None, None] * RIGHT
     scores = [[0.8], [0.9], [0.8], [0.8]]
@@ -121,13 +121,13 @@ def test_best_anchors_by_hand():
     assert boxes.anchor_fit_of_labels(method, truth[:0], (60, 90))["mean_iou"] is None
 
 
-def test_anchors_that_do_not_train_do_not_count():
+def test_untrained_anchors_do_not_count():
     method = method_with(dataclasses.replace(SETTINGS, anchors_inside=True))
     corner = np.array([square(0, 16)], np.float32)
     assert boxes.anchor_fit_of_labels(method, corner, (60, 90))["min_iou"] == pytest.approx(4 / 36)
 
 
-def test_proposals_that_cover_a_box():
+def test_recall_counts_proposals_that_cover_a_box():
     proposals = np.stack([TRUTH[:, 0] + 5 * RIGHT, TRUTH[:, 0] + 8 * RIGHT], axis=1)  # IoU 0.6 and 12 / 28
     valid = np.array([[True, True], [False, True], [True, True], [False, False]])
     found = boxes.proposal_recall(TRUTH, ALL, {"boxes": proposals, "valid": valid})
@@ -137,7 +137,7 @@ def test_proposals_that_cover_a_box():
     assert boxes.proposal_recall(TRUTH, labelled, {"boxes": proposals, "valid": valid})["recall"] == 1
 
 
-def test_the_best_detection_of_a_bodypart_is_chosen():
+def test_best_detection_of_a_bodypart_is_chosen():
     found = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
     detected = detections(found, [[0.9, 0.8, 0.7]], classes=[[2, 0, 2]], valid=[[False, True, True]])
     chosen = boxes.chosen_boxes(detected, 3)
@@ -145,7 +145,7 @@ def test_the_best_detection_of_a_bodypart_is_chosen():
     assert np.isnan(chosen[0, 1]).all()
 
 
-def test_pixels_are_those_of_the_original_frames(tmp_path, monkeypatch):
+def test_boxes_are_in_pixels_of_the_original_frames(tmp_path, monkeypatch):
     """Frames of two sizes seen at half of it, some labels at the border, by a detector that knows the answer."""
     original = np.array([[60, 3], [90, 40], [30, 30]], np.float32)[:, None]
     size = np.array([[32, 64], [32, 64], [32, 32]], np.int32)
@@ -218,7 +218,7 @@ def begin_run(workdir, **fields):
     return config
 
 
-def test_the_door(tmp_path, capsys):
+def test_evaluate_command_writes_boxes_and_proposals(tmp_path, capsys):
     begin_run(tmp_path)
     assert cli.call(evaluate.DOOR, [f"--workdir={tmp_path}", "--boxes"]) == 0
     folder = tmp_path / "eval" / "dev"
@@ -231,7 +231,7 @@ def test_the_door(tmp_path, capsys):
     assert (folder / "metrics.json").is_file() and (folder / "worst_frames.png").is_file()
 
 
-def test_a_tracker_finds_every_instance_in_pixels_of_the_images(tmp_path):
+def test_tracker_detects_every_instance_in_image_pixels(tmp_path):
     config = begin_run(tmp_path, scale=0.5)
     images = np.random.default_rng(0).integers(0, 256, (2, 170, 250, 1), np.uint8)
     options = dict(max_detections=7, score_threshold=0.0, nms_threshold=0.9)
@@ -251,7 +251,7 @@ def test_a_tracker_finds_every_instance_in_pixels_of_the_images(tmp_path):
     assert (pawjax.load(tmp_path, "last", proposals=2).detect(images, **options)["valid"].sum(axis=1) <= 2).all()
 
 
-def test_a_run_of_score_maps_has_no_instances_and_a_detector_no_score_maps(tmp_path):
+def test_score_maps_have_no_instances_and_detectors_no_score_maps(tmp_path):
     begin_run(tmp_path)
     with pytest.raises(InputError, match=r"decode='votes' is not read by .* 'faster_rcnn': it reads proposals"):
         pawjax.load(tmp_path, "last", decode="votes")
@@ -264,7 +264,7 @@ def test_a_run_of_score_maps_has_no_instances_and_a_detector_no_score_maps(tmp_p
         tracker.detect(np.zeros((1, 8, 8, 1), np.uint8))
 
 
-def test_a_run_without_boxes_or_a_missing_package_is_told(tmp_path, monkeypatch):
+def test_boxes_need_a_detector_and_pycocotools(tmp_path, monkeypatch):
     config = default_config()
     write_config(tmp_path, config)
     write_json(tmp_path / "run.json", {"data": {"bodyparts": ["paw"]}})

@@ -53,7 +53,7 @@ def terms_of(method, variables, batch):
     return jax.device_get(loss_of(method)(variables, batch))
 
 
-def test_an_ignored_label_changes_nothing(variables):
+def test_ignored_label_changes_nothing(variables):
     batch = make_batch()
     moved = batch | {"keypoints": batch["keypoints"].at[1, 0, 1].set(20.0)}
     assert terms_of(METHOD, variables, batch) == terms_of(METHOD, variables, moved)
@@ -86,7 +86,7 @@ def test_counts_by_hand(variables):
     assert terms_of(METHOD, variables, batch)["locref"][1] == 2 * sum(near)
 
 
-def test_offsets_are_learnt_in_units_of_their_deviation(variables):
+def test_offsets_are_learned_in_units_of_locref_stdev(variables):
     """Where the net says nothing, the loss is that of the offsets alone, here by hand."""
     silent = variables["params"] | {"locref": jax.tree.map(jnp.zeros_like, variables["params"]["locref"])}
     batch, expected = make_batch(), 0.0
@@ -113,7 +113,7 @@ def test_gradients_are_finite_even_without_labels(variables, target, score_loss)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
-def test_predictions_have_the_contracts_shapes(variables):
+def test_predictions_follow_the_contract(variables):
     found = jax.jit(METHOD.predict)(variables, make_batch()["image"])
     assert found["keypoints"].shape == (3, 2, 2) and found["likelihood"].shape == (3, 2)
     assert ((found["likelihood"] >= 0) & (found["likelihood"] <= 1)).all()
@@ -146,7 +146,7 @@ def test_bfloat16_is_close_to_float32(variables):
     assert {leaf.dtype for leaf in jax.tree.leaves(gradients)} == {jnp.dtype("float32")}
 
 
-def test_live_statistics_move_and_frozen_ones_do_not(variables):
+def test_live_statistics_change_and_frozen_ones_do_not(variables):
     for norm, moves in (("batch", True), ("frozen", False)):
         _, updates = method_of(**{"model.norm": norm}).loss(variables, make_batch())
         same = jax.tree.map(lambda a, b: bool((a == b).all()), updates["batch_stats"], variables["batch_stats"])
@@ -165,12 +165,12 @@ def test_live_statistics_move_and_frozen_ones_do_not(variables):
         ("predict.decode", "x"),
     ],
 )
-def test_a_wrong_value_is_named(field, value):
+def test_invalid_value_is_named(field, value):
     with pytest.raises(InputError, match=f"config.{field} = {value!r} must be"):
         method_of(**{field: value})
 
 
-def test_an_unknown_method_is_named():
+def test_unknown_method_is_named():
     config = default_config()
     config.method = "deeplabcat"
     with pytest.raises(InputError, match="deeplabcut"):
@@ -213,7 +213,7 @@ def test_intermediate_terms_and_weights():
     assert set(method_of(**UNIT).loss_weights) == {"scoremap", "locref", "intermediate_scoremap"}
 
 
-def test_intermediate_weight_zero_changes_no_bit(variables):
+def test_zero_intermediate_weight_changes_no_bit(variables):
     silent = method_of(**UNIT, **{"deeplabcut.intermediate_locref": True, "deeplabcut.intermediate_weight": 0.0})
     richer = jax.jit(silent.init)(jax.random.key(0), make_batch())
 
@@ -230,7 +230,7 @@ def test_intermediate_weight_zero_changes_no_bit(variables):
     assert np.abs(other["intermediate_scoremap"]["kernel"]).max() == 0
 
 
-def test_a_unit_that_the_net_lacks_is_refused():
+def test_missing_intermediate_unit_is_refused():
     config = default_config()
     config.deeplabcut.intermediate = "block3_unit12"
     with pytest.raises(InputError, match="block3_unit12.*resnet50.*3, 4, 6, 3"):

@@ -127,7 +127,7 @@ def test_terms_by_hand(variables):
 
 
 @pytest.mark.parametrize("unlabelled, counts", [("ignore", range(1, 5)), ("negative", [16])])
-def test_background_says_nothing_of_a_class_whose_label_is_missing(unlabelled, counts, variables):
+def test_background_loss_leaves_out_unlabelled_classes(unlabelled, counts, variables):
     """Undecided, a class is pushed down by a third for each region that is said not to be it: the other's alone."""
     method, batch = dataclasses.replace(METHOD, unlabelled=unlabelled), take(make_batch(), jnp.array([1]))
     variables = silenced(variables)
@@ -140,7 +140,7 @@ def test_background_says_nothing_of_a_class_whose_label_is_missing(unlabelled, c
     assert round(3 * float(right), 3) in counts
 
 
-def test_a_missing_label_changes_nothing(variables):
+def test_missing_label_changes_nothing(variables):
     batch = make_batch()
     expected = terms_of(METHOD, variables, batch)
     moved = batch | {"keypoints": batch["keypoints"].at[1, 0, 1].set(1e9).at[2].set(jnp.nan)}
@@ -149,7 +149,7 @@ def test_a_missing_label_changes_nothing(variables):
     assert terms_of(METHOD, variables, seen)["rpn_box"][0] != expected["rpn_box"][0]
 
 
-def test_padding_and_images_without_labels_count_nothing(variables):
+def test_padding_and_unlabelled_images_do_not_count(variables):
     batch = make_batch()
     expected = terms_of(METHOD, variables, take(batch, jnp.array([0, 1])))
     padded = batch | {"weight": jnp.array([1.0, 1.0, 1.0, 0.0])}
@@ -159,7 +159,7 @@ def test_padding_and_images_without_labels_count_nothing(variables):
     assert counts["head_score"][1] == expected["head_score"][1] + 16
 
 
-def test_parts_of_a_batch_add_up_to_it(variables):
+def test_terms_of_batch_halves_add_up(variables):
     batch = make_batch()
     whole = terms_of(METHOD, variables, batch)
     halves = [terms_of(METHOD, variables, take(batch, part)) for part in (slice(0, 2), slice(2, 4))]
@@ -183,7 +183,7 @@ def test_every_frame_of_a_batch_has_its_own_key():
     np.testing.assert_array_equal(last, keys[2:])
 
 
-def test_gradients_are_finite_whatever_the_labels(variables):
+def test_gradients_are_finite_for_any_labels(variables):
     @jax.jit
     def gradient(params, batch):
         def total(params):
@@ -204,7 +204,7 @@ def test_gradients_are_finite_whatever_the_labels(variables):
     assert np.abs(gradient(variables["params"], batch)["class_box"]["kernel"]).max() > 0
 
 
-def test_boxes_stand_for_keypoints_and_back():
+def test_boxes_and_keypoints_convert_both_ways():
     settings = Settings(box=(30.0, 20.0), box_shift=(4.0, -7.0))
     keypoints = jnp.array([[1.5, 2.0], [50.0, 33.25]])
     boxes = boxes_around(keypoints, settings)
@@ -212,7 +212,7 @@ def test_boxes_stand_for_keypoints_and_back():
     np.testing.assert_allclose(keypoints_of(boxes, settings), keypoints)
 
 
-def test_answers_are_the_likeliest_box_and_those_that_agree():
+def test_best_box_averages_agreeing_boxes():
     regions = jnp.array([[0.0, 0, 24, 24], [2, 0, 26, 24], [60, 60, 84, 84], [0, 0, 24, 24]])
     truth = jnp.array([-6.0, -8.0, 18.0, 16.0])  # out of the picture, to the left and above
     weights = (10.0, 10.0, 5.0, 5.0)
@@ -236,7 +236,7 @@ def test_answers_are_the_likeliest_box_and_those_that_agree():
     np.testing.assert_allclose(found["boxes"][1], [0, 0, 18, 16], atol=1e-5)
 
 
-def test_proposals_are_not_clipped_but_must_be_seen():
+def test_proposals_are_not_clipped_but_must_overlap_the_image():
     anchors = jnp.array([[-12.0, -12, 12, 12], [-40, 0, -16, 24], [30, 30, 54, 54], [31, 30, 55, 54]])
     logits = jnp.array([1.0, 9, 2, 3])
     boxes, found, scores = propose(logits, jnp.zeros((4, 4)), anchors, (64, 64), 4, 3, Settings())
@@ -245,7 +245,7 @@ def test_proposals_are_not_clipped_but_must_be_seen():
     assert propose(logits, jnp.zeros((4, 4)), anchors, (64, 64), 3, 2, Settings())[1].tolist() == [True, False]
 
 
-def test_no_gradient_moves_a_proposal():
+def test_no_gradient_flows_through_proposals():
     anchors = jnp.array([[0.0, 0, 24, 24], [30, 30, 54, 54]])
 
     def places(logits, deltas):
@@ -263,7 +263,7 @@ def test_no_gradient_moves_a_proposal():
         {"faster_rcnn.pool": "max", "model.norm": "frozen"},
     ],
 )
-def test_there_is_always_an_answer(fields, monkeypatch):
+def test_prediction_is_always_finite(fields, monkeypatch):
     method, images = method_of(**fields, **{"faster_rcnn.second_looks": 1}), make_batch()["image"].at[0].set(0)
     variables = jax.jit(method.init)(jax.random.key(0), make_batch())
     predict = jax.jit(method.predict)
@@ -277,7 +277,7 @@ def test_there_is_always_an_answer(fields, monkeypatch):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3), jax.jit(method.predict)(variables, images), found)
 
 
-def test_it_learns_two_points_and_leaves_none_out():
+def test_training_finds_two_points():
     """The whole system: two kinds of spots on four frames, one of them 2 px from the border, to a fraction of a px."""
     fields = {"faster_rcnn.class_agnostic": True, "faster_rcnn.head_beta": 1 / 9, "faster_rcnn.head_sampled": 32}
     method = method_of(**STRIDE8, **fields)
@@ -349,19 +349,19 @@ def test_it_learns_two_points_and_leaves_none_out():
         ("faster_rcnn.head_beta", -1.0),
     ],
 )
-def test_a_wrong_value_is_named(field, value):
+def test_invalid_value_is_named(field, value):
     with pytest.raises(InputError, match=f"config.{field}"):
         method_of(**{field: value})
 
 
-def test_a_vgg_has_neither_the_variants_nor_the_pyramid_of_resnets():
+def test_vgg_refuses_resnet_variant_and_pyramid():
     with pytest.raises(InputError, match="config.model.variant"):
         method_of(**{"model.backbone": "vgg16", "model.variant": "slim"})
     with pytest.raises(InputError, match="config.faster_rcnn.feature_map"):
         method_of(**{"model.backbone": "vgg16"} | STRIDE8)
 
 
-def test_a_box_that_no_anchor_fits_is_warned_of():
+def test_box_that_no_anchor_fits_gives_a_warning():
     (warning,) = method_of(**{"faster_rcnn.box": (5.0, 5.0), "faster_rcnn.anchor_sizes": (128.0,)}).warnings
     assert re.search(r"box = \(5, 5\) has an IoU of only 0.0015 .*rpn_low = 0.3", warning)
     (warning,) = method_of(
@@ -371,7 +371,7 @@ def test_a_box_that_no_anchor_fits_is_warned_of():
     assert not METHOD.warnings
 
 
-def test_how_well_anchors_fit_is_a_mean_over_the_places_in_a_cell():
+def test_anchor_fit_averages_over_positions_in_a_cell():
     """A box as large as its anchor lies up to half a cell off, on both axes: d px off, it shares (1 - d / side)."""
     off = np.abs(np.arange(16) + 0.5 - 8)
     shared = np.outer(1 - off / 32, 1 - off / 32)
@@ -379,7 +379,7 @@ def test_how_well_anchors_fit_is_a_mean_over_the_places_in_a_cell():
     np.testing.assert_allclose(fit, (shared / (2 - shared)).mean(), rtol=1e-5)
 
 
-def test_anchors_inside_the_picture_alone(variables):
+def test_anchors_inside_the_image_only(variables):
     batch = make_batch() | {"keypoints": jnp.full((4, 1, 2, 2), 30.0)}
     inside = with_settings(anchors_inside=True, rpn_sampled=512)
     count = terms_of(inside, variables, batch)["rpn_score"][1]

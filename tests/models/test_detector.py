@@ -70,7 +70,7 @@ def test_shapes_types_and_names(fields, stride):
 
 
 @pytest.mark.parametrize("fields", [{"model.backbone": "vgg16"}, {}, STRIDE8, SLIM])
-def test_regions_and_anchors_lie_where_the_cells_do(fields):
+def test_regions_and_anchors_align_with_cells(fields):
     fields |= {"faster_rcnn.anchor_sizes": (20.0,), "faster_rcnn.anchor_ratios": (1.0,)}
     method = method_of(1, **fields)
     net = method.net
@@ -88,7 +88,7 @@ def test_regions_and_anchors_lie_where_the_cells_do(fields):
 
 
 @pytest.mark.parametrize("fields", [STRIDE8, SLIM])
-def test_the_first_cell_is_centred_where_it_says(fields):
+def test_first_cell_is_centred_as_declared(fields):
     """A cell looks at the picture around its centre: the mean place of what moves it, over many random nets."""
     net = method_of(1, **NARROW | {"model.stem_channels": 4, "model.norm": "frozen"} | fields).net
     size = (1, 96, 96, 1)

@@ -8,7 +8,7 @@ import pytest
 from pawjax.models.layers import ConvNorm
 
 
-def test_running_statistics_keep_nine_tenths_of_the_old_ones():
+def test_running_statistics_keep_nine_tenths_per_step():
     layer, x = ConvNorm(4), jnp.asarray(np.random.default_rng(0).normal(2, 3, (8, 5, 5, 3)), jnp.float32)
     variables = layer.init(jax.random.key(0), x, True)
     y = x.reshape(-1, 3) @ variables["params"]["kernel"][0, 0]
@@ -18,7 +18,7 @@ def test_running_statistics_keep_nine_tenths_of_the_old_ones():
 
 
 @pytest.mark.parametrize("norm, train", [("batch", False), ("frozen", True)])
-def test_running_statistics_stay_where_they_only_serve(norm, train):
+def test_running_statistics_change_only_with_live_statistics(norm, train):
     layer, x = ConvNorm(4, norm=norm), jnp.ones((2, 3, 3, 3))
     variables = layer.init(jax.random.key(0), x, train)
     _, updates = layer.apply(variables, x, train, mutable=["batch_stats"])

@@ -41,7 +41,7 @@ def variables_by_recipe(network: ResNet, images: jnp.ndarray) -> dict:
 
 
 @pytest.mark.parametrize("depth", [50, 101])
-def test_features_are_torchvisions(depth):
+def test_features_equal_torchvision(depth):
     golden = np.load(GOLDEN)
     last = {f"block{b}": f"block{b}_unit{n}" for b, n in enumerate(UNITS[depth], start=1)}
     images, network = as_pictures(golden["images"]), ResNet(depth, norm="frozen", taps=tuple(last.values()))
@@ -56,7 +56,7 @@ def test_features_are_torchvisions(depth):
         assert error < 1e-4, f"{name}: relative error {error:.1e}"
 
 
-def test_features_at_output_stride_32_are_torchvisions():
+def test_features_at_output_stride_32_equal_torchvision():
     golden = np.load(GOLDEN)
     images, network = as_pictures(golden["images"]), ResNet(50, norm="frozen", output_stride=32)
     features = network.apply(variables_by_recipe(network, images), images, train=False)
@@ -88,7 +88,7 @@ def test_parameter_counts():
             assert expected == golden[f"resnet{depth}/n_parameters"]
 
 
-def test_rematerialised_units_keep_less_and_learn_the_same():
+def test_rematerialised_units_store_less_and_keep_the_gradients():
     images = jnp.asarray(np.random.default_rng(0).normal(size=(1, 64, 64, 3)), jnp.float32)
 
     def of(remat):

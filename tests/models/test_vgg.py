@@ -42,7 +42,7 @@ def test_output_stride_16_rounds_down_and_bfloat16_stays():
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
 
-def test_dropout_is_of_training_alone():
+def test_dropout_applies_in_training_only():
     head, x = DenseHead(512, dropout=0.5), jnp.ones((1, 7, 7, 4))
     variables, keys = head.init(jax.random.key(0), x, as_it_is, True), jax.random.split(jax.random.key(1), 2)
     y = head.apply(variables, x, as_it_is, False)
@@ -53,7 +53,7 @@ def test_dropout_is_of_training_alone():
     assert half.dtype == jnp.bfloat16
 
 
-def test_an_images_dropout_is_its_own_whatever_stands_beside_it():
+def test_dropout_of_an_image_does_not_depend_on_its_batch():
     head, x = DenseHead(256, dropout=0.5), jax.random.normal(jax.random.key(2), (6, 7, 7, 4))
     variables, keys = head.init(jax.random.key(0), x, as_it_is, True), jax.random.split(jax.random.key(1), 2)
     both = head.apply(variables, x, as_it_is, True, keys)

@@ -12,12 +12,12 @@ TORCHVISION = np.load(Path(__file__).resolve().parents[1] / "golden" / "detectio
 RATIOS = (0.5, 1.0, 2.0)
 
 
-def test_rounded_and_reordered_they_are_torchvisions():
+def test_rounded_and_reordered_anchors_equal_torchvision():
     found = anchors.grid_anchors(3, 4, 16, sizes=(32, 45, 128), ratios=(*RATIOS, 3.0))
     np.testing.assert_array_equal(torchvision_anchors(found, 3, 4), TORCHVISION["anchors"])
 
 
-def test_areas_are_kept_and_sizes_are_the_outer_loop():
+def test_ratios_keep_the_area_and_sizes_are_the_outer_loop():
     sizes = (32, 45, 128)
     found = np.asarray(anchors.grid_anchors(1, 1, 16, sizes=sizes, ratios=RATIOS))
     width, height = found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]
@@ -27,13 +27,13 @@ def test_areas_are_kept_and_sizes_are_the_outer_loop():
 
 
 @pytest.mark.parametrize("center", [0.0, 3.5, 7.5])
-def test_every_cell_is_where_it_is_asked_to_be(center):
+def test_anchors_are_centred_on_their_cells(center):
     found = anchors.grid_anchors(4, 5, 8, sizes=(24, 64), ratios=(1.0,), center=center)
     middle = (found[:, :2] + found[:, 2:]).reshape(4, 5, 2, 2) / 2
     y, x = np.meshgrid(8 * np.arange(4) + center, 8 * np.arange(5) + center, indexing="ij")
     np.testing.assert_array_equal(middle, np.broadcast_to(np.stack([x, y], -1)[:, :, None], (4, 5, 2, 2)))
 
 
-def test_inside_means_no_corner_off_the_pixels():
+def test_inside_image_means_all_corners_inside():
     boxes = np.array([[0, 0, 99, 59], [0, 0, 100, 59], [0, 0, 99, 60], [-1, 0, 9, 9], [0, -1, 9, 9]], np.float32)
     np.testing.assert_array_equal(anchors.inside_image(boxes, 60, 100), [True, False, False, False, False])

@@ -49,7 +49,7 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_chains_give_the_result_and_gradient_of_the_whole_batch(name):
+def test_chains_equal_the_whole_batch(name):
     x, function = normal(8, 6, 6, CHANNELS), OPERATIONS[name]
     expected, expected_pullback = jax.vjp(function, x)
     with chains.over(x):
@@ -61,7 +61,7 @@ def test_chains_give_the_result_and_gradient_of_the_whole_batch(name):
 
 
 @pytest.mark.parametrize("n, sizes", [(1, [1]), (2, [1] * 2), (3, [3]), (6, [3] * 2), (8, [2] * 4)])
-def test_a_batch_is_split_into_at_most_four_equal_parts(n, sizes):
+def test_batch_is_split_into_at_most_four_equal_chunks(n, sizes):
     x = normal(n, 2, 2, 1)
     with chains.over(x):
         parts = chains.split(x)
@@ -79,7 +79,7 @@ def test_small_batches_and_other_arrays_stay_whole(monkeypatch):
     assert len(chains.split(images)) == 1
 
 
-def test_chains_run_through_residual_units_without_meeting():
+def test_chains_stay_separate_through_residual_units():
     x = normal(8, 6, 6, CHANNELS)
 
     def loss(kernels, x):

@@ -66,7 +66,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("size, stride, padding, dilation, height, width, inputs, outputs", CASES)
-def test_conv2d_and_its_gradients_are_sums_over_taps(size, stride, padding, dilation, height, width, inputs, outputs):
+def test_conv2d_and_gradients_equal_sums_over_taps(size, stride, padding, dilation, height, width, inputs, outputs):
     x, kernel = random_arrays(0, (2, height, width, inputs), (size, size, inputs, outputs))
     actual = values_and_gradients(
         lambda x, k: conv.conv2d(x, k, stride=stride, padding=padding, dilation=dilation), x, kernel
@@ -116,7 +116,7 @@ def test_transposed_convolution_equals_xla(height, width, inputs, outputs):
     assert_close(actual, expected, 2e-5)
 
 
-def test_transposed_convolution_puts_the_centre_tap_of_cell_i_on_pixel_2i_plus_1():
+def test_transposed_convolution_centres_cell_i_on_pixel_2i_plus_1():
     x = jnp.zeros((1, 4, 5, 1)).at[0, 1, 3, 0].set(1.0)
     kernel = jnp.arange(9.0).reshape(3, 3, 1, 1)
     y = conv.conv_transpose_3x3_stride2(x, kernel)[0, :, :, 0]

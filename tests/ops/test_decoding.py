@@ -22,7 +22,7 @@ def maps_of(likelihood, offsets):
     return scoremaps.ScoreMaps(jnp.log(jnp.maximum(likelihood, 1e-12)), offsets, 8)
 
 
-def test_every_decoder_has_its_error():
+def test_every_decoder_has_a_tolerance():
     assert set(ERRORS) == set(DECODERS)
 
 
@@ -34,7 +34,7 @@ def test_round_trip(decoder):
     np.testing.assert_allclose(likelihood, scores.max((1, 2)), rtol=1e-6)
 
 
-def test_taylor_is_exact_for_a_long_and_tilted_gaussian():
+def test_taylor_is_exact_for_a_tilted_gaussian():
     """Whose logarithm has a mixed derivative, which that of a round one lacks."""
     keypoints, offsets, _ = points_and_maps()
     inverse = np.linalg.inv([[144.0, 60.0], [60.0, 100.0]])
@@ -43,7 +43,7 @@ def test_taylor_is_exact_for_a_long_and_tilted_gaussian():
     np.testing.assert_allclose(found, keypoints, atol=1e-2)
 
 
-def test_a_disc_is_decoded_by_its_offsets():
+def test_disc_is_decoded_by_its_offsets():
     keypoints, offsets, _ = points_and_maps()
     scores = scoremaps.disc_targets(offsets, 17.0)
     for decoder in ("locref", "votes"):
@@ -52,7 +52,7 @@ def test_a_disc_is_decoded_by_its_offsets():
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_corners_stay_on_the_map_and_finite(decoder):
+def test_corners_stay_finite_and_on_the_map(decoder):
     scores = np.full((1, 3, 4, 2), -20.0, np.float32)
     scores[0, 0, 0, 0] = scores[0, 2, 3, 1] = 5.0
     maps = scoremaps.ScoreMaps(jax.nn.log_sigmoid(jnp.asarray(scores)), jnp.zeros((1, 3, 4, 2, 2)), 8)
@@ -61,7 +61,7 @@ def test_corners_stay_on_the_map_and_finite(decoder):
     assert (np.asarray(likelihood) > 0.99).all()
 
 
-def test_votes_average_noise_of_the_offsets():
+def test_votes_average_out_offset_noise():
     keypoints, offsets, scores = points_and_maps()
     noisy = offsets + np.random.default_rng(1).normal(0, 2.0, offsets.shape).astype(np.float32)
     errors = {}

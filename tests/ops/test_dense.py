@@ -11,7 +11,7 @@ from pawjax.ops.conv import plain_forms
 
 
 @pytest.mark.parametrize("shape", [(7, 30, 11), (5, 3, 40), (1, 1, 1)])
-def test_values_and_gradients(shape):
+def test_values_and_gradients_equal_jax(shape):
     n, inputs, outputs = shape
     rng = np.random.default_rng(n)
     x, dy = (jnp.asarray(rng.standard_normal((n, size)), jnp.float32) for size in (inputs, outputs))
@@ -25,7 +25,7 @@ def test_values_and_gradients(shape):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), run(ours), run(plain))
 
 
-def test_the_gradient_of_the_input_reads_rows():
+def test_input_gradient_reads_rows():
     x, weights = jnp.ones((6, 64)), jnp.ones((64, 32))
 
     def compiled():

@@ -45,25 +45,25 @@ def test_padding_changes_nothing(rule):
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("boxes", [0, 3])
-def test_without_a_box_everything_is_negative(rule, boxes):
+def test_everything_is_negative_without_boxes(rule, boxes):
     iou = np.full((boxes, 5), 0.9, np.float32)
     found = match(iou, np.zeros(boxes, bool), **RULES[rule])
     jax.tree.map(np.testing.assert_array_equal, tuple(found), (np.zeros(5), np.zeros(5), np.zeros(5)))
 
 
-def test_thresholds_belong_to_the_upper_label():
+def test_thresholds_are_inclusive():
     iou = np.array([[0.3, 0.29, 0.7, 0.69, 0.9]], np.float32)
     np.testing.assert_array_equal(match(iou, YES, high=0.7, low=0.3).label, [-1, 0, 1, -1, 1])
 
 
-def test_low_quality_takes_all_that_tie_and_none_that_do_not_overlap():
+def test_low_quality_matches_take_ties_but_need_overlap():
     iou = np.array([[0.2, 0.1, 0.2, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
     rule = RULES["anchors"]
     np.testing.assert_array_equal(match(iou, np.array([True, True]), **rule).label, [1, 0, 1, 0])
     np.testing.assert_array_equal(match(iou, YES.repeat(2), high=0.7, low=0.3).label, [0, 0, 0, 0])
 
 
-def test_low_quality_leaves_the_index_with_the_box_of_the_largest_overlap():
+def test_low_quality_matches_keep_the_box_of_largest_overlap():
     iou = np.array(
         [[0.8, 0.6], [0.1, 0.4]], np.float32
     )  # candidate 1 is the second box's best, but nearer to the first
@@ -77,7 +77,7 @@ def test_equal_overlaps_go_to_the_first_box():
     np.testing.assert_array_equal(found.index, [1, 0])
 
 
-def test_unusable_candidates_are_ignored_and_nobodys_best():
+def test_unusable_candidates_are_ignored_and_never_best():
     iou, usable = np.array([[0.9, 0.4, 0.1]], np.float32), np.array([False, True, True])
     np.testing.assert_array_equal(match(iou, YES, usable=usable, **RULES["anchors"]).label, [-1, 1, 0])
 

@@ -88,20 +88,20 @@ def test_nms_is_greedy(seed):
 
 @pytest.mark.parametrize("k", [1, 40, 200])
 @pytest.mark.parametrize("tile", TILES)
-def test_the_first_k_are_the_beginning_of_all(k, tile):
+def test_first_k_are_a_prefix_of_all(k, tile):
     for seed in range(4):
         boxes, scores, _ = random_case(seed)
         expected = greedy(boxes, scores, 0.4)
         np.testing.assert_array_equal(kept(boxes, scores, iou_threshold=0.4, k=k, tile=tile), expected[:k])
 
 
-def test_more_boxes_than_one_tile_by_default():
+def test_more_boxes_than_the_default_tile():
     boxes, scores, _ = random_case(0, SINGLE_TILE + 300, spread=400)
     found = kept(boxes, scores, iou_threshold=0.3, k=SINGLE_TILE)
     np.testing.assert_array_equal(found, greedy(boxes, scores, 0.3))
 
 
-def test_a_chain_needs_as_many_rounds_as_it_has_links():
+def test_chain_of_overlaps_keeps_every_second_box():
     # Each box overlaps only its neighbours, so every second one stays, and each answer waits for the one before.
     left = 10.0 * np.arange(100, dtype=np.float32)
     boxes = np.stack([left, 0 * left, left + 15, 0 * left + 15], axis=1)
@@ -110,13 +110,13 @@ def test_a_chain_needs_as_many_rounds_as_it_has_links():
         np.testing.assert_array_equal(found, np.arange(0, 100, 2))
 
 
-def test_a_box_exactly_at_the_threshold_stays():
+def test_box_exactly_at_the_threshold_is_kept():
     boxes = np.array([[0, 0, 20, 10], [0, 0, 10, 10], [0, 0, 9.9, 10]], np.float32)
     np.testing.assert_array_equal(kept(boxes, np.array([3.0, 2, 1]), iou_threshold=0.5, k=3), [0, 1])
     np.testing.assert_array_equal(kept(boxes[[0, 2, 1]], np.array([3.0, 2, 1]), iou_threshold=0.5, k=3), [0, 1])
 
 
-def test_padding_neither_stays_nor_suppresses():
+def test_padding_is_dropped_and_suppresses_nothing():
     boxes, scores, _ = random_case(2)
     junk = np.concatenate([boxes[:20], np.zeros((20, 4), np.float32)])
     padded, high = np.concatenate([junk, boxes]), np.concatenate([np.full(40, 99, np.float32), scores])
@@ -127,14 +127,14 @@ def test_padding_neither_stays_nor_suppresses():
     assert not len(kept(boxes, scores, iou_threshold=0.3, k=5, valid=np.zeros(150, bool)))
 
 
-def test_empty_boxes_all_stay():
+def test_empty_boxes_are_all_kept():
     for tile in (None, 37):  # the second is cut to the four boxes
         found = kept(np.full((4, 4), 5, np.float32), np.arange(4.0), iou_threshold=0.5, k=6, tile=tile)
         np.testing.assert_array_equal(found, [3, 2, 1, 0])
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_stays_is_apart_and_what_goes_has_a_reason(seed):
+def test_kept_boxes_are_apart_and_dropped_boxes_overlap_a_kept_one(seed):
     boxes, scores, rng = random_case(2 * seed)
     found, iou = kept(boxes, scores, iou_threshold=0.35, k=150), np.asarray(box_iou(boxes, boxes))
     assert np.triu(iou[np.ix_(found, found)], 1).max() <= 0.35
@@ -145,7 +145,7 @@ def test_what_stays_is_apart_and_what_goes_has_a_reason(seed):
     np.testing.assert_array_equal(order[kept(boxes[order], scores[order], iou_threshold=0.35, k=150)], found)
 
 
-def test_a_batch_is_its_images():
+def test_batch_equals_single_images():
     cases = [random_case(seed, spread=15 + 20 * seed)[:2] for seed in range(4)]
     program = with_tiles_of(32, jax.vmap(partial(nms, iou_threshold=0.3, k=60)))
     alone = [with_tiles_of(32)(*case, iou_threshold=0.3, k=60) for case in cases]

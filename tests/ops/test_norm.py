@@ -68,7 +68,7 @@ def test_chains_of_a_batch_are_normalised_together(relu, monkeypatch):
     )
 
 
-def test_batch_norm_of_a_far_mean_loses_no_digits():
+def test_batch_norm_keeps_precision_for_a_large_mean():
     x, scale, bias, _ = arrays((8, 9, 3))
     far = batch_norm(x + 4096, scale, bias, EPS)
     np.testing.assert_allclose(far[2], x.var((0, 1)), rtol=1e-3)

@@ -17,7 +17,7 @@ def arrays(shape, dtype, n):
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_the_sum_and_its_gradients_equal_the_formula(dtype):
+def test_sum_and_gradients_equal_the_formula(dtype):
     x, y, dz = arrays((2, 3, 5, 4), dtype, 3)
     z, pullback = jax.vjp(add_relu, x, y)
     expected, expected_pullback = jax.vjp(lambda x, y: jax.nn.relu(x + y), x, y)
@@ -28,7 +28,7 @@ def test_the_sum_and_its_gradients_equal_the_formula(dtype):
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="a form for CPUs")
-def test_a_chain_of_sums_is_not_worked_out_again():
+def test_chained_sums_are_not_recomputed():
     x, *weights = arrays((64, 64), jnp.float32, UNITS + 1)
 
     def units(x, weights):

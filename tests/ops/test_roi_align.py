@@ -48,7 +48,7 @@ def random_case(seed, height=10, width=7, count=20, channels=3):
 @pytest.mark.parametrize(
     "seed, height, width, count", [(0, 10, 7, 20), (1, 7, 10, 1), (2, 1, 1, 5), (3, 12, 3, 2 * BLOCK)]
 )
-def test_it_is_the_mean_of_bilinear_samples(seed, height, width, count):
+def test_bins_are_means_of_bilinear_samples(seed, height, width, count):
     features, rois = random_case(seed, height, width, count)
     for border in BORDERS.values():
         options = {"scale": 1 / 16, "sampling_ratio": 2, "aligned": border}
@@ -57,7 +57,7 @@ def test_it_is_the_mean_of_bilinear_samples(seed, height, width, count):
 
 
 @pytest.mark.parametrize("border, shift", [("aligned", 0.5), ("legacy", 0.0)])
-def test_a_ramp_gives_the_centres_of_the_bins(border, shift):
+def test_ramp_returns_bin_centres(border, shift):
     y, x = np.mgrid[:12, :16].astype(np.float32)
     features = np.stack([x, y, np.full_like(x, 3)], axis=-1)
     rois = np.array([[32, 16, 96, 80], [40, 27.5, 91, 66]], np.float32)
@@ -70,7 +70,7 @@ def test_a_ramp_gives_the_centres_of_the_bins(border, shift):
         np.testing.assert_allclose(cut[..., 2], 3, atol=1e-5)
 
 
-def test_moving_map_and_region_by_a_cell_changes_nothing():
+def test_shifting_map_and_region_together_changes_nothing():
     features, rois = random_case(5, 12, 12, 6)
     rois = 64 + rois / 8  # well inside
     align = partial(compiled, bins=(3, 3), scale=1 / 16)
@@ -79,7 +79,7 @@ def test_moving_map_and_region_by_a_cell_changes_nothing():
     )
 
 
-def test_every_second_bin_of_each_axis():
+def test_step_2_returns_every_second_bin():
     features, rois = random_case(9)
     align = partial(compiled, bins=(7, 6), scale=1 / 16)
     found, pullback = jax.vjp(lambda features: align(features, rois, step=2), features)
@@ -88,7 +88,7 @@ def test_every_second_bin_of_each_axis():
     np.testing.assert_allclose(*(f(expected)[0] for f in (pullback, expected_pullback)), atol=1e-4)
 
 
-def test_a_batch_is_its_images():
+def test_batch_equals_single_images():
     features, rois = (np.stack(part) for part in zip(*(random_case(seed) for seed in range(3)), strict=True))
     align = partial(compiled, bins=(3, 2), scale=1 / 16)
     batched = jax.vmap(align)(features, rois)
@@ -105,7 +105,7 @@ def test_bfloat16_features_are_summed_in_float32():
     np.testing.assert_array_equal(found.astype(jnp.float32), expected.astype(jnp.float32))
 
 
-def test_the_gradient_has_no_scatter_and_none_goes_to_regions():
+def test_gradient_uses_no_scatter_and_stops_at_regions():
     """A scatter has no fixed order of sums on a GPU."""
     features, rois = random_case(8)
     cut = partial(compiled, bins=(7, 7), scale=1 / 16)

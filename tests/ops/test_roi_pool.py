@@ -62,7 +62,7 @@ def test_values_follow_the_definition(seed):
     np.testing.assert_array_equal(compiled(features, rois, bins, scale=1 / 16), expected)
 
 
-def test_the_first_of_equal_maxima_gets_the_gradient():
+def test_first_of_equal_maxima_gets_the_gradient():
     features = jnp.array([[1.0, 5, 5], [5, 0, 5], [5, 5, 5]])[..., None]
     gradient = jax.grad(lambda x: compiled(x, jnp.array([[0.0, 0, 2, 2]]), (1, 1), scale=1.0).sum())(features)
     np.testing.assert_array_equal(gradient[..., 0], [[0, 1, 0], [0, 0, 0], [0, 0, 0]])
@@ -76,7 +76,7 @@ def test_bins_off_the_map_are_zero_and_have_no_gradient():
     np.testing.assert_array_equal(pullback(jnp.ones_like(found))[0].sum(), 1)
 
 
-def test_a_batch_is_its_images():
+def test_batch_equals_single_images():
     rng = np.random.default_rng(0)
     features = rng.standard_normal((3, 6, 5, 2)).astype(np.float32)
     corner = rng.uniform(0, 50, (3, 4, 2))

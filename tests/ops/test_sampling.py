@@ -28,7 +28,7 @@ def labels_of(candidates, positives, ignored, seed=0):
 
 @pytest.mark.parametrize("key", [None, 0])
 @pytest.mark.parametrize("candidates, positives, ignored, size, fraction, n_positive, n_negative", CASES)
-def test_counts_are_right_and_nothing_is_drawn_twice(
+def test_counts_are_right_without_duplicates(
     key, candidates, positives, ignored, size, fraction, n_positive, n_negative
 ):
     labels = labels_of(candidates, positives, ignored)
@@ -43,12 +43,12 @@ def test_counts_are_right_and_nothing_is_drawn_twice(
     assert (found.index[drawn:] == 0).all()
 
 
-def test_without_a_key_the_first_are_taken():
+def test_first_candidates_are_taken_without_a_key():
     labels = np.array([0, 1, -1, 1, 0, 1, 0, 0])
     np.testing.assert_array_equal(sample(None, labels, 5, 0.4).index, [1, 3, 0, 4, 6])
 
 
-def test_no_candidate_is_preferred():
+def test_sampling_is_uniform():
     labels, draws = labels_of(60, 20, 10), 3000
     found = jax.vmap(lambda key: sample(key, labels, 16, 0.5))(jax.random.split(jax.random.key(1), draws))
     counts = np.bincount(np.asarray(found.index).ravel(), minlength=60)
@@ -59,7 +59,7 @@ def test_no_candidate_is_preferred():
             assert stats.chisquare(of_kind).pvalue > 1e-3
 
 
-def test_the_key_decides():
+def test_samples_depend_on_the_key():
     labels, keys = labels_of(500, 100, 0), jax.random.split(jax.random.key(2), 2)
     first, again, other = (np.asarray(sample(key, labels, 64, 0.5).index) for key in (keys[0], keys[0], keys[1]))
     np.testing.assert_array_equal(first, again)

@@ -7,7 +7,7 @@ import pytest
 from pawjax.ops import scoremaps
 
 
-def test_a_cell_stands_for_deeplabcuts_point():
+def test_cell_centers_equal_deeplabcut():
     centers = np.asarray(scoremaps.cell_centers(3, 5, 8))
     assert centers.shape == (3, 5, 2)
     np.testing.assert_array_equal(centers[2, 4], [8 * 4 + 4, 8 * 2 + 4])

@@ -28,7 +28,7 @@ def test_inverse_and_composition(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_warp_is_scipys_affine_transform(seed):
+def test_warp_equals_scipy_affine_transform(seed):
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (23, 31, 2)).astype(np.uint8)
     matrix = random_affine(rng)
@@ -61,7 +61,7 @@ def test_resize_keeps_a_blob_where_the_matrix_says():
     np.testing.assert_allclose(found, expected, atol=0.05)
 
 
-def test_resize_is_pillows():
+def test_resize_equals_pillow():
     image = np.random.default_rng(0).integers(0, 256, (40, 60)).astype(np.uint8)
     ours = np.asarray(warp.resize(jnp.asarray(image[None, :, :, None]), 21, 33))[0, :, :, 0]
     pillow = np.asarray(Image.fromarray(image).resize((33, 21), Image.Resampling.BILINEAR))

@@ -51,7 +51,7 @@ def make_run(folder: Path, name: str, test: float, **fields) -> ComparedRun:
     return ComparedRun(**(values | fields))
 
 
-def test_the_table_says_what_the_metrics_say(tmp_path):
+def test_table_equals_the_metrics(tmp_path):
     runs = [make_run(tmp_path, "r50", 4.0), make_run(tmp_path, "r101 | deep", 3.0)]
     table = write_comparison(tmp_path / "out", runs)
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
@@ -74,14 +74,14 @@ def test_the_table_says_what_the_metrics_say(tmp_path):
     assert second["run"] == "r101 | deep"
 
 
-def test_training_frames_are_told_where_they_differ(tmp_path):
+def test_training_frames_are_shown_where_they_differ(tmp_path):
     same = write_comparison(tmp_path / "a", [make_run(tmp_path, "x", 4.0), make_run(tmp_path, "y", 3.0)])
     other = write_comparison(tmp_path / "a", [make_run(tmp_path, "x", 4.0), make_run(tmp_path, "y", 3.0, n_train=5)])
     assert "training frames" not in same
     assert "training frames" in other and "| 60 |" in other.splitlines()[2] and "| 5 |" in other.splitlines()[3]
 
 
-def test_the_page_needs_nothing_else(tmp_path):
+def test_page_is_self_contained(tmp_path):
     runs = [make_run(tmp_path, f"<b>{i}</b>", 4.0 - i / 2) for i in range(4)]
     write_comparison(
         tmp_path / "out", runs, Published(({"run": "<i>they</i>", "test_rmse_px": "1.5"},), "Of <others>.")
@@ -109,7 +109,7 @@ def test_each_run_has_all_its_pictures(tmp_path):
     assert pictures[2:] == [path.read_bytes() for path in paths]
 
 
-def test_published_rows_follow_digit_by_digit(tmp_path):
+def test_published_rows_are_copied_digit_by_digit(tmp_path):
     runs = [make_run(tmp_path, "x", 4.0)]
     assert "sources" not in write_comparison(tmp_path / "out", runs)
     published = read_published(Path(__file__).parents[2] / "launch" / "published.csv", CSV_COLUMNS)
@@ -130,7 +130,7 @@ def test_published_rows_follow_digit_by_digit(tmp_path):
         ("run,training_seconds\nx,24 h\n", "training_seconds = '24 h' must be a number"),
     ],
 )
-def test_a_published_file_that_cannot_be_read(text, words, tmp_path):
+def test_unreadable_published_file_is_refused(text, words, tmp_path):
     path = tmp_path / "published.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=words):
@@ -147,7 +147,7 @@ def test_bias_and_variance_in_words(tmp_path):
     assert "no variance to be seen" in reading(make_run(tmp_path, "x", 4.0, metrics=metrics))
 
 
-def test_errors_come_back_from_the_predictions(tmp_path):
+def test_errors_are_read_back_from_predictions(tmp_path):
     path, truth = tmp_path / "predictions.csv", np.zeros((2, 1, 2, 2))
     predicted = np.array([[[[3.0, 4.0], [0.0, 1.0]]], [[[5.0, 12.0], [8.0, 15.0]]]])
     labelled = np.array([[[True, True]], [[False, True]]])
@@ -172,13 +172,13 @@ def test_only_a_comparison_is_replaced(tmp_path):
         check_out(tmp_path / "worst.png", [run])
 
 
-def test_numbers_kept_short():
+def test_numbers_are_abbreviated():
     assert [duration(s) for s in (12.2, 90, 24 * 3600, 1.9 * 3600)] == ["12 s", "1.5 min", "24 h", "1.9 h"]
     assert [count(n) for n in (7, 1234, 23_561_205, 47.88e9)] == ["7", "1.23 k", "23.6 M", "47.9 G"]
     assert count(999.6e6) == "1 G"
 
 
-def test_only_own_pages_are_known(tmp_path):
+def test_only_own_pages_are_recognized(tmp_path):
     (tmp_path / "a.html").write_text(page.render("A", []))
     (tmp_path / "b.html").write_text("<html></html>")
     assert page.is_ours(tmp_path / "a.html")

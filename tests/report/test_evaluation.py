@@ -70,7 +70,7 @@ def log(tmp_path):
     [make_case(14, 1), make_case(3, 20, 24, 30), make_case(1, 2), make_case(6, 2, error=0.0), make_case(5, 3, a=2)],
     ids=["one bodypart", "twenty, tiny", "one frame", "perfect", "two animals"],
 )
-def test_every_file_is_there_and_readable(tmp_path, case, log):
+def test_every_file_is_written_and_readable(tmp_path, case, log):
     folder = tmp_path / "eval"
     numbers = write(folder, case, log)
     assert {path.name for path in folder.iterdir()} == FILES, "and no temporary file is left"
@@ -81,13 +81,13 @@ def test_every_file_is_there_and_readable(tmp_path, case, log):
     assert numbers["images_per_second"] == len(case["images"]) / 2
 
 
-def test_a_bodypart_without_labels(tmp_path, log):
+def test_bodypart_without_labels(tmp_path, log):
     case = make_case(4, 3)
     case["labelled"][:, :, 1] = False
     assert write(tmp_path / "eval", case, log)["per_bodypart"]["part1"]["rmse_px"] is None
 
 
-def test_the_table_holds_what_was_predicted(tmp_path):
+def test_table_holds_the_predictions(tmp_path):
     case = make_case(5, 2)
     write(tmp_path, case)
     with open(tmp_path / "predictions.csv", newline="") as file:
@@ -103,7 +103,7 @@ def test_the_table_holds_what_was_predicted(tmp_path):
                 assert row[f"{name}_x_true"] == row[f"{name}_error_px"] == ""
 
 
-def test_the_table_of_two_animals_holds_one_after_the_other(tmp_path):
+def test_table_lists_two_animals_one_after_the_other(tmp_path):
     case = make_case(4, 2, a=2)
     numbers = write(tmp_path, case)
     with open(tmp_path / "predictions.csv", newline="") as file:
@@ -114,7 +114,7 @@ def test_the_table_of_two_animals_holds_one_after_the_other(tmp_path):
     assert len(read_errors(tmp_path / "predictions.csv", numbers["n_points"])) == case["labelled"].sum()
 
 
-def test_json_refuses_what_is_not_finite(tmp_path):
+def test_json_refuses_non_finite_numbers(tmp_path):
     with pytest.raises(ValueError, match="a.b"):
         write_json(tmp_path / "x.json", {"a": {"b": float("nan")}})
     assert not list(tmp_path.iterdir())

@@ -37,7 +37,7 @@ def draw(path, boxes, n=3, k=2):
         return np.asarray(picture.convert("RGB"))
 
 
-def test_boxes_are_drawn_and_without_them_nothing_changes(tmp_path):
+def test_boxes_are_drawn_only_when_given(tmp_path):
     plain, again = draw(tmp_path / "a.png", None), draw(tmp_path / "b.png", None)
     np.testing.assert_array_equal(plain, again)
     boxes = frame_boxes(3, 2)
@@ -47,7 +47,7 @@ def test_boxes_are_drawn_and_without_them_nothing_changes(tmp_path):
     assert (full != draw(tmp_path / "d.png", nothing)).any(axis=-1).sum() > 5000
 
 
-def test_a_point_gets_its_own_boxes():
+def test_point_gets_its_own_boxes():
     boxes = frame_boxes(2, 3)
     boxes.truth[1, 0, 2] = [0, 0, 40, 10]
     mine = boxes.of(1, 0, 2)
@@ -63,12 +63,12 @@ def test_a_point_gets_its_own_boxes():
 
 
 @pytest.mark.parametrize("at_least, side", [(0, 24), (30, 30), (500, 100)])
-def test_a_view_is_wide_enough_for_the_boxes(at_least, side):
+def test_view_is_wide_enough_for_the_boxes(at_least, side):
     (window,) = gallery.magnified(np.array([80.0, 50]), np.array([82.0, 51]), 100, 160, at_least)
     assert window.right - window.left == window.bottom - window.top == side
     assert window.left <= 80 <= window.right and window.top <= 50 <= window.bottom
 
 
-def test_a_gross_miss_has_two_views():
+def test_gross_miss_has_two_views():
     windows = gallery.magnified(np.array([20.0, 50]), np.array([120.0, 51]), 100, 160, 300.0)
     assert len(windows) == 2 and [w.right - w.left for w in windows] == [50, 50]

@@ -7,7 +7,7 @@ import pytest
 from pawjax.report import profile
 
 
-def test_a_trace_names_what_ran(tmp_path):
+def test_trace_names_the_operations(tmp_path):
     square = jnp.ones((256, 256))
     calls = []
 
@@ -37,6 +37,6 @@ def test_operations_are_summed_by_kind_for_one_call(tmp_path, monkeypatch):
     assert seconds == pytest.approx({"add_fusion": 0.005, "dot": 0.003})
 
 
-def test_the_numbers_of_operations_are_dropped():
+def test_operation_numbers_are_dropped():
     names = ("dot.3", "loop_add_fusion.12.clone", "cudnn-conv-bw-filter.7.remat", "while")
     assert [profile.kind_of(name) for name in names] == ["dot", "loop_add_fusion", "cudnn-conv-bw-filter", "while"]

@@ -33,7 +33,7 @@ def program(function, *arguments):
 
 
 @pytest.mark.parametrize(("vendor", "by_default"), [("GenuineIntel", False), ("AuthenticAMD", True)])
-def test_products_on_the_chips_of_two_makers(vendor, by_default, made_by):
+def test_product_library_depends_on_the_cpu_vendor(vendor, by_default, made_by):
     made_by(vendor)
     x, y = jnp.ones((512, 512)), jnp.ones((512, 512))
     assert (BY_DEFAULT in program(jnp.matmul, x, y)) == by_default
@@ -58,7 +58,7 @@ def test_training_lowers_to_no_convolution_for_1x1_and_to_plain_convolution_off_
 
 
 @pytest.mark.parametrize("inputs, outputs", [(512, 192), (192, 512)])
-def test_the_wider_factor_of_a_compiled_kernel_gradient_is_on_the_right(inputs, outputs):
+def test_wider_factor_of_kernel_gradient_is_on_the_right(inputs, outputs):
     x, kernel, dy = random_arrays(4, (2, 8, 8, inputs), (1, 1, inputs, outputs), (2, 8, 8, outputs))
     gradient = jax.jit(lambda kernel: jax.vjp(lambda kernel: conv.conv2d(x, kernel), kernel)[1](dy))
     program = gradient.lower(kernel).compile().as_text()

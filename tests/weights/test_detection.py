@@ -132,7 +132,7 @@ def in_our_order(by_ratio: np.ndarray, axis: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_features_and_the_maps_of_the_proposal_network(kind):
+def test_features_and_rpn_maps_equal_torchvision(kind):
     features, logits, deltas, *_ = maps_of(kind)
     expected = golden(kind)
     assert_close(features, expected["features"], "features")
@@ -145,14 +145,14 @@ def test_features_and_the_maps_of_the_proposal_network(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_head_at_given_regions(kind):
+def test_head_at_given_regions_equals_torchvision(kind):
     *_, logits, deltas = maps_of(kind)
     assert_close(logits, golden(kind)["head_logits"], "logits")
     assert_close(deltas.reshape(2, 12, -1), golden(kind)["head_deltas"], "deltas")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_proposals_and_detections_in_their_order(kind):
+def test_proposals_and_detections_equal_torchvision(kind):
     expected, method = golden(kind), method_of(kind)
     images = jnp.asarray(images_and_rois()[0])
 
@@ -171,7 +171,7 @@ def test_proposals_and_detections_in_their_order(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_losses_and_their_gradients(kind, monkeypatch):
+def test_losses_and_gradients_equal_torchvision(kind, monkeypatch):
     """With the first candidates for samples, where both draw at random."""
     monkeypatch.setattr(targets, "sample", lambda key, *args: sample(None, *args))
     method, expected = method_of(kind), golden(kind)
@@ -230,7 +230,7 @@ def leaf_names(variables) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind, n_used", [("c4", 5 + 8 * 15 + 4 * 5), ("vgg", 26 + 4)])
-def test_a_plain_file_fills_the_backbone_and_the_head(kind, n_used, tmp_path):
+def test_classifier_file_fills_backbone_and_head(kind, n_used, tmp_path):
     path = tmp_path / "plain.npz"
     np.savez(path, **plain_file(kind))
     variables = jax.tree.map(jnp.asarray, fresh(method_of(kind)))
@@ -271,7 +271,7 @@ FINE_HEADS = {*HEADS, "box_head", "lateral8", "lateral16", "lateral32", "smooth"
 
 
 @pytest.mark.parametrize("feature_map, heads", [("stride16", HEADS), ("stride8", FINE_HEADS)])
-def test_of_a_pyramids_file_the_backbone_is_taken(feature_map, heads):
+def test_fpn_file_fills_the_backbone(feature_map, heads):
     """fasterrcnn_resnet50_fpn as published, into ResNet-50: layer4 is C4's head; above it the finer map is new."""
     names, shapes = golden("c4")["fpn_names"], golden("c4")["fpn_shapes"]
     state = {str(n): np.ones(json.loads(str(s)), np.float16) for n, s in zip(names, shapes, strict=True)}
@@ -286,7 +286,7 @@ def test_of_a_pyramids_file_the_backbone_is_taken(feature_map, heads):
     assert {name.split("/")[1] for name in merged.missing} == heads
 
 
-def test_what_does_not_fit_is_named():
+def test_mismatched_weights_are_named():
     into = {kind: fresh(method_of(kind)) for kind in KINDS}
     resnet, vgg = (read_weights(torchvision_state(kind))[0] for kind in KINDS)
     with pytest.raises(InputError, match=r"r50.pth: weights of another network: .*conv1_1/bias is not there"):

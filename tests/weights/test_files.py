@@ -27,7 +27,7 @@ def write_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> Path:
 
 
 @pytest.mark.parametrize("name", ["torch_zip.pth", "torch_stream.pth"])
-def test_both_formats_of_torch(name):
+def test_both_torch_formats(name):
     expected = np.load(GOLDEN / "torch_files.npz")
     tensors = read_tensors(GOLDEN / name)
     assert tensors.keys() == set(expected.files)
@@ -51,7 +51,7 @@ def test_safetensors_and_npz(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["torch_zip.pth", "torch_stream.pth"])
-def test_a_truncated_file_is_named(tmp_path, name):
+def test_truncated_file_is_named(tmp_path, name):
     content = (GOLDEN / name).read_bytes()
     for share in (0.3, 0.6, 0.95):
         path = tmp_path / name
@@ -60,7 +60,7 @@ def test_a_truncated_file_is_named(tmp_path, name):
             read_tensors(path)
 
 
-def test_a_truncated_safetensors_file_is_named(tmp_path):
+def test_truncated_safetensors_file_is_named(tmp_path):
     path = write_safetensors(tmp_path / "w.safetensors", {"a": np.ones(8, np.float32)})
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(InputError, match=r"w\.safetensors.*'a'"):
@@ -77,7 +77,7 @@ class Malice:
     [b"", b"just text", pickle.dumps({"a": 1}), pickle.dumps(Malice()), b"\x80\x02X"],
     ids=["empty", "text", "pickle", "malice", "broken"],
 )
-def test_other_files_are_refused_and_nothing_runs(tmp_path, monkeypatch, content):
+def test_other_files_are_refused_without_running_code(tmp_path, monkeypatch, content):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "w.pth"
     path.write_bytes(content)
@@ -86,6 +86,6 @@ def test_other_files_are_refused_and_nothing_runs(tmp_path, monkeypatch, content
     assert [p.name for p in tmp_path.iterdir()] == ["w.pth"]
 
 
-def test_a_missing_file(tmp_path):
+def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="no such weight file"):
         read_tensors(tmp_path / "none.pth")

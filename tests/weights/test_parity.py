@@ -49,7 +49,7 @@ def fresh(network) -> dict:
 
 
 @pytest.mark.parametrize("net, depth, norm", [("resnet_50", 50, "group"), ("resnet_101", 101, "batch")])
-def test_a_deeplabcut_snapshot_gives_deeplabcuts_maps(net, depth, norm):
+def test_deeplabcut_snapshot_reproduces_its_maps(net, depth, norm):
     golden, network = np.load(GOLDEN / "deeplabcut_nets.npz"), pose_net(3, depth, norm=norm)
     leaves, unknown = read_weights(deeplabcut_snapshot(net))
     merged = merge({"batch_stats": {}} | fresh(network), leaves, source="snapshot", heads=HEADS, unknown=unknown)
@@ -95,7 +95,7 @@ def torchvision_state(depth: int) -> dict[str, np.ndarray]:
     return state
 
 
-def test_torchvisions_state_dict_gives_torchvisions_features():
+def test_torchvision_state_dict_reproduces_its_features():
     golden, network = np.load(GOLDEN / "torchvision_resnet.npz"), pose_net(4, 50, norm="frozen")
     leaves, unknown = read_weights(torchvision_state(50))
     merged = merge(fresh(network), leaves, source="resnet50.pth", heads=HEADS, unknown=unknown)
@@ -122,7 +122,7 @@ def test_another_architecture_is_refused_by_name():
         merge(fresh(pose_net(3, 50, norm="group", stem_channels=32)), leaves, source="snapshot", heads=HEADS)
 
 
-def test_heads_of_other_bodyparts_stay_fresh():
+def test_heads_of_other_bodyparts_are_not_loaded():
     leaves, unknown = read_weights(deeplabcut_snapshot("resnet_50"))
     variables = fresh(pose_net(5, 50, norm="group"))
     merged = merge(variables, leaves, source="snapshot", heads=HEADS, unknown=unknown)

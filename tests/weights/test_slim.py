@@ -55,7 +55,7 @@ def relative_error(found, expected: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("depth", NETS)
-def test_a_snapshot_of_tensorflow_gives_its_features_and_maps(depth, tmp_path):
+def test_tensorflow_snapshot_reproduces_its_features_and_maps(depth, tmp_path):
     path = tmp_path / "snapshot.npz"
     np.savez(path, **checkpoint(depth))
     backbone = ResNet(depth, norm="frozen", variant="slim", taps=tuple(unit_names(depth)))

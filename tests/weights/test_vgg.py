@@ -57,7 +57,7 @@ def relative_error(found: jax.Array, expected: np.ndarray) -> float:
     return float(np.abs(np.asarray(found) - expected).max() / np.abs(expected).max())
 
 
-def test_torchvisions_state_dict_gives_torchvisions_features(state):
+def test_torchvision_state_dict_reproduces_its_features(state):
     golden = np.load(GOLDEN)
     leaves, unknown = read_weights(state)
     merged = merge(fresh(), leaves, source="vgg16.pth", heads=FasterRCNN.heads, unknown=unknown)
@@ -73,7 +73,7 @@ def test_torchvisions_state_dict_gives_torchvisions_features(state):
     assert relative_error(found, golden["fc7"]) < 1e-4
 
 
-def test_timms_names_give_the_same_leaves(state):
+def test_timm_names_give_the_same_leaves(state):
     timms = {name: value for name, value in state.items() if name.startswith("features")}
     for ours, theirs, side in (("classifier.0", "pre_logits.fc1", 7), ("classifier.3", "pre_logits.fc2", 1)):
         timms[f"{theirs}.weight"] = state[f"{ours}.weight"].reshape(HIDDEN, -1, side, side)
@@ -85,7 +85,7 @@ def test_timms_names_give_the_same_leaves(state):
         np.testing.assert_array_equal(found[name], value)
 
 
-def test_a_box_head_of_another_size_stays_fresh(state):
+def test_box_head_of_another_size_is_not_loaded(state):
     merged = merge(fresh(hidden=16), read_weights(state)[0], source="vgg16.pth", heads=FasterRCNN.heads)
     assert merged.missing == [
         f"params/box_head/{layer}/{leaf}" for layer in ("fc6", "fc7") for leaf in ("bias", "kernel")

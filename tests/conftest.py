@@ -1,4 +1,4 @@
-"""Shared set-up: four virtual CPU devices that cannot deadlock, parsed flags, and the folder of real frames."""
+"""Shared setup: four virtual CPU devices without deadlocks, parsed flags, and the folder of real frames."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 # Set before JAX starts: with fewer threads than queued collectives, virtual CPU devices deadlock.
 os.environ.setdefault("NPROC", "16")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Most of the time goes into compiling, of which LLVM's optimisations are half; `XLA_FLAGS= pytest` has them.
+# Compilation takes most of the time, half of it in LLVM optimisations; `XLA_FLAGS= pytest` enables them.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax  # noqa: E402
@@ -14,12 +14,12 @@ import pytest  # noqa: E402
 from absl import flags  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 4)
-flags.FLAGS.mark_as_parsed()  # TFDS and Orbax read flags when they are imported by a test runner
+flags.FLAGS.mark_as_parsed()  # TFDS and Orbax read flags on import
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of the real labelled data sets beside the checkout; skips where it is absent."""
+    """Folder of the real labelled data sets beside the checkout; skips the test if absent."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the real data sets (../shared/data beside the checkout) are absent")
@@ -28,7 +28,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def session_cache(tmp_path_factory) -> Path:
-    """A folder of the test session, one for all its workers."""
+    """A folder shared by all workers of the test session."""
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     return folder / "pawjax-cache"
@@ -38,7 +38,7 @@ def session_cache(tmp_path_factory) -> Path:
 def private_cache(session_cache, monkeypatch):
     """Prepared data sets and compiled programs go to the session's folder, never to the user's cache.
 
-    A developer may keep the programs between sessions: `JAX_COMPILATION_CACHE_DIR=FOLDER pytest`.
+    To keep the programs between sessions: `JAX_COMPILATION_CACHE_DIR=FOLDER pytest`.
     """
     monkeypatch.setenv("PAWJAX_CACHE", str(session_cache))
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -49,6 +49,6 @@ def private_cache(session_cache, monkeypatch):
 
 @pytest.fixture(autouse=True, scope="module")
 def forgotten_programs():
-    """What a module compiled is given back after it: it adds up to gigabytes."""
+    """Frees the compiled programs of each module, which add up to gigabytes."""
     yield
     jax.clear_caches()

@@ -1,12 +1,12 @@
-"""Does the test suite notice small faults? Each is put into a copy of the code, and the tests that should fail are run.
+"""Does the test suite catch small faults? Puts each into a copy of the code and runs the tests that should fail.
 
     python tests/faults.py                      # all, one after another
-    python tests/faults.py --only=anchor        # those with the word in their names
-    python tests/faults.py --control            # the same tests without any fault: all have to pass
-    python tests/faults.py --tree=../old        # of another checkout
+    python tests/faults.py --only=anchor        # those with this word in their names
+    python tests/faults.py --control            # the same tests without faults: all must pass
+    python tests/faults.py --tree=../old        # another checkout
 
-The libraries are imported once: every fault has a fork of this process. Programs are compiled once, too, where
-`JAX_COMPILATION_CACHE_DIR` names a folder for them. Exits with 1 if a fault was missed or could not be put in.
+Libraries are imported once: every fault runs in a fork of this process. Programs are compiled once if
+`JAX_COMPILATION_CACHE_DIR` names a folder. Exits with 1 if a fault was missed or could not be put in.
 """
 
 import argparse
@@ -43,7 +43,7 @@ LIBRARIES = (
 
 
 def copy_of(tree: Path, folder: Path) -> Path:
-    """A copy of the code and the tests of `tree`, at the same path each time, for caches go by paths."""
+    """A copy of the code and tests of `tree`, always at the same path, which caches depend on."""
     copy = folder / "checkout"
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
@@ -53,12 +53,12 @@ def copy_of(tree: Path, folder: Path) -> Path:
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
         elif source.exists():
             shutil.copy(source, copy / name)
-    shutil.copy(ROOT / "tests" / "conftest.py", copy / "tests")  # an older tree has its programs cached alike
+    shutil.copy(ROOT / "tests" / "conftest.py", copy / "tests")  # so that older trees cache programs too
     return copy
 
 
 def put_in(fault: Fault, tree: Path) -> bool:
-    """Makes the first of the fault's changes that fits; whether there was one."""
+    """Applies the first of the fault's changes that fits; returns whether there was one."""
     for file, old, new in fault.changes:
         path = tree / file
         if path.is_file() and (text := path.read_text()).count(old) == 1:
@@ -68,7 +68,7 @@ def put_in(fault: Fault, tree: Path) -> bool:
 
 
 def run(tests: tuple[str, ...], tree: Path) -> tuple[int, str]:
-    """Exit code and output of pytest with these arguments in a tree. Paths that are not there are left out."""
+    """Exit code and output of pytest with these arguments in a tree. Missing paths are left out."""
     arguments = [word for word in tests if not word.startswith("tests/") or (tree / word.split("::")[0]).exists()]
     if not any(word.startswith("tests/") for word in arguments):
         return NOTHING_RAN[0], "no such tests"
@@ -90,7 +90,7 @@ def run(tests: tuple[str, ...], tree: Path) -> tuple[int, str]:
 
 
 def verdict(fault: Fault, tree: Path, control: bool) -> tuple[str, str]:
-    """'caught' or another word for what happened, and the output of the tests."""
+    """The outcome, 'caught' or another word, and the output of the tests."""
     if not put_in(fault, tree) and not control:
         return "TEXT NOT FOUND", ""
     code, output = run(fault.tests, tree)
@@ -102,10 +102,10 @@ def verdict(fault: Fault, tree: Path, control: bool) -> tuple[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="a word of the names")
+    parser.add_argument("--only", default="", help="a word in the names")
     parser.add_argument("--tree", type=Path, default=ROOT, help="the checkout to test")
     parser.add_argument("--control", action="store_true", help="without the faults")
-    parser.add_argument("--verbose", action="store_true", help="print what the tests of a missed fault said")
+    parser.add_argument("--verbose", action="store_true", help="print the test output of missed faults")
     options = parser.parse_args()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("NPROC", "16")
@@ -126,7 +126,7 @@ def main() -> None:
             print(f"| {fault.name} | {word} | {time.monotonic() - began:.0f} s |", flush=True)
             if options.verbose and word not in ("caught", "passed"):
                 print(output[-3000:], flush=True)
-    print(f"{len(chosen) - bad} of {len(chosen)} as they should be")
+    print(f"{len(chosen) - bad} of {len(chosen)} as expected")
     sys.exit(1 if bad else 0)
 
 

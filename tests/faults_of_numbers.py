@@ -1,16 +1,16 @@
-"""Small faults, each of which some fast test has to notice; `tests/faults.py` puts them in, one at a time."""
+"""Small faults that fast tests must catch; `tests/faults.py` puts them in, one at a time."""
 
 import shlex
 from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """A fault, the tests that should fail with it, and its change of the code.
+    """A fault, the tests that should catch it, and its code change.
 
     Attributes:
-      name: in a few words.
-      tests: arguments of pytest. Files that a tree does not have are left out.
-      changes: (file, old text, new text). The first one whose file holds the old text exactly once is made; the others
+      name: a short description.
+      tests: arguments of pytest. Files missing from a tree are left out.
+      changes: (file, old text, new text). The first one whose file has the old text exactly once is applied; the others
         are the same fault in other versions of the code.
     """
 

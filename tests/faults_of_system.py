@@ -20,7 +20,7 @@ HOST_STREAM = (ENGINE + "host_stream.py", ENGINE + "feed.py")
 
 
 def anywhere(files: tuple[str, ...], *pairs: tuple[str, str]) -> list[tuple[str, str, str]]:
-    """The change in whichever of these files has the text."""
+    """Each change in each of the files."""
     return [(file, old, new) for file in files for old, new in pairs]
 
 

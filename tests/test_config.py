@@ -1,4 +1,4 @@
-"""The config: sections that check themselves, and fields that once had another name."""
+"""The config: validation of its sections, and renamed fields."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_default_config_is_valid_and_holds_the_sections_defaults():
 
 
 @pytest.mark.parametrize(
-    "field, value, wanted",
+    "field, value, constraint",
     [
         ("steps", 0, "at least 1"),
         ("log_every", 3, "a multiple of config.steps_per_dispatch = 2"),
@@ -42,11 +42,11 @@ def test_default_config_is_valid_and_holds_the_sections_defaults():
         ("data.unlabelled", "x", "one of ignore, negative"),
     ],
 )
-def test_invalid_value_is_named_with_its_constraint(field, value, wanted):
+def test_invalid_value_is_named_with_its_constraint(field, value, constraint):
     config = default_config()
     config.steps_per_dispatch = 2 if field == "log_every" else 1
     config.update_from_flattened_dict({field: value})
-    with pytest.raises(InputError, match=rf"config\.{field} = .* must be {wanted}"):
+    with pytest.raises(InputError, match=rf"config\.{field} = .* must be {constraint}"):
         check_config(config)
 
 

@@ -1,4 +1,4 @@
-"""Every setting of every sweep is a config that the doors would take."""
+"""Every setting of every sweep is a valid config."""
 
 import warnings
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_every_setting_is_a_distinct_config(name, count, monkeypatch):
     assert len({config.to_json() for config in configs}) == len(settings) == count
     assert len({folder_of(Path(), setting, 0) for setting in settings}) == count
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the point-sized box is warned of, as it should be
+        warnings.simplefilter("ignore")  # the expected warning about the point-sized box
         for config in configs:
             make_method(config, ("paw",))
 
@@ -71,18 +71,18 @@ def test_run_that_resumes_is_evaluated_again(tmp_path):
     for split in sweep.SPLITS:
         (tmp_path / "eval" / split).mkdir(parents=True)
         (tmp_path / "eval" / split / "metrics.json").write_text("{}")
-    doors = lambda: [command[2] for command in commands([], tmp_path, 0, None)]  # noqa: E731
-    assert doors() == ["pawjax.train", *3 * ["pawjax.evaluate"]]
+    modules = lambda: [command[2] for command in commands([], tmp_path, 0, None)]  # noqa: E731
+    assert modules() == ["pawjax.train", *3 * ["pawjax.evaluate"]]
     (tmp_path / "run.json").write_text('{"seconds": 1}')  # stopped: no 'steps'
-    assert doors() == ["pawjax.train", *3 * ["pawjax.evaluate"]]
+    assert modules() == ["pawjax.train", *3 * ["pawjax.evaluate"]]
     (tmp_path / "run.json").write_text('{"steps": 9}')
-    assert doors() == []
+    assert modules() == []
 
 
 def test_sweep_refuses_changed_flags(tmp_path):
     path = tmp_path / "sweep.json"
     keep_flags(path, {"a": ["--x=1"], "b": ["--x=2"]})
-    keep_flags(path, {"b": ["--x=2"], "c": ["--x=3"]})  # other settings may come
+    keep_flags(path, {"b": ["--x=2"], "c": ["--x=3"]})  # new settings may be added
     before = path.read_text()
     with pytest.raises(SystemExit, match=r"began with other flags for a \(--x=1 --x=9\)"):
         keep_flags(path, {"a": ["--x=9"], "b": ["--x=2"]})

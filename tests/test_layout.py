@@ -1,4 +1,4 @@
-"""The house: imports go down only, and nothing forbidden is imported at run time."""
+"""Imports go down the layers only, and forbidden modules are never imported."""
 
 import ast
 import subprocess
@@ -10,9 +10,9 @@ import pytest
 from pawjax.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
-DOORS = {"train", "evaluate", "predict", "triangulate", "compare", "benchmark"}
-FLOORS = [  # from the top; a room may import its own floor and those below
-    DOORS,
+ENTRY_POINTS = {"train", "evaluate", "predict", "triangulate", "compare", "benchmark"}
+LAYERS = [  # top to bottom; a package may import from its own layer and those below
+    ENTRY_POINTS,
     {"cli"},
     {"engine", "inference"},
     {"config"},
@@ -21,13 +21,13 @@ FLOORS = [  # from the top; a room may import its own floor and those below
     {"losses", "metrics", "optim", "weights", "ops", "pose3d"},
     {"files", "progress", "machine", "sections", "config_history", "errors"},
 ]
-FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+LAYER = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 FORBIDDEN = {"tensorflow", "torch", "torchvision", "pandas", "third_party", "tests", "configs"}
 SEPARATE = {("models", "data"), ("data", "models"), ("ops", "errors")}
 
 
 def imports_of(path: Path) -> set[str]:
-    """Modules that a file imports, at its top or inside functions."""
+    """Modules that a file imports, at the top or inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -38,44 +38,44 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(ROOT / "pawjax").parts[0].removesuffix(".py")
 
 
 def test_imports_go_down():
     for path in sorted((ROOT / "pawjax").rglob("*.py")):
-        room = room_of(path)
-        if room == "__init__":
+        package = package_of(path)
+        if package == "__init__":
             continue
         for name in imports_of(path):
             if not name.startswith("pawjax."):
                 continue
             other = name.split(".")[1]
-            if other in FLOOR and other != room:
-                assert FLOOR[other] > FLOOR[room] or (FLOOR[other] == FLOOR[room] and room not in DOORS), (
-                    f"{path.name} ({room}) imports {name}"
-                )
-                assert (room, other) not in SEPARATE, f"{path.name} ({room}) imports {name}"
+            if other in LAYER and other != package:
+                assert LAYER[other] > LAYER[package] or (
+                    LAYER[other] == LAYER[package] and package not in ENTRY_POINTS
+                ), f"{path.name} ({package}) imports {name}"
+                assert (package, other) not in SEPARATE, f"{path.name} ({package}) imports {name}"
 
 
 def test_training_and_inference_do_not_import_in_circles():
-    """Inference reads what training wrote, training predicts on dev: no file of the two imports itself by a detour."""
+    """Inference reads training files, training predicts on dev: the two must not import each other in a circle."""
     files = {}
-    for room in ("engine", "inference"):
-        for path in (ROOT / "pawjax" / room).glob("*.py"):
-            files[f"pawjax.{room}.{path.stem}"] = imports_of(path)
-    wanted = {name: imports & files.keys() for name, imports in files.items()}
-    taken = {other for name in wanted if ".inference." in name for other in wanted[name] if ".engine." in other}
+    for package in ("engine", "inference"):
+        for path in (ROOT / "pawjax" / package).glob("*.py"):
+            files[f"pawjax.{package}.{path.stem}"] = imports_of(path)
+    remaining = {name: imports & files.keys() for name, imports in files.items()}
+    taken = {other for name in remaining if ".inference." in name for other in remaining[name] if ".engine." in other}
     assert taken <= {"pawjax.engine.checkpoints", "pawjax.engine.runlog"}
-    while free := [name for name, imports in wanted.items() if not imports & wanted.keys()]:
+    while free := [name for name, imports in remaining.items() if not imports & remaining.keys()]:
         for name in free:
-            del wanted[name]
-    assert not wanted, f"these import each other: {', '.join(wanted)}"
+            del remaining[name]
+    assert not remaining, f"import cycle: {', '.join(remaining)}"
 
 
 def test_every_package_has_a_layer():
-    rooms = {room_of(path) for path in (ROOT / "pawjax").rglob("*.py")} - {"__init__"}
-    assert rooms <= FLOOR.keys()
+    packages = {package_of(path) for path in (ROOT / "pawjax").rglob("*.py")} - {"__init__"}
+    assert packages <= LAYER.keys()
 
 
 def test_config_does_not_import_data_libraries():
@@ -88,13 +88,13 @@ def test_forbidden_modules_are_not_imported():
     for path in sorted((ROOT / "pawjax").rglob("*.py")):
         roots = {name.split(".")[0] for name in imports_of(path)}
         assert not roots & FORBIDDEN, f"{path}: {roots & FORBIDDEN}"
-        if room_of(path) == "ops":
-            assert "flax" not in roots, f"{path}: ops knows no Flax"
+        if package_of(path) == "ops":
+            assert "flax" not in roots, f"{path}: ops must not import Flax"
 
 
 def test_networks_and_methods_do_not_import_chip_code():
-    for room in ("models", "methods"):
-        for path in sorted((ROOT / "pawjax" / room).rglob("*.py")):
+    for package in ("models", "methods"):
+        for path in sorted((ROOT / "pawjax" / package).rglob("*.py")):
             words = {name.rpartition(".")[2] for name in imports_of(path)}
             assert not words & {"chains", "on_cpu", "winograd"}, f"{path} imports {words}"
 
@@ -106,7 +106,7 @@ def test_every_config_has_a_smoke_variant_and_its_command():
         spec = spec_from_file_location(path.stem, path)
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
-        assert f"--config=configs/{path.name}" in module.__doc__, f"{path.name}: its docstring gives the command"
+        assert f"--config=configs/{path.name}" in module.__doc__, f"{path.name}: its docstring must give the command"
         assert module.get_config().steps > module.get_config("smoke").steps
         with pytest.raises(InputError, match=":smok: the only config argument is ':smoke'"):
             module.get_config("smok")

@@ -1,4 +1,4 @@
-"""The numbers of metrics.json: by hand, by property, and never NaN."""
+"""The numbers in metrics.json: by hand, by their properties, and never NaN."""
 
 import json
 
@@ -78,12 +78,12 @@ def test_mismatched_shapes_are_refused():
 
 
 def test_thresholds_are_inclusive():
-    """An error of exactly 50 px is no gross miss, a likelihood of exactly the cut-off is trusted."""
+    """An error of exactly 50 px is not a gross miss; a likelihood exactly at the cutoff counts."""
     errors = np.linspace(0, 50, 21)
     truth, predicted = np.zeros((21, 1, 1, 2)), np.stack([errors, 0 * errors], axis=-1)[:, None, None]
     numbers = summarize(truth, np.ones((21, 1, 1), bool), predicted, np.full((21, 1, 1), 0.5), ("paw",), 0.5)
     assert numbers["n_over_50px"] == 0 and numbers["with_pcutoff"]["n_points"] == 21
-    assert numbers["p95_px"] == pytest.approx(47.5)  # 95 % of the way from the first to the last of evenly spaced ones
+    assert numbers["p95_px"] == pytest.approx(47.5)  # 95 % of the range, for evenly spaced errors
 
 
 def test_summary_without_labels_is_null_not_nan():

@@ -1,4 +1,4 @@
-"""Schedules at their boundaries, the mask of weight decay, clipping, and groups of parameters."""
+"""Schedules at their boundaries, the weight decay mask, clipping, and parameter groups."""
 
 import re
 
@@ -54,7 +54,7 @@ def test_groups_scale_freeze_and_unfreeze(name):
         full, states_plain = plain.update(gradients, states[0], PARAMS)
         some, states_grouped = grouped.update(gradients, states[1], PARAMS)
         states = states_plain, states_grouped
-        assert (some["backbone"]["stem"]["kernel"] == 0).all(), "the first group that matches decides"
+        assert (some["backbone"]["stem"]["kernel"] == 0).all(), "the first matching group decides"
         np.testing.assert_array_equal(
             some["backbone"]["top"]["kernel"], full["backbone"]["top"]["kernel"] * (0.5 if step >= 2 else 0)
         )
@@ -62,7 +62,7 @@ def test_groups_scale_freeze_and_unfreeze(name):
 
 
 def run(settings, gradients, n_steps=3):
-    """The updates of each step."""
+    """The updates at each step."""
     optimizer, updates = make_optimizer(settings, 10), []
     state = optimizer.init(PARAMS)
     for _ in range(n_steps):
@@ -117,8 +117,8 @@ def test_rate_factor_scales_every_update(name):
     scaled = run(Optimizer(rate_factor=0.3, **common), gradients_of(1.0, 2.0, 3.0))
     grouped = run(Optimizer(groups=((".*", 0.3, 0),), **common), gradients_of(1.0, 2.0, 3.0))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), scaled, grouped)
-    schedule, usual = (make_schedule(Optimizer(rate_factor=f, **common), 10) for f in (0.3, 1.0))
-    assert float(schedule(5)) == pytest.approx(0.3 * float(usual(5)), rel=1e-6)
+    schedule, unscaled = (make_schedule(Optimizer(rate_factor=f, **common), 10) for f in (0.3, 1.0))
+    assert float(schedule(5)) == pytest.approx(0.3 * float(unscaled(5)), rel=1e-6)
 
 
 def test_adam_equals_optax():
@@ -166,13 +166,13 @@ def test_warm_up_longer_than_the_run_is_refused():
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_momentum_weights_past_gradients(name):
-    """After a gradient of 1 one of 0: of sgd's sum a share of momentum is left, of adamw's mean the same."""
+    """A gradient of 1, then 0: the momentum fraction of sgd's sum, and of adamw's mean, remains."""
     settings = Optimizer(name=name, momentum=0.4, schedule="constant", learning_rate=1.0, weight_decay=0.0)
     optimizer, params = make_optimizer(settings, 10), {"kernel": jnp.zeros(())}
     _, state = optimizer.update({"kernel": jnp.ones(())}, optimizer.init(params), params)
     updates, _ = optimizer.update({"kernel": jnp.zeros(())}, state, params)
     if name == "sgd":
         expected = -0.4
-    else:  # both moments without the bias of their beginning, 1 - 0.4^2 and 1 - 0.999^2
+    else:  # bias corrections of the two moments: 1 - 0.4^2 and 1 - 0.999^2
         expected = -(0.4 * 0.6 / (1 - 0.4**2)) / np.sqrt(0.999 * 0.001 / (1 - 0.999**2))
     assert float(updates["kernel"]) == pytest.approx(expected, rel=1e-3)

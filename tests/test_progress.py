@@ -1,4 +1,4 @@
-"""Progress where there is no terminal: plain lines, and a rate that leaves pauses out."""
+"""Progress without a terminal: plain lines, and a rate that excludes pauses."""
 
 import pytest
 

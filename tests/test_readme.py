@@ -1,4 +1,4 @@
-"""The documents: short enough, and what they name is there."""
+"""The documents are short, and the files they name exist."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 DOCUMENTS = [README, ROOT / "configs/README.md", ROOT / "launch/README.md", *ROOT.glob("third_party/**/README.md")]
-COMMAND = r"^```\n(python3 -m venv [^\n]*)\n^```$"  # one long line, which is copied, and run by .ci/run, as it is
+COMMAND = r"^```\n(python3 -m venv [^\n]*)\n^```$"  # one long line, run verbatim by .ci/run
 
 
 def each_document():

@@ -1,4 +1,4 @@
-"""The smallest experiment that still goes the whole way, for tests of the engine."""
+"""The smallest end-to-end experiment, for tests of the engine."""
 
 import sys
 from functools import partial
@@ -9,7 +9,7 @@ from pawjax.config import default_config, smoke
 from pawjax.models.backbones import BACKBONES
 from pawjax.models.resnet import UNITS, ResNet
 
-DEPTH, TINY = 14, "resnet14"  # no published network: four blocks of one unit each, which compile in half the time
+DEPTH, TINY = 14, "resnet14"  # unpublished: four blocks of one unit each, which halves the compile time
 UNITS[DEPTH] = (1, 1, 1, 1)
 BACKBONES[TINY] = partial(ResNet, DEPTH)
 
@@ -25,6 +25,6 @@ def tiny_config() -> ConfigDict:
 
 
 def command(module: str) -> list[str]:
-    """The words that run `python -m MODULE` in a process that knows the tiny network too."""
+    """The command that runs `python -m MODULE` with the tiny network registered."""
     program = f"import runpy, tests.tiny; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
     return [sys.executable, "-c", program]

@@ -1,4 +1,4 @@
-"""Small DeepLabCut projects and Lightning Pose folders, made where a test wants them."""
+"""Fixtures that write small DeepLabCut projects and Lightning Pose folders."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ def write_label_csv(
     path_columns: int = 1,
     separator: str = "/",
 ) -> None:
-    """A table as DeepLabCut writes it; keypoints [N, K, 2], NaN where not labelled."""
+    """Writes a table in DeepLabCut's format; keypoints [N, K, 2], NaN if unlabelled."""
     gap = [""] * (path_columns - 1)
     columns = [(part, coord) for part in bodyparts for coord in "xy"]
     rows = [["scorer", *gap, *["Ann"] * len(columns)]]
@@ -44,7 +44,7 @@ def random_pixels(seed: int, height: int = 24, width: int = 32, channels: int = 
 
 @pytest.fixture
 def make_project(tmp_path: Path) -> Callable[..., Path]:
-    """make(videos={'m1': 3}, ...) writes a DeepLabCut project with that many frames a video, and gives its folder."""
+    """make(videos={'m1': 3}, ...) writes a DeepLabCut project with these frames per video and returns its folder."""
 
     def make(
         name: str = "reach-Ann-2024-01-02",
@@ -73,7 +73,7 @@ def make_project(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def data_config(tmp_path: Path) -> Callable[..., DataConfig]:
-    """data_config(source=..., path=...) gives a section `data` with those fields and a cache of the test's own."""
+    """data_config(source=..., path=...) returns a section `data` with those fields and the test's own cache."""
 
     def make(**fields: object) -> DataConfig:
         fields = {"cache": tmp_path / "cache"} | fields

@@ -1,4 +1,4 @@
-"""Augmentation: points move with the picture, each kind does what it says, and the keys decide all."""
+"""Augmentation: points move with the image, each kind has its effect, and keys determine the result."""
 
 import dataclasses
 
@@ -86,8 +86,8 @@ def test_points_move_with_the_picture(crop, seed):
     assert out["image"].shape[1:3] == (crop[0] or 96, crop[1] or 128)
     for image, point in zip(out["image"], out["keypoints"], strict=True):
         size = np.array(image.shape[1::-1])
-        assert (point >= 11.9).all() and (point <= size - 12.9 + 1e-3).all(), "the crop keeps the point"
-        np.testing.assert_allclose(centroid(image), point[0, 0], atol=0.8)  # a blob near the border is cut
+        assert (point >= 11.9).all() and (point <= size - 12.9 + 1e-3).all(), "the crop must keep the point"
+        np.testing.assert_allclose(centroid(image), point[0, 0], atol=0.8)  # blobs near the border are clipped
     back = apply_affine(out["to_original"], out["keypoints"][:, 0])
     np.testing.assert_allclose(back, apply_affine(batch["to_original"], batch["keypoints"][:, 0]), atol=1e-2)
 

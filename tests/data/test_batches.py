@@ -1,4 +1,4 @@
-"""Frame stores, the endless order and evaluation batches."""
+"""Frame stores, training order and evaluation batches."""
 
 import dataclasses
 

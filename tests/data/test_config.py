@@ -1,4 +1,4 @@
-"""The section `data`: what cannot be is refused before anything is read; and bodyparts in pairs, by name."""
+"""The section `data`: invalid fields are refused before any file is read; pairs of bodyparts by name."""
 
 import jax.numpy as jnp
 import numpy as np

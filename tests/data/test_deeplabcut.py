@@ -75,7 +75,7 @@ def test_check_labels_folders_and_unlabelled_videos_are_left_out(make_project):
 
 
 def _project_with_both(tmp_path: Path) -> Path:
-    """A project whose labels are the goldens of pandas, as h5 and as CSV."""
+    """A project labelled with the pandas goldens, as h5 and CSV."""
     folder = tmp_path / "both/labeled-data/m1"
     folder.mkdir(parents=True)
     (tmp_path / "both/config.yaml").write_text("scorer: Ann\nbodyparts: [snout, leftear, tailbase]\n")

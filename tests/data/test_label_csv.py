@@ -1,4 +1,4 @@
-"""Label tables in CSV: every shape they come in, and every way they can be wrong."""
+"""Label tables in CSV: all layouts and all errors."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The synthetic paw_on_ball: a pure function, a truth that is true, a paw of the size and motion of the real one."""
+"""The synthetic paw_on_ball: deterministic, correct labels, and a paw of realistic size and motion."""
 
 import csv
 import hashlib
@@ -22,7 +22,7 @@ SMALL = {"height": 150, "width": 200}
 
 
 def paw_mask(index: int, *, seed: int = 0, height: int = 600, width: int = 800, hidden: bool = False) -> np.ndarray:
-    """Coverage float32 [H, W] of the labelled foot in frame `index`: its visible part, or all of it with `hidden`."""
+    """Coverage float32 [H, W] of the labelled foot in frame `index`: visible pixels, or all with `hidden`."""
     canvas = draw(*frame_instant(index, seed=seed), seed, height, width).canvas
     foot = canvas.whole if hidden else canvas.watched
     mask = np.zeros((height, width), np.float32)

@@ -1,4 +1,4 @@
-"""Labelled images: which pixels come out of which kind of file, and all bad files in one sentence."""
+"""Labelled images: pixels by file format, and one message for all bad files."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def _round_trip(path, channels):
 
 def test_colour_keeps_rgb_and_drops_alpha(tmp_path, pixels):
     colour = pixels(0, channels=4)
-    colour[:4, :4, 3] = 0  # where alpha is 0, the colour must survive too
+    colour[:4, :4, 3] = 0  # the colour must survive where alpha is 0
     Image.fromarray(colour, "RGBA").save(tmp_path / "a.png")
     assert inspect_pictures(tmp_path, ["a.png"]).channels == 3
     np.testing.assert_array_equal(_round_trip(tmp_path / "a.png", 3), colour[..., :3])

@@ -1,4 +1,4 @@
-"""The folder of prepared sets: whole or absent, whoever is killed and however many come at once."""
+"""Prepared sets are complete or absent, even with killed or concurrent processes."""
 
 import os
 import signal
@@ -55,7 +55,7 @@ def test_failure_leaves_no_trace(tmp_path):
 
 @pytest.mark.parametrize("locks", [True, False])
 def test_concurrent_preparations_agree(tmp_path, monkeypatch, locks):
-    """With locks the second waits and makes nothing; without, both make the set and one of the two stays."""
+    """With locks the second waits and makes nothing; without, both make the set and one copy is kept."""
 
     def no_lock(*_args: object) -> None:
         raise OSError("no locks here")

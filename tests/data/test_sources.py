@@ -1,4 +1,4 @@
-"""From `config.data` to frames in memory, by way of the prepared set; and what is said where that is impossible."""
+"""From `config.data` through the prepared set to frames in memory, and the error messages."""
 
 import dataclasses
 import os
@@ -193,7 +193,7 @@ def test_labels_outside_the_image(make_project, data_config, tmp_path, point):
     table.write_text("\n".join(lines))
     with pytest.raises(InputError, match="1 labels lie outside.*tail at .* in labeled-data/m1/img001.png of 32x24"):
         data.load(data_config(source="deeplabcut", path=project))
-    assert [path.name for path in tmp_path.glob("cache/*/*")] == [".lock"]  # nothing half prepared stays
+    assert [path.name for path in tmp_path.glob("cache/*/*")] == [".lock"]  # nothing incomplete is left
 
 
 def test_labels_on_the_border_are_fine(make_project, data_config):
@@ -277,7 +277,7 @@ print(len(data.load(config)), "tensorflow" in sys.modules)
 
 
 def test_script_without_main_guard_prepares_silently(tmp_path):
-    """33 frames are worth two workers, which must not run the script again; and TFDS must not print."""
+    """33 frames start two workers, which must not rerun the script; TFDS must not print."""
     (tmp_path / "script.py").write_text(SCRIPT)
     home = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PAWJAX_CACHE": str(tmp_path / "cache")}
     command = [sys.executable, tmp_path / "script.py"]

@@ -1,4 +1,4 @@
-"""Splits: a partition, the same for the same seed, whole videos where asked, and files that other runs can use."""
+"""Splits: a partition, reproducible by seed, by video on request, and written to reusable files."""
 
 import json
 import pickle
@@ -14,7 +14,7 @@ from pawjax.errors import InputError
 
 
 def frames_of(videos: dict[str, int]) -> LabelledFrames:
-    """Frames without pictures to speak of: so many of each video."""
+    """Frames of one pixel: `videos` maps names to numbers of frames."""
     ids = [f"labeled-data/{video}/img{index:03d}.png" for video, n in videos.items() for index in range(n)]
     n = len(ids)
     return LabelledFrames(
@@ -53,7 +53,7 @@ def test_split_is_a_partition(counts, shares, seed, by):
     fractions = tuple(np.array(shares) / sum(shares))
     try:
         parts = split(config(split_fractions=fractions, split_seed=seed, split_by=by), frames)
-    except InputError as error:  # so few frames that a share rounds to none
+    except InputError as error:  # too few frames: a fraction rounds to none
         assert by == "frame" and min(fractions) * len(frames) < 1 and "empty" in str(error)
         return
     np.testing.assert_array_equal(np.sort(np.concatenate([parts[name] for name in SPLITS])), np.arange(len(frames)))
@@ -82,7 +82,7 @@ def test_smaller_training_sets_are_subsets(tmp_path):
     drawn = [split(config(n_train=20, split_file=str(tmp_path / "whole.json"), split_seed=s), frames) for s in (0, 1)]
     assert set(drawn[0]["train"]) != set(drawn[1]["train"])
     assert set(some[0]["train"]) < set(some[1]["train"]) < set(some[2]["train"]) == set(whole["train"])
-    write_split(tmp_path / "split.json", frames, some[0])  # as a run keeps it, and its evaluation reads it
+    write_split(tmp_path / "split.json", frames, some[0])  # as a run writes it and its evaluation reads it
     again = split(config(n_train=5, split_file=str(tmp_path / "split.json")), frames)
     assert (again["train"] == some[0]["train"]).all()
     with pytest.raises(InputError, match="config.data.n_train: is 37"):
@@ -189,7 +189,7 @@ def test_deeplabcut_split_keeps_its_test_frames(tmp_path, capsys):
     parts = split(config(split_file=path), frames)
     assert parts["test"].tolist() == test
     assert sorted([*parts["train"], *parts["dev"]]) == train
-    assert len(parts["dev"]) == 6  # a quarter of what it trains on: 0.2 of 0.6 + 0.2
+    assert len(parts["dev"]) == 6  # a quarter of its training frames: 0.2 of 0.6 + 0.2
     assert "has no dev split: 6 of its 24 training frames became dev" in capsys.readouterr().err
     other = split(config(split_file=path, split_seed=1), frames)
     assert other["test"].tolist() == test and other["dev"].tolist() != parts["dev"].tolist()

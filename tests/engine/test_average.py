@@ -1,4 +1,4 @@
-"""What a run predicts with: the moving average of its weights where it keeps one, the weights themselves where not."""
+"""Prediction uses the moving average of the weights if the run keeps one, and the weights otherwise."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ BATCH = {"image": jnp.zeros((2, 1))}
 
 
 class Falling:
-    """A method of one number that gradient descent at rate 1 lowers by 1 a step."""
+    """A method of one number that decreases by 1 per step of gradient descent at rate 1."""
 
     loss_weights = {"height": 1.0}
 
@@ -24,7 +24,7 @@ class Falling:
 
 
 def heights(ema_decay: float, n: int = 30) -> list[tuple[float, float]]:
-    """After each step the number itself and the one to predict with."""
+    """The number and its value at prediction, after each step."""
     optimizer, found = optax.sgd(1.0), []
     state = create_state(Falling(), optimizer, 0, BATCH, average=ema_decay > 0)
     step = jax.jit(lambda state: train_step(state, BATCH, method=Falling(), optimizer=optimizer, ema_decay=ema_decay))

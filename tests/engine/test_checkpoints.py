@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps, and what 'best' and 'last' are."""
+"""Which checkpoints a run keeps, and which are 'best' and 'last'."""
 
 import jax.numpy as jnp
 import optax
@@ -12,7 +12,7 @@ from tests.engine.test_average import BATCH, Falling
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Steps 1 to 4, best on dev at step 2, without an evaluation at step 4; their weight is their number."""
+    """Steps 1 to 4, best on dev at step 2, no evaluation at step 4; the weight equals the step."""
     folder = tmp_path_factory.mktemp("run")
     state = create_state(Falling(), optax.sgd(1.0), 0, BATCH, average=False)
     checkpoints = Checkpoints(folder)

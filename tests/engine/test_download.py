@@ -1,4 +1,4 @@
-"""Fetching weights from a file server on loopback."""
+"""Downloads of weights from a local file server."""
 
 import hashlib
 import http.server

@@ -1,4 +1,4 @@
-"""Which frames, which keys: (seed, step) names them all, in memory or streamed, from the first step or a later one."""
+"""(seed, step) determines frames and keys, in memory or streamed, from the first step or a later one."""
 
 import itertools
 
@@ -15,7 +15,7 @@ SHIFTED = Augment(shift=0.5, contrast_p=0, brightness_p=0, gamma_p=0, blur_p=0, 
 
 
 def store_of(n: int) -> FrameStore:
-    """Frames of 16 x 16, each grey as its number, with two points in the middle."""
+    """Frames of 16 x 16, each with its index as grey value and two points in the middle."""
     return FrameStore(
         np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 16, 16, 1)),
         np.full((n, 1, 2, 2), 8.0, np.float32),

@@ -1,4 +1,4 @@
-"""Checkpoints of older versions are resumed, and others that do not fit are refused in a sentence."""
+"""Checkpoints of older versions are resumed; others that do not fit are refused with a message."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from pawjax.errors import InputError
 
 @flax.struct.dataclass
 class OldState:
-    """What a checkpoint held when the state summed the metrics."""
+    """The checkpointed state of the version that summed metrics in it."""
 
     step: jax.Array
     params: Any

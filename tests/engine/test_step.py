@@ -1,4 +1,4 @@
-"""One step, the same numbers however many devices share it."""
+"""A training step gives the same numbers on any number of devices."""
 
 import itertools
 
@@ -33,7 +33,7 @@ def store_of_frames():
 
 @pytest.fixture(scope="module")
 def run(store_of_frames):
-    """The state after `N_STEPS` on that many devices; what was asked for before is not worked out again."""
+    """The state after `N_STEPS` on `n_devices` devices, cached by arguments."""
     states = {}
 
     def cached(mode, n_devices, **options):
@@ -53,7 +53,7 @@ def train(mode, store_of_frames, microbatches=1, n_steps=1, streamed=False, **fi
     store, bodyparts = store_of_frames
     config = tiny_config()
     config.update_from_flattened_dict(fields)
-    # Plain gradients: AdamW divides each by its own size, which turns the rounding of a tiny one into a whole step.
+    # SGD: AdamW normalises each gradient, which would amplify the rounding of a tiny one into a whole step.
     config.optimizer.update({"name": "sgd", "schedule": "constant", "learning_rate": 0.05, "warmup_steps": 0})
     method, optimizer = make_method(config, bodyparts), make_optimizer(Optimizer.of(config), 10)
     options = parallel.StepOptions(Augment(), 4, 0.9, microbatches, n_steps, streamed)
@@ -77,7 +77,7 @@ def test_number_of_devices_does_not_matter(mode, n_devices, run):
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
 def test_number_of_devices_does_not_matter_to_a_detector(mode, run):
-    """Whose samples are drawn at random, of each image for itself, and whose proposals end in a fixed point."""
+    """Its samples are drawn per image, and its NMS iterates to a fixed point."""
     fields = {"method": "faster_rcnn", "model.backbone": "vgg16", "faster_rcnn.dropout": 0.5}
     fields |= {
         "faster_rcnn.box": (24.0, 24.0),
@@ -131,7 +131,7 @@ def test_indivisible_batch_is_refused(monkeypatch):
 
 
 def test_collections_are_opaque_to_the_step():
-    """What a method calls its collections is its own affair; one that a step does not change stays as it is."""
+    """Methods name their collections freely; those that a step does not update are kept."""
 
     class Counter:
         loss_weights = {"error": 2.0}
@@ -173,5 +173,5 @@ def test_taking_means_resets_the_sums():
     for loss in (1.0, 2.0, 6.0):
         sums.add({"loss": jnp.float32(loss), "not_finite": jnp.int32(FINITE)}, 1)
     assert sums.take_means() == {"loss": 3.0} and sums.n_steps == 0 and sums.first_not_finite() is None
-    sums.add({"loss": jnp.float32(8.0), "not_finite": jnp.int32(FINITE)}, 2)  # of two steps
+    sums.add({"loss": jnp.float32(8.0), "not_finite": jnp.int32(FINITE)}, 2)  # sums of two steps
     assert sums.take_means() == {"loss": 4.0}

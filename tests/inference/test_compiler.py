@@ -1,4 +1,4 @@
-"""Which library multiplies: by the maker of the processor, and never one that this version of XLA does not have."""
+"""The CPU vendor selects the matrix product library, never one that this version of XLA lacks."""
 
 import jax
 import jax.numpy as jnp

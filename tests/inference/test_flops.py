@@ -1,4 +1,4 @@
-"""Arithmetic counted, against the numbers that torchvision publishes with its nets."""
+"""FLOP counts against those that torchvision publishes with its networks."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from pawjax.models.layers import Deconvolution
 from pawjax.models.resnet import ResNet
 from pawjax.models.vgg import VGG16
 
-# torchvision's weights' metadata say 10^9 multiplications with additions for one image of 224 x 224.
+# torchvision's weights metadata count 10^9 multiply-adds for one image of 224 x 224.
 CLASSIFIERS = {"vgg16": 25_088 * 4096 + 4096 * 4096 + 4096 * 1000, "resnet": 2048 * 1000}
 
 

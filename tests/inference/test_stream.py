@@ -1,4 +1,4 @@
-"""Batches through a program: results in order, cut to the real rows, few batches in flight."""
+"""Streaming batches through a program: results in order and without padding, few batches in flight."""
 
 import jax
 import numpy as np
@@ -27,7 +27,7 @@ def test_next_batches_are_dispatched_before_waiting(ahead):
     taken, done = [], 0
     for _ in stream(lambda x: x, batches(taken), ahead):
         done += 1
-        assert len(taken) == min(done + ahead, 3), "and no more, so that memory is bounded"
+        assert len(taken) == min(done + ahead, 3), "memory must stay bounded"
     assert done == 3
 
 

@@ -1,4 +1,4 @@
-"""Views of an image: a predictor that reads points off the pixels gives the same points from every view."""
+"""Test-time augmentation: a predictor that reads points from pixels gives the same points in every view."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from pawjax.inference.views import make_predict, with_prediction
 
 
 def brightest(variables, images):
-    """The centroid of the left and of the right blob: left and right of the picture, not of the animal."""
+    """The centroids of the left and the right blob, as seen in the image, not as sides of the animal."""
     x = jnp.arange(images.shape[2], dtype=jnp.float32)
     y = jnp.arange(images.shape[1], dtype=jnp.float32)
     middle = images.shape[2] / 2 - 0.5
@@ -52,7 +52,9 @@ def test_every_view_finds_the_same_points(fields):
 
 def test_disagreeing_view_lowers_only_the_likelihood():
     points = np.array([[20.0, 30.0], [57.0, 22.0]])
-    predict = make_predict(SimpleNamespace(predict=brightest), config_with(flip=True), ())  # no pairs: it mixes them up
+    predict = make_predict(
+        SimpleNamespace(predict=brightest), config_with(flip=True), ()
+    )  # without pairs, the views confuse them
     found = predict({}, blobs(*points))
     np.testing.assert_allclose(found["keypoints"][0], points, atol=0.3)
     np.testing.assert_allclose(found["likelihood"], 0.4, rtol=1e-5)

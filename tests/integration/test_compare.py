@@ -1,4 +1,4 @@
-"""Runs compared from end to end, what is refused, and the network's cost against a count by hand."""
+"""Comparison of runs end to end, refused input, and network cost against a count by hand."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ def contents(workdir: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> list[Path]:
-    """Two runs called seed0; the second is the first one's copy. Their steps learn nothing, which needs no compiler."""
+    """Two runs called seed0, the second a copy of the first. Their steps learn nothing, to save compiling."""
     folder = tmp_path_factory.mktemp("compare")
     config = tiny_config()
     config.steps, config.scale = 3, 0.75
@@ -53,7 +53,7 @@ def runs(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture()
 def copies(runs, tmp_path) -> list[Path]:
-    """Private copies of the papers of both runs, to be spoilt."""
+    """Private copies of the files of both runs, for tests to damage."""
     for name in ("a", "b"):
         shutil.copytree(runs[0], tmp_path / name, ignore=shutil.ignore_patterns("checkpoints", "eval"))
     return [tmp_path / "a", tmp_path / "b"]
@@ -67,10 +67,10 @@ def test_comparison_of_two_runs(runs, tmp_path, capsys, monkeypatch):
     before = [contents(run) for run in runs]
     shutil.rmtree(runs[1] / "eval", ignore_errors=True)
     first = collect_runs(runs[:1])
-    told = capsys.readouterr().err
-    assert [f"seed0: evaluating {split}" in told for split in ("train", "dev", "test")] == [True] * 3
+    progress = capsys.readouterr().err
+    assert [f"seed0: evaluating {split}" in progress for split in ("train", "dev", "test")] == [True] * 3
     shutil.copytree(runs[0] / "eval", runs[1] / "eval")
-    monkeypatch.setattr(comparison, "evaluate_run", lambda *_: pytest.fail("an evaluation that is there was redone"))
+    monkeypatch.setattr(comparison, "evaluate_run", lambda *_: pytest.fail("an existing evaluation was repeated"))
     rows = collect_runs(runs)
     assert [row.name for row in rows] == ["one/seed0", "two/seed0"]
     assert rows[0].metrics == first[0].metrics and rows[0].parameters == first[0].parameters
@@ -155,7 +155,7 @@ def test_other_held_out_frames_are_refused(copies):
 
 def test_fewer_training_frames_are_accepted_and_others_refused(runs, copies):
     split = read(copies[0] / "split.json")
-    collect_runs(runs[:1])  # which evaluates it
+    collect_runs(runs[:1])  # evaluates it
     for copy in copies:
         shutil.copytree(runs[0] / "eval", copy / "eval")
     change(copies[0] / "split.json", train=split["train"][:3])
@@ -166,8 +166,8 @@ def test_fewer_training_frames_are_accepted_and_others_refused(runs, copies):
 
 
 def test_changed_data_is_refused(copies, monkeypatch):
-    monkeypatch.setattr(comparison, "evaluate_run", lambda *_: pytest.fail("evaluated before it was refused"))
-    for copy in copies:  # both alike, so that only the frames themselves can tell
+    monkeypatch.setattr(comparison, "evaluate_run", lambda *_: pytest.fail("evaluated before refusing"))
+    for copy in copies:  # both alike, so that only the frames can reveal it
         change(copy / "run.json", data=read(copy / "run.json")["data"] | {"fingerprint": "0"})
     with pytest.raises(InputError, match="are not those that .*a was trained on"):
         collect_runs(copies)
@@ -184,7 +184,7 @@ def test_run_names_are_as_short_as_possible(tmp_path):
 
 def test_parameters_of_resnet50():
     parameters, flops = network_cost(default_config(), ("paw",), (1, 32, 48, 1))
-    backbone = 25_557_032 - 2048 * 1000 - 1000  # torchvision's ResNet-50 without its classifier
+    backbone = 25_557_032 - 2048 * 1000 - 1000  # torchvision's ResNet-50 minus its classifier
     assert parameters == backbone + (9 * 2048 + 1) + (9 * 2048 * 2 + 2)
     assert network_cost(default_config(), ("paw",), (2, 32, 48, 1))[1] == 2 * flops > 0
 
@@ -200,7 +200,7 @@ def test_evaluations_of_different_checkpoints_do_not_mix(runs, copies):
     collect_runs(runs[:1])
     shutil.copytree(runs[0] / "eval", copies[0] / "eval")
     assert [path.name for path in collect_runs(copies[:1])[0].pictures] == ["worst_frames.png"]
-    (copies[0] / "eval" / "test" / "proposals.png").touch()  # of an evaluation with --boxes
+    (copies[0] / "eval" / "test" / "proposals.png").touch()  # as from an evaluation with --boxes
     assert [path.name for path in collect_runs(copies[:1])[0].pictures] == ["worst_frames.png", "proposals.png"]
     metrics = copies[0] / "eval" / "dev" / "metrics.json"
     change(metrics, step=read(metrics)["step"] + 1)

@@ -1,4 +1,4 @@
-"""The smoke version of every config is trained for a step: method, backbone, losses and optimizer fit together."""
+"""Trains the smoke version of every config for one step: method, backbone, losses and optimizer fit together."""
 
 import math
 from importlib.util import module_from_spec, spec_from_file_location
@@ -25,14 +25,14 @@ CONFIGS = sorted(
 
 
 def smoke_of(path: Path):
-    """The smoke version of a config, on smaller frames still."""
+    """The smoke version of a config, with even smaller frames."""
     spec = spec_from_file_location(path.stem, ROOT / "configs" / path)
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     config = module.get_config("smoke")
     config.data.source, config.data.path, config.data.bodyparts = "paw_on_ball", "", ()
     config.data.paw_on_ball.update(height=48, width=64, n_frames=5)
-    config.model.stem_channels, config.batch_size = 2, 2  # too few channels for the forms that are slow to compile
+    config.model.stem_channels, config.batch_size = 2, 2  # too few channels for the algorithms that compile slowly
     settings = config.faster_rcnn
     settings.proposals_before, settings.proposals_after = (40, 20), (20, 10)
     settings.head_sampled = min(settings.head_sampled, 16)
@@ -41,7 +41,7 @@ def smoke_of(path: Path):
 
 @pytest.fixture(autouse=True)
 def fewer_units(monkeypatch):
-    """One unit in each block, in the third the twelve that intermediate supervision needs: a fraction to compile."""
+    """One unit per block, or the twelve of block 3 that intermediate supervision needs, to save compile time."""
     for depth in UNITS:
         monkeypatch.setitem(UNITS, depth, (1, 1, 12 if depth == 101 else 1, 1))
 

@@ -1,4 +1,4 @@
-"""The entry points: their help, and bad input, which is one sentence and exit code 2 before anything is trained."""
+"""The entry points: their help, and bad input, which exits with one message and code 2 before training."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def test_help_lists_own_flags_and_examples(module, capsys):
     assert text.startswith(door.command) and all(example in text for example in door.examples)
     assert all(f"--{name}=" in text for name in door.required) and "(required)" in text
     flags = re.findall(r"^  --(?:\[no\])?(\w+)", text, re.MULTILINE)
-    assert flags[-1] == "helpfull" and len(flags) < 15, "its own and no other"
+    assert flags[-1] == "helpfull" and len(flags) < 15, "own flags only"
     assert len(re.findall(r"\((?:required|default: .*)\)$", text, re.MULTILINE)) == len(flags) - 1
     assert max(map(len, text.splitlines())) <= 150
 
@@ -177,10 +177,10 @@ def test_benchmark_writes_its_measurements(tmp_path, monkeypatch):
         speed = measured(f"--mode={mode}")
         assert speed["images_per_second"] > 0 and speed["seconds_per_step"]["min"] > 0 and speed["device"]
         flops[mode] = speed["tflops"] * speed["seconds_per_step"]["median"]
-    assert 2.5 < flops["train"] / flops["predict"] < 4  # a forward pass, and two gradients of almost every layer
+    assert 2.5 < flops["train"] / flops["predict"] < 4  # a forward pass plus two gradients for almost every layer
     memory = measured("--mode=memory", "--config.model.remat")
     assert memory["bytes_per_image"] > 0
-    assert memory["largest_batch_80_gb"] > memory["largest_batch_24_gb"] > 1000  # a tiny net on tiny frames
+    assert memory["largest_batch_80_gb"] > memory["largest_batch_24_gb"] > 1000  # a tiny network on tiny frames
 
 
 def test_benchmark_runs_in_turns(monkeypatch, capsys):

@@ -41,7 +41,7 @@ with ending_with_the_others():
 
 
 def run_two(workdir: Path, field: str = "", value: str = "") -> list[str]:
-    """What two processes say on stdout."""
+    """The stdout of two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -57,12 +57,12 @@ def run_two(workdir: Path, field: str = "", value: str = "") -> list[str]:
         for i in range(2)
     ]
     try:
-        said = [process.communicate(timeout=300)[0] for process in processes]
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
     assert [process.returncode for process in processes] == [0, 0]
-    return said
+    return outputs
 
 
 def losses(workdir: Path) -> dict[int, float]:
@@ -83,12 +83,12 @@ def test_two_processes_train_as_one_and_one_process_resumes(tmp_path):
 
     resumed = train_and_evaluate(
         config, tmp_path / "two"
-    )  # nothing left to do: its checkpoint, on this process' devices
+    )  # already finished: loads the checkpoint on this process's devices
     for ours, theirs in zip(jax.tree.leaves(state.params), jax.tree.leaves(resumed.params), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_bad_input_ends_all_processes(tmp_path):
-    said = run_two(tmp_path / "two", "source", "nowhere")
-    assert all("refused:" in text and "nowhere" in text for text in said)
+    outputs = run_two(tmp_path / "two", "source", "nowhere")
+    assert all("refused:" in text and "nowhere" in text for text in outputs)
     assert not (tmp_path / "two").exists()

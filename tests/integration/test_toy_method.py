@@ -1,4 +1,4 @@
-"""A method that is defined here and nowhere else is registered, trained, resumed, evaluated and loaded."""
+"""A method defined here is registered, trained, resumed, evaluated and loaded."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ from pawjax.sections import Section
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Section):
-    """`start`: where every point is at first, as a share of the frame."""
+    """`start`: initial position of every point, as a fraction of the frame."""
 
     section: ClassVar[str] = "toy"
 
@@ -37,7 +37,7 @@ class Settings(Section):
 
 @dataclasses.dataclass(frozen=True)
 class Toy(Method):
-    """Learns one place for each bodypart, wherever it is in a frame, and counts the frames that it was shown."""
+    """Learns one fixed position for each bodypart and counts the training frames."""
 
     n_keypoints: int
     settings: Settings

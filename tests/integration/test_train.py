@@ -1,4 +1,4 @@
-"""A tiny run through the whole system: trained, interrupted, resumed, evaluated, loaded."""
+"""A tiny run end to end: trained, interrupted, resumed, evaluated, loaded."""
 
 import dataclasses
 import functools
@@ -71,13 +71,13 @@ def test_stopped_run_resumes_bit_for_bit(whole_run, tmp_path, monkeypatch):
 
     save = checkpoints.Checkpoints.save
 
-    def save_and_be_told_to_stop(self, state, metrics=None):
+    def save_and_interrupt(self, state, metrics=None):
         save(self, state, metrics)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(checkpoints.Checkpoints, "save", save_and_be_told_to_stop)
+    monkeypatch.setattr(checkpoints.Checkpoints, "save", save_and_interrupt)
     state = train_and_evaluate(tiny_config(), tmp_path)
-    assert int(state.step) == 4, "the signal came at step 3's checkpoint and is seen after the next step"
+    assert int(state.step) == 4, "the signal comes at the checkpoint of step 3 and is handled after the next step"
     assert "params_sha256" not in read(tmp_path)
     monkeypatch.undo()
     train_and_evaluate(tiny_config(), tmp_path)
@@ -111,18 +111,18 @@ def test_several_steps_per_dispatch(whole_run, tmp_path):
         train_and_evaluate(config, tmp_path / "uneven")
 
 
-@pytest.mark.parametrize("part", ["train", "dev"])
-def test_split_without_labels_is_refused_before_training(part, tmp_path, monkeypatch):
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_split_without_labels_is_refused_before_training(split, tmp_path, monkeypatch):
     load = data.load
 
     def load_without(config):
         frames = load(config)
         labelled = frames.labelled.copy()
-        labelled[data.split(config, frames)[part]] = False
+        labelled[data.split(config, frames)[split]] = False
         return dataclasses.replace(frames, labelled=labelled)
 
     monkeypatch.setattr(data, "load", load_without)
-    with pytest.raises(InputError, match=rf"none of the \d+ {part} frames has a label of .*config.data.split_file"):
+    with pytest.raises(InputError, match=rf"none of the \d+ {split} frames has a label of .*config.data.split_file"):
         train_and_evaluate(tiny_config(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -146,7 +146,7 @@ def test_run_starts_from_another_run(whole_run, tmp_path):
     config.init_from, config.steps, config.eval_every = str(whole_run), 1, 1
     config.optimizer.learning_rate, config.optimizer.warmup_steps, config.optimizer.ema_decay = 0.0, 0, 0.0
     workdir = tmp_path / "next"
-    params = train_and_evaluate(config, workdir).params  # at rate 0 they are what it started from
+    params = train_and_evaluate(config, workdir).params  # at rate 0 equal to the initial ones
     assert read(workdir)["init_from"]["missing"] == []
     before = read_run_files(whole_run).restore(fold=False).variables
     jax.tree.map(np.testing.assert_array_equal, params, before["params"])
@@ -170,7 +170,7 @@ def test_heads_of_reordered_bodyparts_are_not_loaded(whole_run):
 
 def test_concurrent_training_is_refused(whole_run):
     config, before = tiny_config(), (whole_run / "config.json").read_text()
-    config.log_every = 1  # which a resumed run may change, but not beside the one that trains
+    config.log_every = 1  # a resumed run may change it, but not during training
     with runlog.lock_run(whole_run), pytest.raises(InputError, match="another process is training in"):
         train_and_evaluate(config, whole_run)
     assert (whole_run / "config.json").read_text() == before
@@ -193,7 +193,7 @@ def test_run_with_missing_weights_leaves_no_folder(tmp_path):
 
 def test_evaluation_and_tracker_agree(whole_run):
     summary = evaluate_run(whole_run, "test", "last")
-    assert not (whole_run / "eval" / "test").exists(), "that is the best checkpoint's"
+    assert not (whole_run / "eval" / "test").exists(), "reserved for the best checkpoint"
     folder = whole_run / "eval" / "test-checkpoint=last"
     assert read(folder, "metrics.json")["rmse_px"] == summary["rmse_px"]
     assert summary["n_images"] == 4 and summary["images_per_second"] > 0
@@ -236,7 +236,7 @@ def test_changed_frames_are_refused(whole_run, tmp_path):
 def test_run_on_four_devices_is_evaluated_on_one(whole_run):
     assert read(whole_run)["n_devices"] == 4
     command = [*tiny_command("pawjax.evaluate"), f"--workdir={whole_run}", "--split=train"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # has one CPU device
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # with one CPU device
     assert result.returncode == 0, result.stderr
     assert read(whole_run / "eval" / "train", "metrics.json")["n_images"] == read(whole_run)["data"]["n_train"]
 
@@ -257,7 +257,7 @@ def test_refused_resumption_leaves_the_folder_unchanged(whole_run, tmp_path):
     with pytest.raises(InputError, match=r"config.data.path changed since .*run began"):
         train_and_evaluate(tiny_config(), workdir)
     assert (workdir / "split.json").read_text() == split
-    runlog.lock_run(workdir).close()  # it does not keep the lock
+    runlog.lock_run(workdir).close()  # the lock was released
 
 
 def test_folder_with_other_files_is_refused(tmp_path):

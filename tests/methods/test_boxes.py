@@ -1,4 +1,4 @@
-"""Boxes of a detector: average precision by hand, what anchors and proposals reach, and the door from end to end."""
+"""Boxes of a detector: average precision by hand, anchor and proposal recall, and the command end to end."""
 
 import dataclasses
 import json
@@ -68,7 +68,7 @@ def test_average_precision_follows_from_the_shift(shift):
 
 def test_wrong_box_ranked_first_halves_precision():
     labelled = np.array([[True], [True], [False], [False]])
-    found = TRUTH + np.array([500.0, 0, 0, 0])[:, None, None] * RIGHT  # the first one misses, of the highest score
+    found = TRUTH + np.array([500.0, 0, 0, 0])[:, None, None] * RIGHT  # the first one, of the highest score, misses
     numbers = precision_of(found, [[0.9], [0.8], [0.7], [0.7]], labelled)
     assert numbers["AP50"] == pytest.approx(0.5 * 51 / 101)  # up to a recall of a half: 51 of COCO's 101 points
     numbers = precision_of(found, [[0.1], [0.8], [0.7], [0.7]], labelled)
@@ -80,7 +80,7 @@ def test_unlabelled_boxes_are_not_scored():
     found = TRUTH + np.array([0.0, 500, 0, 0])[:, None, None] * RIGHT
     scores = [[0.8], [0.9], [0.8], [0.8]]
     assert precision_of(found, scores, labelled)["AP"] == pytest.approx(1)
-    assert precision_of(found, scores)["AP"] < 0.8, "and where it is labelled the same box is wrong"
+    assert precision_of(found, scores)["AP"] < 0.8, "the same box is wrong where it is labelled"
     nothing = precision_of(found, scores, np.zeros((4, 1), bool))
     assert nothing["AP"] is None and nothing["per_bodypart"]["paw"]["AP50"] is None
     assert precision_of(found, scores, valid=np.zeros((4, 1), bool))["AP"] == 0
@@ -104,7 +104,7 @@ SETTINGS = Settings(box=(SIDE, SIDE), anchor_sizes=(SIDE,), anchor_ratios=(1.0,)
 
 
 def method_with(settings=SETTINGS, **fields):
-    """What of a detector the numbers ask for; a stride of 16, the first cell at pixel 0."""
+    """The detector attributes that the numbers need; stride 16, the first cell at pixel 0."""
     return SimpleNamespace(settings=settings, stride=16, net=SimpleNamespace(stride=16, center=0.0), **fields)
 
 
@@ -146,7 +146,7 @@ def test_best_detection_of_a_bodypart_is_chosen():
 
 
 def test_boxes_are_in_pixels_of_the_original_frames(tmp_path, monkeypatch):
-    """Frames of two sizes seen at half of it, some labels at the border, by a detector that knows the answer."""
+    """Frames of two sizes at half scale, some labels at the border, and a detector that returns the truth."""
     original = np.array([[60, 3], [90, 40], [30, 30]], np.float32)[:, None]
     size = np.array([[32, 64], [32, 64], [32, 32]], np.int32)
     half = np.tile(np.array([[2, 0, 0.5], [0, 2, 0.5]], np.float32), (3, 1, 1))
@@ -185,7 +185,7 @@ def test_boxes_are_in_pixels_of_the_original_frames(tmp_path, monkeypatch):
     method = method_with(detect=detect, propose=propose)
     outputs = jax.device_get(boxes.predict_boxes(method, {}, image))
     numbers = boxes.write_boxes(tmp_path, method, outputs, store, frames, {"split": "dev"})
-    assert numbers["AP"] == pytest.approx(1), "at the border too, where detections are clipped"
+    assert numbers["AP"] == pytest.approx(1), "also at the border, where detections are clipped"
     assert numbers["box_px"] == [2 * SIDE, 2 * SIDE] and numbers["n_boxes"] == numbers["n_images"] == 3
     assert numbers["proposals"]["mean_best_iou"] == pytest.approx(18 / 22)
     assert json.loads((tmp_path / "boxes.json").read_text()) == numbers
@@ -198,7 +198,7 @@ def test_boxes_are_in_pixels_of_the_original_frames(tmp_path, monkeypatch):
 
 
 def begin_run(workdir, **fields):
-    """The run folder that training begins with, and a checkpoint of random weights."""
+    """The run folder at the start of training, with a checkpoint of random weights."""
     config = get_config("smoke")
     config.model.backbone, config.model.stem_channels = TINY, 8
     config.data.paw_on_ball.update(height=64, width=96)
@@ -247,7 +247,7 @@ def test_tracker_detects_every_instance_in_image_pixels(tmp_path):
     np.testing.assert_allclose(found["scores"], expected["scores"], rtol=1e-4)
     np.testing.assert_allclose(found["boxes"], 2 * np.asarray(expected["boxes"]) + 0.5, atol=1e-2)
     assert not tracker.detect(images, score_threshold=1.0)["valid"].any()
-    assert (found["valid"].sum(axis=1) > 2).all(), "so that fewer regions show"
+    assert (found["valid"].sum(axis=1) > 2).all(), "otherwise fewer proposals make no difference"
     assert (pawjax.load(tmp_path, "last", proposals=2).detect(images, **options)["valid"].sum(axis=1) <= 2).all()
 
 

@@ -1,4 +1,4 @@
-"""The method: what counts in its loss, what does not, and the range of its predictions."""
+"""DeepLabCut: what its loss counts and ignores, and the range of its predictions."""
 
 import dataclasses
 from functools import cache
@@ -45,7 +45,7 @@ def variables():
 
 @cache
 def loss_of(method):
-    """Compiled once for all tests: `jax.jit(method.loss)` would be another function each time."""
+    """Cached: `jax.jit(method.loss)` would be a new function, and compile, each time."""
     return jax.jit(lambda variables, batch: method.loss(variables, batch)[0])
 
 
@@ -87,7 +87,7 @@ def test_counts_by_hand(variables):
 
 
 def test_offsets_are_learned_in_units_of_locref_stdev(variables):
-    """Where the net says nothing, the loss is that of the offsets alone, here by hand."""
+    """For an output of zero the loss follows from the offsets, here by hand."""
     silent = variables["params"] | {"locref": jax.tree.map(jnp.zeros_like, variables["params"]["locref"])}
     batch, expected = make_batch(), 0.0
     y, x = np.meshgrid(8 * np.arange(6) + 4, 8 * np.arange(8) + 4, indexing="ij")

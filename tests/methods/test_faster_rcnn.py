@@ -1,4 +1,4 @@
-"""Faster R-CNN: what counts in its loss, what does not, what it answers, and that it learns."""
+"""Faster R-CNN: what its loss counts and ignores, its predictions, and that it learns."""
 
 import dataclasses
 import re
@@ -45,7 +45,7 @@ def method_of(**fields):
     return make_method(config_of(**fields), BODYPARTS)
 
 
-METHOD = method_of(**{"model.backbone": "vgg16"})  # compiles soonest, and no statistics join its images
+METHOD = method_of(**{"model.backbone": "vgg16"})  # compiles fastest, and no batch statistics couple its images
 STRIDE8 = {"faster_rcnn.feature_map": "stride8"}
 
 
@@ -67,7 +67,7 @@ def variables():
 
 @cache
 def loss_of(method):
-    """Compiled once for all tests: `jax.jit(method.loss)` would be another function each time."""
+    """Cached: `jax.jit(method.loss)` would be a new function, and compile, each time."""
     return jax.jit(lambda variables, batch: method.loss(variables, batch)[0])
 
 
@@ -90,7 +90,7 @@ def take(batch, index):
 
 
 def silenced(variables):
-    """All outputs are zero: every score is undecided, and every box stays where it is."""
+    """Makes all outputs zero: scores are undecided, and boxes stay in place."""
     outer = {
         name: jax.tree.map(jnp.zeros_like, variables["params"][name]) for name in ("rpn", "class_score", "class_box")
     }
@@ -98,7 +98,7 @@ def silenced(variables):
 
 
 def test_terms_by_hand(variables):
-    """Where outputs are zero and all anchors are sampled, the loss follows from the overlaps alone."""
+    """With outputs of zero and all anchors sampled, the loss follows from the overlaps."""
     method = with_settings(rpn_sampled=512)
     batch = make_batch()
     terms = terms_of(method, silenced(variables), batch)
@@ -120,15 +120,15 @@ def test_terms_by_hand(variables):
     np.testing.assert_allclose(terms["rpn_score"][0], count * np.log(2), rtol=1e-5)
     np.testing.assert_allclose(terms["rpn_box"][0], total, rtol=1e-4)
     assert terms["head_score"][1] == terms["head_box"][1] == 3 * 16
-    # Of the second image one label is missing: its background is background or the labelled bodypart, one of two.
+    # The second image lacks a label: its background loss has two classes, background and the labelled bodypart.
     of_two = (3 * 16 * np.log(3) - terms["head_score"][0]) / np.log(3 / 2)
-    assert round(float(of_two), 3) in (12, 13, 14, 15)  # the rest is that bodypart, of three classes
+    assert round(float(of_two), 3) in (12, 13, 14, 15)  # the remaining regions are that bodypart, with three classes
     assert terms["head_box"][0] > 0
 
 
 @pytest.mark.parametrize("unlabelled, counts", [("ignore", range(1, 5)), ("negative", [16])])
 def test_background_loss_leaves_out_unlabelled_classes(unlabelled, counts, variables):
-    """Undecided, a class is pushed down by a third for each region that is said not to be it: the other's alone."""
+    """At zero logits each region of another class lowers the bias by 1/3: here only those of the labelled bodypart."""
     method, batch = dataclasses.replace(METHOD, unlabelled=unlabelled), take(make_batch(), jnp.array([1]))
     variables = silenced(variables)
 
@@ -165,7 +165,7 @@ def test_terms_of_batch_halves_add_up(variables):
     halves = [terms_of(METHOD, variables, take(batch, part)) for part in (slice(0, 2), slice(2, 4))]
     assert_same({name: np.add(halves[0][name], halves[1][name]) for name in whole}, whole)
     other = terms_of(METHOD, variables, batch | {"key": batch["key"][::-1]})
-    assert other["head_score"][0] != whole["head_score"][0], "samples follow from the keys"
+    assert other["head_score"][0] != whole["head_score"][0], "samples depend on the keys"
 
 
 def test_every_frame_of_a_batch_has_its_own_key():
@@ -197,7 +197,7 @@ def test_gradients_are_finite_for_any_labels(variables):
         {"labelled": jnp.zeros((4, 1, 2), bool)},
         {"weight": jnp.zeros(4)},
         {"keypoints": jnp.zeros((4, 1, 2, 2))},  # both at one corner
-        {"keypoints": batch["keypoints"] + 1000},  # out of the picture
+        {"keypoints": batch["keypoints"] + 1000},  # outside the image
     ):
         leaves = jax.tree.leaves(gradient(variables["params"], batch | change))
         assert all(np.isfinite(leaf).all() for leaf in leaves), change.keys()
@@ -214,7 +214,7 @@ def test_boxes_and_keypoints_convert_both_ways():
 
 def test_best_box_averages_agreeing_boxes():
     regions = jnp.array([[0.0, 0, 24, 24], [2, 0, 26, 24], [60, 60, 84, 84], [0, 0, 24, 24]])
-    truth = jnp.array([-6.0, -8.0, 18.0, 16.0])  # out of the picture, to the left and above
+    truth = jnp.array([-6.0, -8.0, 18.0, 16.0])  # partly outside the image, to the left and above
     weights = (10.0, 10.0, 5.0, 5.0)
     deltas = encode_boxes(jnp.tile(truth, (4, 1)), regions, weights)
     deltas = jnp.stack([jnp.zeros((4, 4)), deltas, -deltas], axis=1).at[2].set(0)
@@ -227,7 +227,7 @@ def test_best_box_averages_agreeing_boxes():
     box, _ = best_box(probabilities[:, 1], boxes[:, 1], valid, 0.6)
     np.testing.assert_allclose(box, regions[2])
     box, _ = best_box(jnp.array([0.6, 0.2]), jnp.array([[0.0, 0, 24, 24], [4, 0, 28, 24]]), valid[:2], 0.6)
-    np.testing.assert_allclose(box, [1, 0, 25, 24], atol=1e-5)  # the mean by probability
+    np.testing.assert_allclose(box, [1, 0, 25, 24], atol=1e-5)  # mean weighted by probability
     assert np.isfinite(best_box(probabilities[:, 0], boxes[:, 0], jnp.zeros(4, bool), 0.6)[0]).all()
 
     found = detections(probabilities, boxes, valid, (96, 96), max_detections=5, score_threshold=0.5, nms_threshold=0.5)
@@ -272,13 +272,13 @@ def test_prediction_is_always_finite(fields, monkeypatch):
     assert ((found["likelihood"] > 0) & (found["likelihood"] <= 1)).all()
     folded, less = method.fold(variables)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3), jax.jit(folded.predict)(less, images), found)
-    # The same answers with the 80 regions in three chunks.
+    # The same with the 80 regions in three chunks.
     monkeypatch.setattr(region_chunks, "CPU_BYTES", 27 * method.net.box_head.bytes_per_region)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3), jax.jit(method.predict)(variables, images), found)
 
 
 def test_training_finds_two_points():
-    """The whole system: two kinds of spots on four frames, one of them 2 px from the border, to a fraction of a px."""
+    """End to end: two kinds of spots on four frames, one 2 px from the border, located to within 1.5 px."""
     fields = {"faster_rcnn.class_agnostic": True, "faster_rcnn.head_beta": 1 / 9, "faster_rcnn.head_sampled": 32}
     method = method_of(**STRIDE8, **fields)
     rng = np.random.default_rng(1)
@@ -372,7 +372,7 @@ def test_box_that_no_anchor_fits_gives_a_warning():
 
 
 def test_anchor_fit_averages_over_positions_in_a_cell():
-    """A box as large as its anchor lies up to half a cell off, on both axes: d px off, it shares (1 - d / side)."""
+    """A box of its anchor's size is up to half a cell off on each axis; d px off, the two share (1 - d / side)."""
     off = np.abs(np.arange(16) + 0.5 - 8)
     shared = np.outer(1 - off / 32, 1 - off / 32)
     fit = anchor_fit(Settings(box=(32.0, 32.0), anchor_sizes=(32.0,), anchor_ratios=(1.0,)), 16)

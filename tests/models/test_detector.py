@@ -1,4 +1,4 @@
-"""The detector's parts: the published parameter counts, shapes, types, names, and where its cells lie."""
+"""The detector network: published parameter counts, shapes, types, names, and cell positions."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from pawjax.methods.faster_rcnn.targets import anchor_grid
 
 IMAGES = jnp.zeros((2, 32, 48, 1), jnp.uint8)
 ROIS = jnp.tile(jnp.array([[4.0, 4.0, 28.0, 28.0]]), (2, 3, 1))
-RESNET50 = 23_508_032  # torchvision's 25,557,032 without its classifier
+RESNET50 = 23_508_032  # torchvision's 25,557,032 minus its classifier
 VGG16 = 14_714_688 + 25_088 * 4096 + 4096 * 4096 + 2 * 4096
 
 
@@ -32,7 +32,7 @@ def count(tree) -> int:
 
 
 def outer_layers(features: int, head: int, anchors: int = 9, boxes: int = 3) -> int:
-    """Parameters of the proposal network and of the two last layers, for two classes."""
+    """Parameters of the RPN and the two last layers, for two classes."""
     rpn = 9 * features**2 + features + 5 * anchors * (features + 1)
     return rpn + (3 + 4 * boxes) * (head + 1)
 
@@ -76,7 +76,7 @@ def test_regions_and_anchors_align_with_cells(fields):
     net = method.net
     height, width = 12, 15
     y, x = (net.center + net.stride * np.arange(size, dtype=np.float32) for size in (height, width))
-    ramps = jnp.stack(jnp.meshgrid(jnp.asarray(x), jnp.asarray(y)), axis=-1)  # each cell holds its own place
+    ramps = jnp.stack(jnp.meshgrid(jnp.asarray(x), jnp.asarray(y)), axis=-1)  # each cell holds its own position
     rois = jnp.array([[30.0, 40.0, 86.0, 75.0], [41.3, 20.2, 97.0, 84.6]])
     cells = net.apply({}, ramps, rois, 1, method="_pool")
     np.testing.assert_allclose(cells.mean(axis=(1, 2)), (rois[:, :2] + rois[:, 2:]) / 2, rtol=1e-5)
@@ -89,7 +89,7 @@ def test_regions_and_anchors_align_with_cells(fields):
 
 @pytest.mark.parametrize("fields", [STRIDE8, SLIM])
 def test_first_cell_is_centred_as_declared(fields):
-    """A cell looks at the picture around its centre: the mean place of what moves it, over many random nets."""
+    """A cell's receptive field is centred on it: the mean position of its input gradient over many random networks."""
     net = method_of(1, **NARROW | {"model.stem_channels": 4, "model.norm": "frozen"} | fields).net
     size = (1, 96, 96, 1)
     images = np.random.default_rng(0).integers(0, 256, size).astype(np.float32)
@@ -97,7 +97,7 @@ def test_first_cell_is_centred_as_declared(fields):
 
     def place(key):
         variables = net.init(key, jnp.zeros(size), ROIS[:1], train=False)
-        # Scales of zero, with which residual units begin, would leave their convolutions out.
+        # Residual units start with scales of zero, which would disable their convolutions.
         variables = jax.tree.map(lambda x: jnp.where((x == 0).all(), 0.5 if x.ndim == 1 else x, x), variables)
         moved = jax.grad(lambda x: net.apply(variables, x, False, method="features")[0, cell, cell].sum())(images)
         moved = jnp.abs(moved)[0, :, :, 0]

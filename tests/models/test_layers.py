@@ -1,4 +1,4 @@
-"""The layers' own bookkeeping: what training remembers of a batch's statistics."""
+"""Running batch statistics of the layers."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The backbone against torchvision: features under the same weights, and the parameter count of every depth."""
+"""The backbone against torchvision: features with the same weights, and parameter counts of all depths."""
 
 import zlib
 from pathlib import Path
@@ -13,18 +13,18 @@ from tests.tiny import DEPTH
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "torchvision_resnet.npz"
-# torchvision's totals without the classifier (third_party/torchvision); resnet26 is timm's 15,995,176 less its own.
+# torchvision's totals minus the classifier (third_party/torchvision); resnet26: timm's 15,995,176 minus its own.
 PARAMETERS = {26: 13_946_176, 50: 23_508_032, 101: 42_500_160, 152: 58_143_808}
 
 
 def as_pictures(normalised: np.ndarray) -> jnp.ndarray:
-    """Images of 0..255 that the network turns into these inputs."""
+    """Images of 0..255 that the network normalises to these inputs."""
     variant = VARIANTS["torchvision"]
     return jnp.asarray((normalised * np.float32(variant.std) + np.float32(variant.mean)) * 255)
 
 
 def variables_by_recipe(network: ResNet, images: jnp.ndarray) -> dict:
-    """Every leaf from its name, as third_party/torchvision/make_golden.py fills torchvision's network."""
+    """Every leaf derived from its name, as in third_party/torchvision/make_golden.py."""
 
     def recipe(path, leaf):
         name = "/".join(entry.key for entry in path[1:])
@@ -77,7 +77,7 @@ def test_every_map_has_the_stride_of_its_key(variant, output_stride):
 
 
 def test_parameter_counts():
-    assert PARAMETERS.keys() == UNITS.keys() - {DEPTH}, "a depth without its published count"
+    assert PARAMETERS.keys() == UNITS.keys() - {DEPTH}, "every depth needs its published count"
     golden = np.load(GOLDEN)
     for depth, expected in PARAMETERS.items():
         network = ResNet(depth)

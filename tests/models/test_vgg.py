@@ -14,7 +14,7 @@ CLASSIFIER = 4096 * 1000 + 1000  # of torchvision's 138,357,544, which Faster R-
 
 
 def as_it_is(x: jax.Array) -> jax.Array:
-    """Takes maps for regions."""
+    """Uses maps as regions."""
     return x
 
 

@@ -1,4 +1,4 @@
-"""Other ways to write the operations, and other systems' conventions: what the tests hold pawjax's own against."""
+"""Reference implementations of the operations, and conventions of other systems."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,7 +11,7 @@ def box_xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
 
 
 def torchvision_anchors(anchors: np.ndarray, n_sizes: int, n_ratios: int) -> np.ndarray:
-    """Anchors [A, 4] as torchvision has them: half sides rounded to whole pixels, in a cell the ratio as outer loop."""
+    """Anchors [A, 4] as in torchvision: half sides rounded to whole pixels, ratios as the outer loop within a cell."""
     cells = np.asarray(anchors).reshape(-1, n_sizes, n_ratios, 4).swapaxes(1, 2)
     return np.round(cells).reshape(-1, 4)
 
@@ -21,7 +21,7 @@ def roi_align(
 ) -> np.ndarray:
     """RoI align, sample by sample: features [H, W, C] and regions [K, 4] give float64 [K, *bins, C]."""
     out = np.zeros((len(rois), *bins, features.shape[-1]))
-    for cut, roi in zip(out, np.asarray(rois, np.float64) * scale - 0.5 * aligned, strict=True):
+    for bins_of_roi, roi in zip(out, np.asarray(rois, np.float64) * scale - 0.5 * aligned, strict=True):
         length = roi[2:] - roi[:2] if aligned else np.maximum(roi[2:] - roi[:2], 1)
         x, y = (
             roi[axis] + length[axis] * (np.arange(n * sampling_ratio) + 0.5) / (n * sampling_ratio)
@@ -29,7 +29,7 @@ def roi_align(
         )
         samples = np.array([[_bilinear(features, across, down) for across in x] for down in y])
         blocks = samples.reshape(bins[0], sampling_ratio, bins[1], sampling_ratio, -1)
-        cut[:] = blocks.mean((1, 3))
+        bins_of_roi[:] = blocks.mean((1, 3))
     return out
 
 
@@ -49,7 +49,7 @@ def greedy_nms(
     valid: Sequence[bool] | None = None,
     classes: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """The definition of non-maximum suppression, box by box: the kept boxes of overlaps [N, N], most likely first."""
+    """Non-maximum suppression by definition: indices of the boxes kept for overlaps [N, N], highest score first."""
     chosen = []
     for i in np.argsort(-scores, kind="stable"):
         others = [j for j in chosen if classes is None or classes[j] == classes[i]]
@@ -69,7 +69,7 @@ def convolution(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A convolution of x [B, H, W, I] with kernel [kh, kw, I, O] as a sum over its taps, in float64.
 
-    Returns the output, and the gradients of x and of the kernel for the output gradient `gradient_for(shape)`.
+    Returns the output and the gradients of x and kernel for the output gradient `gradient_for(shape)`.
     """
     x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)
     (top, bottom), (left, right) = padding

@@ -1,4 +1,4 @@
-"""Boxes against torchvision and pycocotools (tests/golden), and against the rules they must keep."""
+"""Boxes against torchvision and pycocotools (tests/golden), and their invariants."""
 
 from pathlib import Path
 

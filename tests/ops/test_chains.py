@@ -1,4 +1,4 @@
-"""Operations in chains against the same operations on the whole batch, and that the chains do not meet."""
+"""Operations in chains equal those on the whole batch, and chains stay separate."""
 
 import re
 
@@ -13,7 +13,7 @@ from pawjax.ops.norm import batch_norm, group_norm
 from pawjax.ops.pooling import max_pool_2x2, max_pool_3x3_stride2, subsample
 from pawjax.ops.residual import add_relu, fork
 
-pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="a form for CPUs")
+pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="CPU only")
 CHANNELS = 4
 
 
@@ -64,9 +64,9 @@ def test_chains_equal_the_whole_batch(name):
 def test_batch_is_split_into_at_most_four_equal_chunks(n, sizes):
     x = normal(n, 2, 2, 1)
     with chains.over(x):
-        parts = chains.split(x)
-    assert [len(part) for part in parts] == sizes
-    np.testing.assert_array_equal(chains.join(parts), x)
+        chunks = chains.split(x)
+    assert [len(chunk) for chunk in chunks] == sizes
+    np.testing.assert_array_equal(chains.join(chunks), x)
 
 
 def test_small_batches_and_other_arrays_stay_whole(monkeypatch):
@@ -92,4 +92,6 @@ def test_chains_stay_separate_through_residual_units():
 
     program = jax.jit(jax.grad(loss)).lower([kernel(1)] * 3, x).compile().as_text()
     whole = rf"f32\[8,6,6,{CHANNELS}\]"
-    assert len(re.findall(rf"= {whole}\S* concatenate\(", program)) <= 2  # the result, for the loss, and its gradient
+    assert (
+        len(re.findall(rf"= {whole}\S* concatenate\(", program)) <= 2
+    )  # the result, which the loss reads, and its gradient

@@ -1,4 +1,4 @@
-"""Every fast form of a convolution against sums over its taps, forwards and backwards."""
+"""Every convolution algorithm against sums over its taps, forward and backward."""
 
 import jax
 import jax.numpy as jnp
@@ -26,12 +26,12 @@ def values_and_gradients(function, x, kernel):
 
 
 def expected_of(x, kernel, **options):
-    """The same three by `oracles.convolution`."""
+    """The same three from `oracles.convolution`."""
     return oracles.convolution(x, kernel, lambda shape: random_arrays(99, shape)[0], **options)
 
 
 def assert_close(actual, expected, tolerance):
-    """Differences are measured against the largest entry of each array."""
+    """The tolerance is relative to the largest entry of each array."""
     for a, e in zip(actual, expected, strict=True):
         a, e = np.asarray(a, np.float64), np.asarray(e, np.float64)
         assert a.shape == e.shape
@@ -41,17 +41,17 @@ def assert_close(actual, expected, tolerance):
 # size of kernel, stride, padding ((top, bottom), (left, right)), dilation, height, width, inputs, outputs
 CASES = [
     (1, 1, ((0, 0), (0, 0)), 1, 5, 4, 7, 3),  # product, fewer outputs than inputs
-    (1, 1, ((0, 0), (0, 0)), 1, 6, 5, 200, 400),  # product too large to be split
+    (1, 1, ((0, 0), (0, 0)), 1, 6, 5, 200, 400),  # product too large to split
     (1, 2, ((0, 0), (0, 0)), 1, 9, 8, 3, 5),  # the strided shortcut, odd and even
     (1, 2, ((0, 0), (0, 0)), 1, 8, 7, 5, 3),
-    (1, 1, ((1, 0), (0, 2)), 1, 4, 5, 3, 4),  # 1x1 with a border is no plain product
+    (1, 1, ((1, 0), (0, 2)), 1, 4, 5, 3, 4),  # 1x1 with padding is not a plain product
     (3, 1, ((1, 1), (1, 1)), 1, 9, 7, 5, 6),  # taps
     (3, 2, ((1, 1), (1, 1)), 1, 9, 8, 5, 6),
     (3, 2, ((0, 1), (0, 1)), 1, 8, 7, 40, 33),  # TF's padding
     (3, 1, ((2, 2), (2, 2)), 2, 9, 8, 5, 6),
     (7, 2, ((3, 3), (3, 3)), 1, 15, 14, 3, 8),  # the stem
     (3, 1, ((1, 1), (1, 1)), 1, 8, 8, 32, 32),  # Winograd's kernel gradient, whole tiles
-    (3, 1, ((1, 1), (1, 1)), 1, 9, 11, 33, 40),  # cut tiles
+    (3, 1, ((1, 1), (1, 1)), 1, 9, 11, 33, 40),  # partial tiles
     (3, 1, ((2, 2), (2, 2)), 2, 11, 13, 32, 36),  # dilated
     (3, 1, ((0, 0), (0, 0)), 1, 10, 7, 40, 32),
     (3, 1, ((0, 2), (1, 0)), 1, 6, 7, 32, 32),

@@ -35,7 +35,7 @@ def test_round_trip(decoder):
 
 
 def test_taylor_is_exact_for_a_tilted_gaussian():
-    """Whose logarithm has a mixed derivative, which that of a round one lacks."""
+    """Its logarithm has a mixed derivative, unlike that of a round one."""
     keypoints, offsets, _ = points_and_maps()
     inverse = np.linalg.inv([[144.0, 60.0], [60.0, 100.0]])
     scores = jnp.exp(-jnp.einsum("...i,ij,...j->...", offsets, inverse, offsets) / 2)

@@ -1,4 +1,4 @@
-"""The deconvolution head against torch's ConvTranspose2d and by its alignment."""
+"""The deconvolution head: torch's ConvTranspose2d, and alignment."""
 
 from pathlib import Path
 

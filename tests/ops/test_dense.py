@@ -1,4 +1,4 @@
-"""The form that CPUs like against JAX's own, forwards and backwards."""
+"""The CPU version of the dense product against JAX's own, forward and backward."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 from pawjax.ops import dense
-from pawjax.ops.conv import plain_forms
+from pawjax.ops.chip import plain_forms
 
 
 @pytest.mark.parametrize("shape", [(7, 30, 11), (5, 3, 40), (1, 1, 1)])

@@ -1,4 +1,4 @@
-"""Matching against torchvision's Matcher (tests/golden), with padding, ties, and boxes that nothing reaches."""
+"""Matching against torchvision's Matcher (tests/golden), with padding, ties, and boxes without a good candidate."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def test_low_quality_matches_take_ties_but_need_overlap():
 def test_low_quality_matches_keep_the_box_of_largest_overlap():
     iou = np.array(
         [[0.8, 0.6], [0.1, 0.4]], np.float32
-    )  # candidate 1 is the second box's best, but nearer to the first
+    )  # candidate 1 is the second box's best, but overlaps the first more
     found = match(iou, YES.repeat(2), **RULES["anchors"])
     np.testing.assert_array_equal(found.label, [1, 1])
     np.testing.assert_array_equal(found.index, [0, 0])

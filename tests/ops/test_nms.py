@@ -17,11 +17,11 @@ TILES = [None, 1, 37]
 
 
 def with_tiles_of(size, function=nms):
-    """`function`, compiled with tiles of so many boxes; None leaves the size to it."""
+    """`function`, compiled with tiles of `size` boxes; None: the default size."""
 
     @partial(jax.jit, static_argnames="k")
     def compiled(boxes, scores, **options):
-        with pytest.MonkeyPatch.context() as patch:  # while it is traced
+        with pytest.MonkeyPatch.context() as patch:  # during tracing
             if size:
                 patch.setattr(module, "SINGLE_TILE", 0)
                 patch.setattr(module, "TILE", size)
@@ -34,7 +34,7 @@ PROGRAMS = {size: with_tiles_of(size) for size in TILES}
 
 
 def kept(boxes, scores, tile=None, valid=None, classes=None, **options):
-    """The kept boxes as one array, most likely first. One program serves all cases of a size."""
+    """Indices of the kept boxes, highest score first. Compiled once per input size."""
     valid = np.ones(len(boxes), bool) if valid is None else valid
     classes = np.zeros(len(boxes), np.int32) if classes is None else np.asarray(classes, np.int32)
     index, found = jax.tree.map(np.asarray, PROGRAMS[tile](boxes, scores, valid=valid, classes=classes, **options))
@@ -102,7 +102,7 @@ def test_more_boxes_than_the_default_tile():
 
 
 def test_chain_of_overlaps_keeps_every_second_box():
-    # Each box overlaps only its neighbours, so every second one stays, and each answer waits for the one before.
+    # Each box overlaps only its neighbours: every second one is kept, and each decision depends on the one before.
     left = 10.0 * np.arange(100, dtype=np.float32)
     boxes = np.stack([left, 0 * left, left + 15, 0 * left + 15], axis=1)
     for tile in TILES:
@@ -128,7 +128,7 @@ def test_padding_is_dropped_and_suppresses_nothing():
 
 
 def test_empty_boxes_are_all_kept():
-    for tile in (None, 37):  # the second is cut to the four boxes
+    for tile in (None, 37):  # the second is truncated to the four boxes
         found = kept(np.full((4, 4), 5, np.float32), np.arange(4.0), iou_threshold=0.5, k=6, tile=tile)
         np.testing.assert_array_equal(found, [3, 2, 1, 0])
 

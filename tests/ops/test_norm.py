@@ -37,7 +37,9 @@ def plain_batch_norm(x, scale, bias, relu):
 
 
 @pytest.mark.parametrize("relu", [False, True])
-@pytest.mark.parametrize("shape", [(4, 6, 4, 5), (3, 5, 7, 4), (7, 3)])  # rows divisible by the parts, or not
+@pytest.mark.parametrize(
+    "shape", [(4, 6, 4, 5), (3, 5, 7, 4), (7, 3)]
+)  # rows divisible by the number of partial sums, or not
 def test_batch_norm_and_its_gradients_equal_the_formula(shape, relu):
     x, scale, bias, dy = arrays(shape)
     # The moments' cotangents carry no gradient.
@@ -57,7 +59,7 @@ def test_batch_norm_and_its_gradients_equal_the_formula(shape, relu):
 def test_chains_of_a_batch_are_normalised_together(relu, monkeypatch):
     monkeypatch.setattr(chains, "PIXELS", 0)
     x, scale, bias, dy = arrays((6, 4, 5))
-    x = x.at[:3].add(5)  # so that the moments of the two chains differ
+    x = x.at[:3].add(5)  # the moments of the two chains differ
     whole, pullback = jax.vjp(lambda *args: batch_norm(*args, EPS, relu=relu), x, scale, bias)
     with chains.over(x):
         parts, pullback_of_parts = jax.vjp(lambda *args: batch_norm(*args, EPS, relu=relu), x, scale, bias)

@@ -1,4 +1,4 @@
-"""Max pooling against XLA's reduce_window, its gradient also where pixels tie."""
+"""Max pooling and its gradient, ties included, against XLA's reduce_window."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ from pawjax.ops.pooling import max_pool_2x2, max_pool_3x3_stride2
 
 
 def same(x):
-    """As TensorFlow's SAME pads: an even size after its end only."""
+    """TensorFlow's SAME padding: even sizes are padded at the end only."""
     rows, columns = ((0 if size % 2 == 0 else 1, 1) for size in x.shape[1:3])
     return max_pool_3x3_stride2(x, rows=rows, columns=columns)
 
@@ -35,7 +35,7 @@ def test_pooling_and_its_gradient_equal_xla(pool, height, width, tied):
     ours, theirs = POOLS[pool]
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, height, width, 3)).astype(np.float32)
-    x = np.maximum(np.round(x), 0) if tied else x  # as after a ReLU: XLA too picks the first, row by row
+    x = np.maximum(np.round(x), 0) if tied else x  # as after a ReLU; XLA picks the first in row-major order too
     y, pullback = jax.vjp(ours, x)
     expected, expected_pullback = jax.vjp(theirs, jnp.asarray(x))
     np.testing.assert_array_equal(y, expected)

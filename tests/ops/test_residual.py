@@ -1,4 +1,4 @@
-"""The residual sum against its formula, and that the compiled program works each sum out once."""
+"""The residual sum equals its formula, and compiled programs compute each sum once."""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def test_sum_and_gradients_equal_the_formula(dtype):
         np.testing.assert_array_equal(actual, wanted)
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="a form for CPUs")
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="CPU only")
 def test_chained_sums_are_not_recomputed():
     x, *weights = arrays((64, 64), jnp.float32, UNITS + 1)
 

@@ -72,7 +72,7 @@ def test_ramp_returns_bin_centres(border, shift):
 
 def test_shifting_map_and_region_together_changes_nothing():
     features, rois = random_case(5, 12, 12, 6)
-    rois = 64 + rois / 8  # well inside
+    rois = 64 + rois / 8  # well inside the map
     align = partial(compiled, bins=(3, 3), scale=1 / 16)
     np.testing.assert_allclose(
         align(np.roll(features, (1, 2), (0, 1)), rois + [32, 16] * 2), align(features, rois), atol=1e-5
@@ -106,7 +106,7 @@ def test_bfloat16_features_are_summed_in_float32():
 
 
 def test_gradient_uses_no_scatter_and_stops_at_regions():
-    """A scatter has no fixed order of sums on a GPU."""
+    """A scatter sums in no fixed order on GPUs."""
     features, rois = random_case(8)
     cut = partial(compiled, bins=(7, 7), scale=1 / 16)
     gradient = jax.jit(jax.grad(lambda features, rois: (cut(features, rois) ** 2).sum()))

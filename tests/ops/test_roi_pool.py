@@ -30,7 +30,7 @@ def test_values_equal_onnxruntime():
 
 
 def definition(features, roi, bins, scale):
-    """Cell by cell; halves rounded away from zero."""
+    """By definition, cell by cell; halves are rounded away from zero."""
     x1, y1, x2, y2 = (int(np.sign(v) * np.floor(abs(v) + 0.5)) for v in roi.astype(np.float64) * scale)
     height, width = max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1)
     pooled = np.zeros((*bins, features.shape[-1]), np.float32)
@@ -56,7 +56,7 @@ def test_values_follow_the_definition(seed):
     features = rng.standard_normal((height, width, 2)).astype(np.float32)
     centre, side = rng.uniform(0, 16 * np.array([width, height]), (25, 2)), rng.uniform(0, 500, (25, 2))
     rois = np.round(np.concatenate([centre - side / 2, centre + side / 2], axis=1)).astype(np.float32)
-    rois[:5] = np.round(rois[:5] / 16) * 16 + 8  # halves of a cell
+    rois[:5] = np.round(rois[:5] / 16) * 16 + 8  # at half cells
     rois[5, 2:] = rois[5, :2] - 40
     expected = np.stack([definition(features, roi, bins, 1 / 16) for roi in rois])
     np.testing.assert_array_equal(compiled(features, rois, bins, scale=1 / 16), expected)

@@ -1,4 +1,4 @@
-"""Sampling: counts, no repetition, no preference, reproducible by key."""
+"""Sampling: counts, no duplicates, uniform, reproducible by key."""
 
 import jax
 import numpy as np
@@ -63,4 +63,4 @@ def test_samples_depend_on_the_key():
     labels, keys = labels_of(500, 100, 0), jax.random.split(jax.random.key(2), 2)
     first, again, other = (np.asarray(sample(key, labels, 64, 0.5).index) for key in (keys[0], keys[0], keys[1]))
     np.testing.assert_array_equal(first, again)
-    assert len(set(first) & set(other)) < 40  # 19.4 of 64 are expected in common
+    assert len(set(first) & set(other)) < 40  # 19.4 of 64 expected in common

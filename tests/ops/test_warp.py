@@ -12,7 +12,7 @@ from pawjax.ops import warp
 def random_affine(rng: np.random.Generator) -> np.ndarray:
     angle, zoom = rng.uniform(-np.pi, np.pi), rng.uniform(0.5, 2)
     turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    turn = turn @ [[1, rng.uniform(0.2, 0.5)], [0, 1]]  # turns and zooms alone would commute
+    turn = turn @ [[1, rng.uniform(0.2, 0.5)], [0, 1]]  # pure rotations and zooms would commute
     return np.concatenate([turn, rng.uniform(-20, 20, (2, 1))], axis=1).astype(np.float32)
 
 

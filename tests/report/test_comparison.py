@@ -1,4 +1,4 @@
-"""The comparison's files against numbers by hand, and what they may not hold."""
+"""The files of a comparison against numbers by hand, and what they must not contain."""
 
 import base64
 import csv

@@ -1,4 +1,4 @@
-"""What an evaluation writes: complete, readable, whole or not at all."""
+"""The files of an evaluation: complete, readable, and written atomically."""
 
 import csv
 import json
@@ -73,7 +73,7 @@ def log(tmp_path):
 def test_every_file_is_written_and_readable(tmp_path, case, log):
     folder = tmp_path / "eval"
     numbers = write(folder, case, log)
-    assert {path.name for path in folder.iterdir()} == FILES, "and no temporary file is left"
+    assert {path.name for path in folder.iterdir()} == FILES, "no temporary file may be left"
     for path in folder.glob("*.png"):
         with Image.open(path) as picture:
             assert min(picture.size) > 200
@@ -129,4 +129,4 @@ def test_points_grid_takes_mixed_sizes(tmp_path):
     named = tmp_path / "named.png"
     points_grid(images, np.ones((3, 1, 2, 2)), np.ones((3, 1, 2), bool), named, bodyparts=("left", "right"))
     with Image.open(named) as picture:
-        assert picture.height > height, "a legend"
+        assert picture.height > height, "room for a legend"

@@ -1,4 +1,4 @@
-"""Galleries: what is magnified, and boxes that are drawn with the points."""
+"""Galleries: magnified views, and boxes drawn with the points."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_boxes_are_drawn_only_when_given(tmp_path):
     np.testing.assert_array_equal(plain, again)
     boxes = frame_boxes(3, 2)
     full = draw(tmp_path / "c.png", boxes)
-    assert full.shape[0] > plain.shape[0] and full.shape[1] == plain.shape[1]  # by the line that explains them
+    assert full.shape[0] > plain.shape[0] and full.shape[1] == plain.shape[1]  # by the caption
     nothing = FrameBoxes(*(np.full_like(values, np.nan) for values in boxes))
     assert (full != draw(tmp_path / "d.png", nothing)).any(axis=-1).sum() > 5000
 
@@ -50,16 +50,16 @@ def test_boxes_are_drawn_only_when_given(tmp_path):
 def test_point_gets_its_own_boxes():
     boxes = frame_boxes(2, 3)
     boxes.truth[1, 0, 2] = [0, 0, 40, 10]
-    mine = boxes.of(1, 0, 2)
-    np.testing.assert_array_equal(mine.truth, [0, 0, 40, 10])
-    assert mine.span() == 40 and boxes.of(1, 0, 0).span() == 28
-    assert mine._replace(chosen=NONE).span() == 40 and mine._replace(chosen=NONE, truth=NONE).span() == 0
+    own = boxes.of(1, 0, 2)
+    np.testing.assert_array_equal(own.truth, [0, 0, 40, 10])
+    assert own.span() == 40 and boxes.of(1, 0, 0).span() == 28
+    assert own._replace(chosen=NONE).span() == 40 and own._replace(chosen=NONE, truth=NONE).span() == 0
     axes = Figure().subplots()
-    mine.draw(axes, (1.0, 0, 0))
+    own.draw(axes, (1.0, 0, 0))
     proposals, edges = axes.patches[:2], [patch.get_bbox().extents.tolist() for patch in axes.patches]
-    assert len(axes.patches) == 4, "two proposals, for the third is none, the label's and the chosen box"
+    assert len(axes.patches) == 4, "two proposals (the third is NaN), the labelled box and the chosen box"
     assert edges[2:] == [[0, 0, 40, 10], [20, 12, 40, 32]]
-    assert proposals[0].get_alpha() < proposals[1].get_alpha(), "the better one stronger and on top"
+    assert proposals[0].get_alpha() < proposals[1].get_alpha(), "the better one must be on top and less transparent"
 
 
 @pytest.mark.parametrize("at_least, side", [(0, 24), (30, 30), (500, 100)])

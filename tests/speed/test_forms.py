@@ -1,4 +1,4 @@
-"""Which form a compiled program has, where the form is what makes it fast: it depends on the version of XLA."""
+"""Speed-critical properties of compiled programs; they depend on the version of XLA."""
 
 import re
 
@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from pawjax.engine import compiler
+from pawjax.inference import compiler
 from pawjax.ops import conv
 from tests.ops.test_conv import random_arrays
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(jax.default_backend() != "cpu", reason="forms for CPUs"),
+    pytest.mark.skipif(jax.default_backend() != "cpu", reason="CPU only"),
 ]
-BY_DEFAULT = "__ynn_fusion"  # how a compiled program names what goes to YNNPACK
+BY_DEFAULT = "__ynn_fusion"  # marks YNNPACK's operations in compiled programs
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_product_library_depends_on_the_cpu_vendor(vendor, by_default, made_by):
     made_by(vendor)
     x, y = jnp.ones((512, 512)), jnp.ones((512, 512))
     assert (BY_DEFAULT in program(jnp.matmul, x, y)) == by_default
-    assert BY_DEFAULT in program(lambda x: x.sum(0), x)  # sums stay where XLA has them
+    assert BY_DEFAULT in program(lambda x: x.sum(0), x)  # sums keep XLA's default library
 
 
 def test_several_devices_multiply_as_pmap_does(made_by):

@@ -1,4 +1,4 @@
-"""With torchvision's weights a detector does what torchvision's does, from features to losses, for C4 and VGG-16."""
+"""Detectors with torchvision's weights reproduce torchvision, from features to losses, for C4 and VGG-16."""
 
 import json
 import zlib
@@ -36,7 +36,7 @@ KINDS = ("c4", "vgg")
 
 
 def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """As third_party/torchvision/make_detector_golden.py fills its detectors."""
+    """The weights of third_party/torchvision/make_detector_golden.py."""
     noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
     if name.endswith("running_var"):
         return np.float32(np.exp(0.1 * noise))
@@ -49,7 +49,7 @@ def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def images_and_rois() -> tuple[np.ndarray, np.ndarray]:
-    """As third_party/torchvision/make_detector_golden.py makes them."""
+    """The inputs of third_party/torchvision/make_detector_golden.py."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (2, HEIGHT // 8, WIDTH // 8, 3)).repeat(8, axis=1).repeat(8, axis=2)
     images = (coarse + rng.integers(0, 256, coarse.shape)) // 2
@@ -70,7 +70,7 @@ def torchvision_state(kind: str) -> dict[str, np.ndarray]:
 
 
 def config_of(kind: str) -> ConfigDict:
-    """Numbers as in SETTINGS of third_party/torchvision/make_detector_golden.py."""
+    """The SETTINGS of third_party/torchvision/make_detector_golden.py."""
     config = default_config()
     config.method = "faster_rcnn"
     config.model.backbone = {"c4": "resnet26", "vgg": "vgg16"}[kind]
@@ -97,7 +97,7 @@ def fresh(method) -> dict:
 
 @cache
 def variables_of(kind: str) -> dict:
-    """The network with every tensor of torchvision's."""
+    """The variables with all of torchvision's tensors."""
     leaves, unknown = read_weights(torchvision_state(kind), (len(SIZES), len(RATIOS)))
     merged = merge(fresh(method_of(kind)), leaves, source="faster_rcnn.pth", heads=FasterRCNN.heads, unknown=unknown)
     assert not merged.missing and not merged.skipped
@@ -106,7 +106,7 @@ def variables_of(kind: str) -> dict:
 
 @cache
 def maps_of(kind: str) -> tuple:
-    """Features, RPN's maps, and the head's answers."""
+    """Features, RPN maps, and outputs of the head."""
     images, rois = map(jnp.asarray, images_and_rois())
     net = method_of(kind).net
 
@@ -119,14 +119,14 @@ def maps_of(kind: str) -> tuple:
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray, what: str, limit: float = 1e-4) -> None:
-    """Within `limit` of the largest number."""
+    """Tolerance: `limit` times the largest number."""
     assert found.shape == expected.shape, what
     error = np.abs(found - expected).max() / np.abs(expected).max()
     assert error < limit, f"{what}: {error:.1e}"
 
 
 def in_our_order(by_ratio: np.ndarray, axis: int) -> np.ndarray:
-    """Anchors of a cell from torchvision's order (ratio, size) to (size, ratio)."""
+    """Reorders the anchors of a cell from torchvision's (ratio, size) to (size, ratio)."""
     order = np.arange(len(SIZES) * len(RATIOS)).reshape(len(RATIOS), len(SIZES)).T.ravel()
     return np.take(by_ratio, order, axis)
 
@@ -172,7 +172,7 @@ def test_proposals_and_detections_equal_torchvision(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_losses_and_gradients_equal_torchvision(kind, monkeypatch):
-    """With the first candidates for samples, where both draw at random."""
+    """Both systems take the first candidates in place of random samples."""
     monkeypatch.setattr(targets, "sample", lambda key, *args: sample(None, *args))
     method, expected = method_of(kind), golden(kind)
     batch = {
@@ -206,7 +206,7 @@ def test_losses_and_gradients_equal_torchvision(kind, monkeypatch):
 
 
 def plain_file(kind: str) -> dict[str, np.ndarray]:
-    """The file of the net within the detector, as torchvision publishes it with its classifier."""
+    """The detector's network as a classifier file, as torchvision publishes it."""
     state = torchvision_state(kind)
     if kind == "c4":
         prefixes = {"backbone.body.": "", "roi_heads.box_head.": ""}
@@ -254,7 +254,7 @@ def test_classifier_file_fills_backbone_and_head(kind, n_used, tmp_path):
     ],
 )
 def test_other_spellings_give_the_same_leaves(kind, renamed):
-    """Backbones cut in other ways, heads that are a plain Sequential, and torchvision's older proposal network."""
+    """Backbones split differently, heads as plain Sequential, and torchvision's older RPN."""
     state = {}
     for name, value in torchvision_state(kind).items():
         for old, new in renamed.items():
@@ -272,7 +272,7 @@ FINE_HEADS = {*HEADS, "box_head", "lateral8", "lateral16", "lateral32", "smooth"
 
 @pytest.mark.parametrize("feature_map, heads", [("stride16", HEADS), ("stride8", FINE_HEADS)])
 def test_fpn_file_fills_the_backbone(feature_map, heads):
-    """fasterrcnn_resnet50_fpn as published, into ResNet-50: layer4 is C4's head; above it the finer map is new."""
+    """The published fasterrcnn_resnet50_fpn in a ResNet-50: layer4 fills C4's head; the stride 8 layers are new."""
     names, shapes = golden("c4")["fpn_names"], golden("c4")["fpn_shapes"]
     state = {str(n): np.ones(json.loads(str(s)), np.float16) for n, s in zip(names, shapes, strict=True)}
     assert variant_of(state) == "torchvision"

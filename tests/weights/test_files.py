@@ -1,4 +1,4 @@
-"""Weight files against what their own frameworks wrote, and broken ones."""
+"""Weight files written by their own frameworks, and broken ones."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Imported weights give their own system's outputs: torchvision's features, DeepLabCut's maps."""
+"""Imported weights reproduce torchvision's features and DeepLabCut's maps."""
 
 import json
 import zlib
@@ -20,7 +20,7 @@ HEADS = DeepLabCut.heads
 
 
 def deeplabcut_tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """As third_party/deeplabcut/make_golden.py fills its networks."""
+    """The weights of third_party/deeplabcut/make_golden.py."""
     noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
     if name.endswith("num_batches_tracked"):
         return np.array(0)
@@ -58,13 +58,13 @@ def test_deeplabcut_snapshot_reproduces_its_maps(net, depth, norm):
     images = jnp.asarray(golden["images"])
     maps = jax.jit(lambda v, x: network.apply(v, x, train=False))(merged.variables, images)
     for ours, theirs in (("scoremap", "heatmap"), ("locref", "locref")):
-        expected = golden[f"{net}/{theirs}"][:, :-1, :-1]  # theirs has one row and column more
+        expected = golden[f"{net}/{theirs}"][:, :-1, :-1]  # DeepLabCut's has an extra row and column
         found = np.asarray(maps[ours]).reshape(expected.shape)
         assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 
 def torchvision_state(depth: int) -> dict[str, np.ndarray]:
-    """As third_party/torchvision/make_golden.py fills its networks, in torchvision's names and layout."""
+    """The weights of third_party/torchvision/make_golden.py, in torchvision's names and layout."""
 
     def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
         noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)

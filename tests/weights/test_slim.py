@@ -1,4 +1,4 @@
-"""TF-slim's weights give TF-slim's features and DeepLabCut's maps, and only in their own geometry."""
+"""TF-slim's weights reproduce its features and DeepLabCut's maps, and load only into their own variant."""
 
 import json
 import zlib
@@ -27,7 +27,7 @@ NETS = {50: "block3_unit4", 101: "block3_unit12"}
 
 
 def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """As third_party/tf_slim/make_golden.py fills its networks."""
+    """The weights of third_party/tf_slim/make_golden.py."""
     noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
     layer, kind = name.rsplit("/", 1)
     if kind == "weights":
@@ -100,5 +100,5 @@ def test_weights_of_the_other_variant_are_refused(tensors, theirs, ours, state, 
         InputError, match=rf"weights\.npz'.*set config\.model\.variant = '{theirs}', which is '{ours}'$"
     ):
         initialise(state, METHOD, str(path), ours, ("paw",))
-    with pytest.raises(InputError, match="weights of another network"):  # the variant fits, the rest is not there
+    with pytest.raises(InputError, match="weights of another network"):  # the variant fits, the rest is missing
         initialise(state, METHOD, str(path), theirs, ("paw",))

@@ -1,4 +1,4 @@
-"""Imported VGG-16 weights give torchvision's features, and the box head torchvision's classifier layers."""
+"""Imported VGG-16 weights reproduce torchvision's features and, in the box head, its classifier layers."""
 
 import json
 import zlib
@@ -16,11 +16,11 @@ from pawjax.models.vgg import MEAN, STD, VGG16
 from pawjax.weights import merge, read_weights, variant_of
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "torchvision_vgg.npz"
-HIDDEN = 32  # of the golden's classifier, instead of 4096
+HIDDEN = 32  # width of the golden's classifier, instead of 4096
 
 
 def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """As third_party/torchvision/make_golden.py fills its VGG-16."""
+    """The VGG-16 weights of third_party/torchvision/make_golden.py."""
     noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
     if name.endswith("weight"):
         return np.float32(noise * np.sqrt(2 / np.prod(shape[1:])))
@@ -39,7 +39,7 @@ def state() -> dict[str, np.ndarray]:
 
 
 def as_it_is(x: jax.Array) -> jax.Array:
-    """Takes maps for regions."""
+    """Uses maps as regions."""
     return x
 
 

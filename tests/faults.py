@@ -72,10 +72,10 @@ def run(tests: tuple[str, ...], tree: Path) -> tuple[int, str]:
     arguments = [word for word in tests if not word.startswith("tests/") or (tree / word.split("::")[0]).exists()]
     if not any(word.startswith("tests/") for word in arguments):
         return NOTHING_RAN[0], "no such tests"
-    said = tree.parent / "output"
+    output_file = tree.parent / "output"
     child = os.fork()
     if not child:
-        with said.open("w") as file:
+        with output_file.open("w") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         os.chdir(tree)
@@ -86,7 +86,7 @@ def run(tests: tuple[str, ...], tree: Path) -> tuple[int, str]:
         code = importlib.import_module("pytest").main(["-x", "-q", "-p", "no:cacheprovider", *arguments])
         sys.stdout.flush()
         os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.read_text()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output_file.read_text()
 
 
 def verdict(fault: Fault, tree: Path, control: bool) -> tuple[str, str]:

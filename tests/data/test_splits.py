@@ -33,8 +33,8 @@ def config(**fields):
     return DataConfig(**{name: str(value) if name == "split_file" else value for name, value in fields.items()})
 
 
-def lengths(parts):
-    return tuple(len(parts[name]) for name in SPLITS)
+def lengths(rows):
+    return tuple(len(rows[name]) for name in SPLITS)
 
 
 def test_split_sizes_equal_the_student_report():
@@ -52,17 +52,17 @@ def test_split_is_a_partition(counts, shares, seed, by):
     frames = frames_of({f"v{index}": n for index, n in enumerate(counts)})
     fractions = tuple(np.array(shares) / sum(shares))
     try:
-        parts = split(config(split_fractions=fractions, split_seed=seed, split_by=by), frames)
+        rows = split(config(split_fractions=fractions, split_seed=seed, split_by=by), frames)
     except InputError as error:  # too few frames: a fraction rounds to none
         assert by == "frame" and min(fractions) * len(frames) < 1 and "empty" in str(error)
         return
-    np.testing.assert_array_equal(np.sort(np.concatenate([parts[name] for name in SPLITS])), np.arange(len(frames)))
-    assert all((np.diff(parts[name]) > 0).all() and len(parts[name]) for name in SPLITS)
+    np.testing.assert_array_equal(np.sort(np.concatenate([rows[name] for name in SPLITS])), np.arange(len(frames)))
+    assert all((np.diff(rows[name]) > 0).all() and len(rows[name]) for name in SPLITS)
     if by == "video":
-        videos = [{frames.videos[row] for row in parts[name]} for name in SPLITS]
+        videos = [{frames.videos[row] for row in rows[name]} for name in SPLITS]
         assert sum(map(len, videos)) == len(counts)
     else:
-        assert np.abs(np.array(lengths(parts)) - np.array(fractions) * len(frames)).max() <= 1 + 1e-9
+        assert np.abs(np.array(lengths(rows)) - np.array(fractions) * len(frames)).max() <= 1 + 1e-9
 
 
 @pytest.mark.parametrize("by", ["frame", "video"])
@@ -76,8 +76,8 @@ def test_smaller_training_sets_are_subsets(tmp_path):
     frames = frames_of({"a": 60})
     whole = split(config(), frames)
     some = [split(config(n_train=n), frames) for n in (5, 20, 36)]
-    for parts, n in zip(some, (5, 20, 36), strict=True):
-        assert len(parts["train"]) == n and (parts["test"] == whole["test"]).all()
+    for rows, n in zip(some, (5, 20, 36), strict=True):
+        assert len(rows["train"]) == n and (rows["test"] == whole["test"]).all()
     write_split(tmp_path / "whole.json", frames, whole)
     drawn = [split(config(n_train=20, split_file=str(tmp_path / "whole.json"), split_seed=s), frames) for s in (0, 1)]
     assert set(drawn[0]["train"]) != set(drawn[1]["train"])
@@ -90,21 +90,21 @@ def test_smaller_training_sets_are_subsets(tmp_path):
 
 
 def test_videos_come_close_to_the_fractions():
-    parts = split(config(split_by="video"), frames_of({f"v{index}": 10 + index % 3 for index in range(30)}))
-    assert np.abs(np.array(lengths(parts)) / 330 - (0.6, 0.2, 0.2)).max() < 0.02
+    rows = split(config(split_by="video"), frames_of({f"v{index}": 10 + index % 3 for index in range(30)}))
+    assert np.abs(np.array(lengths(rows)) / 330 - (0.6, 0.2, 0.2)).max() < 0.02
 
 
 def test_large_video_goes_to_train():
-    parts = split(config(split_by="video"), frames_of({"small": 10, "big": 80, "tiny": 10}))
-    assert lengths(parts) == (80, 10, 10)
+    rows = split(config(split_by="video"), frames_of({"small": 10, "big": 80, "tiny": 10}))
+    assert lengths(rows) == (80, 10, 10)
 
 
 def test_written_split_is_read_back(tmp_path):
     frames = frames_of({"a": 20, "b": 10})
-    parts = split(config(split_seed=7), frames)
-    write_split(tmp_path / "split.json", frames, parts)
+    rows = split(config(split_seed=7), frames)
+    write_split(tmp_path / "split.json", frames, rows)
     again = split(config(split_file=tmp_path / "split.json"), frames)
-    assert all(np.array_equal(parts[name], again[name]) for name in SPLITS)
+    assert all(np.array_equal(rows[name], again[name]) for name in SPLITS)
     fewer = frames_of({"a": 20, "b": 9})
     with pytest.raises(InputError, match="1 of its frames are not among the labelled ones: labeled-data/b/img009.png"):
         split(config(split_file=tmp_path / "split.json"), fewer)
@@ -114,20 +114,20 @@ def test_frames_not_listed_are_left_out(tmp_path):
     lists = {"note": "by hand", "train": ["labeled-data\\a\\img003.png"], "dev": ["labeled-data/a/img000.png"]}
     path = tmp_path / "split.json"
     path.write_text(json.dumps({**lists, "test": ["labeled-data/a/img004.png", "labeled-data/a/img001.png"]}))
-    parts = split(config(split_file=path), frames_of({"a": 6}))
-    assert {name: parts[name].tolist() for name in SPLITS} == {"train": [3], "dev": [0], "test": [1, 4]}
+    rows = split(config(split_file=path), frames_of({"a": 6}))
+    assert {name: rows[name].tolist() for name in SPLITS} == {"train": [3], "dev": [0], "test": [1, 4]}
 
 
 def test_shared_splits_fit_their_data(shared_data):
     for name, expected in (("openfield", (81, 12, 23)), ("mirror_mouse", (63, 9, 18))):
         path = shared_data / f"splits/{name}_seed0.json"
         lists = json.loads(path.read_text())
-        everything = sorted(frame for part in SPLITS for frame in lists[part])
+        everything = sorted(frame for split_name in SPLITS for frame in lists[split_name])
         n = len(everything)
         frames = frames_of({"a": n}).__class__(**{**frames_of({"a": n}).__dict__, "ids": tuple(everything)})
-        parts = split(config(split_file=path), frames)
-        assert lengths(parts) == expected
-        assert [frames.ids[row] for row in parts["test"]] == sorted(lists["test"])
+        rows = split(config(split_file=path), frames)
+        assert lengths(rows) == expected
+        assert [frames.ids[row] for row in rows["test"]] == sorted(lists["test"])
 
 
 def _lists(path, **lists):
@@ -186,13 +186,13 @@ def test_deeplabcut_split_keeps_its_test_frames(tmp_path, capsys):
     frames = frames_of({"a": 30})
     train, test = [row for row in range(30) if row % 5], [0, 5, 10, 15, 20, 25]
     path = _documentation(tmp_path / "Documentation_data-x_80shuffle1.pickle", frames, [*train, -1], [*test, -1, -1])
-    parts = split(config(split_file=path), frames)
-    assert parts["test"].tolist() == test
-    assert sorted([*parts["train"], *parts["dev"]]) == train
-    assert len(parts["dev"]) == 6  # a quarter of its training frames: 0.2 of 0.6 + 0.2
+    rows = split(config(split_file=path), frames)
+    assert rows["test"].tolist() == test
+    assert sorted([*rows["train"], *rows["dev"]]) == train
+    assert len(rows["dev"]) == 6  # a quarter of its training frames: 0.2 of 0.6 + 0.2
     assert "has no dev split: 6 of its 24 training frames became dev" in capsys.readouterr().err
     other = split(config(split_file=path, split_seed=1), frames)
-    assert other["test"].tolist() == test and other["dev"].tolist() != parts["dev"].tolist()
+    assert other["test"].tolist() == test and other["dev"].tolist() != rows["dev"].tolist()
 
 
 def test_deeplabcut_split_counts_rows_of_the_merged_table(tmp_path, write_csv):

@@ -20,8 +20,8 @@ def brightest(variables, images):
     light = images[..., 0].astype(jnp.float32)
 
     def centroid(mask):
-        part = light * mask
-        return jnp.stack([(part * x).sum((1, 2)), (part * y[:, None]).sum((1, 2))], -1) / part.sum((1, 2))[:, None]
+        mass = light * mask
+        return jnp.stack([(mass * x).sum((1, 2)), (mass * y[:, None]).sum((1, 2))], -1) / mass.sum((1, 2))[:, None]
 
     points = jnp.stack([centroid(x < middle), centroid(x > middle)], axis=1)
     return {"keypoints": points, "likelihood": jnp.full(points.shape[:2], 0.8)}

@@ -19,39 +19,39 @@ from pawjax.errors import InputError
 from pawjax.machine import compilation_cache, device_name
 
 ROOT = Path(__file__).resolve().parents[2]
-DOORS = (train, evaluate, compare, benchmark)
+ENTRY_POINTS = (train, evaluate, compare, benchmark)
 QUICK = "--config=configs/quickstart.py:smoke"
 
 
-def door(name: str, *arguments: str, **options: str) -> subprocess.CompletedProcess:
+def run_module(name: str, *arguments: str, **options: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "")}
     command = [sys.executable, "-m", f"pawjax.{name}", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, **options)
 
 
-@pytest.mark.parametrize("module", DOORS)
+@pytest.mark.parametrize("module", ENTRY_POINTS)
 def test_help_lists_own_flags_and_examples(module, capsys):
-    door = module.DOOR
-    assert cli.call(door, ["--help"]) == 0
+    entry_point = module.DOOR
+    assert cli.call(entry_point, ["--help"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(door.command) and all(example in text for example in door.examples)
-    assert all(f"--{name}=" in text for name in door.required) and "(required)" in text
+    assert text.startswith(entry_point.command) and all(example in text for example in entry_point.examples)
+    assert all(f"--{name}=" in text for name in entry_point.required) and "(required)" in text
     flags = re.findall(r"^  --(?:\[no\])?(\w+)", text, re.MULTILINE)
     assert flags[-1] == "helpfull" and len(flags) < 15, "own flags only"
     assert len(re.findall(r"\((?:required|default: .*)\)$", text, re.MULTILINE)) == len(flags) - 1
     assert max(map(len, text.splitlines())) <= 150
 
 
-@pytest.mark.parametrize("module", DOORS)
+@pytest.mark.parametrize("module", ENTRY_POINTS)
 def test_missing_flags_are_answered_with_examples(module, capsys):
-    door = module.DOOR
-    assert cli.call(door, []) == 2
+    entry_point = module.DOOR
+    assert cli.call(entry_point, []) == 2
     first, *examples = capsys.readouterr().err.splitlines()
-    assert first == f"pawjax: {door.command} needs --{door.required[0]}, for example:"
-    assert [line.strip() for line in examples] == list(door.examples) and 1 <= len(examples) <= 2
+    assert first == f"pawjax: {entry_point.command} needs --{entry_point.required[0]}, for example:"
+    assert [line.strip() for line in examples] == list(entry_point.examples) and 1 <= len(examples) <= 2
 
 
-@pytest.mark.parametrize("module", DOORS)
+@pytest.mark.parametrize("module", ENTRY_POINTS)
 def test_examples_are_valid_commands(module, monkeypatch):
     monkeypatch.chdir(ROOT)
     for example in module.DOOR.examples:
@@ -152,7 +152,7 @@ def test_bad_input_is_one_message_and_exit_code_2(module, arguments, words, tmp_
 
 
 def test_process_ends_with_one_message_and_exit_code_2(tmp_path):
-    result = door("train", QUICK, "--config.steps=many", f"--workdir={tmp_path / 'run'}")
+    result = run_module("train", QUICK, "--config.steps=many", f"--workdir={tmp_path / 'run'}")
     assert result.returncode == 2 and result.stdout == "" and "Traceback" not in result.stderr
     assert result.stderr.startswith("pawjax: ") and "steps" in result.stderr
 

@@ -88,12 +88,12 @@ def test_stopped_run_resumes_bit_for_bit(whole_run, tmp_path, monkeypatch):
 def test_streamed_frames_train_the_same_run(whole_run, tmp_path, monkeypatch):
     from pawjax.engine import setup
 
-    made = []
-    monkeypatch.setattr(setup, "stream_batches", lambda *args: made.append(args) or stream_batches(*args))
+    calls = []
+    monkeypatch.setattr(setup, "stream_batches", lambda *args: calls.append(args) or stream_batches(*args))
     config = tiny_config()
     config.device_gb = 0.0
     train_and_evaluate(config, tmp_path)
-    assert made and read(tmp_path)["params_sha256"] == read(whole_run)["params_sha256"]
+    assert calls and read(tmp_path)["params_sha256"] == read(whole_run)["params_sha256"]
     assert curve(tmp_path) == curve(whole_run)
 
 
@@ -170,7 +170,7 @@ def test_heads_of_reordered_bodyparts_are_not_loaded(whole_run):
 
 def test_concurrent_training_is_refused(whole_run):
     config, before = tiny_config(), (whole_run / "config.json").read_text()
-    config.log_every = 1  # a resumed run may change it, but not during training
+    config.log_every = 1  # a resumed run may change it, but not while another one trains
     with runlog.lock_run(whole_run), pytest.raises(InputError, match="another process is training in"):
         train_and_evaluate(config, whole_run)
     assert (whole_run / "config.json").read_text() == before

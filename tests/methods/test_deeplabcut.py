@@ -57,8 +57,8 @@ def test_ignored_label_changes_nothing(variables):
     batch = make_batch()
     moved = batch | {"keypoints": batch["keypoints"].at[1, 0, 1].set(20.0)}
     assert terms_of(METHOD, variables, batch) == terms_of(METHOD, variables, moved)
-    seen = moved | {"labelled": jnp.ones((3, 1, 2), bool)}
-    assert terms_of(METHOD, variables, seen) != terms_of(METHOD, variables, batch)
+    known = moved | {"labelled": jnp.ones((3, 1, 2), bool)}
+    assert terms_of(METHOD, variables, known) != terms_of(METHOD, variables, batch)
 
 
 def test_padding_changes_nothing(variables):
@@ -78,10 +78,10 @@ def test_counts_by_hand(variables):
     y, x = 8 * np.arange(6) + 4, 8 * np.arange(8) + 4
     near = [
         ((x[None] - px) ** 2 + (y[:, None] - py) ** 2 <= 17**2).sum()
-        for (px, py), seen in zip(
+        for (px, py), known in zip(
             np.asarray(batch["keypoints"]).reshape(-1, 2), np.asarray(batch["labelled"]).ravel(), strict=True
         )
-        if seen
+        if known
     ]
     assert terms_of(METHOD, variables, batch)["locref"][1] == 2 * sum(near)
 

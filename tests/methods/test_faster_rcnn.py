@@ -128,7 +128,7 @@ def test_terms_by_hand(variables):
 
 @pytest.mark.parametrize("unlabelled, counts", [("ignore", range(1, 5)), ("negative", [16])])
 def test_background_loss_leaves_out_unlabelled_classes(unlabelled, counts, variables):
-    """At zero logits each region of another class lowers the bias by 1/3: here only those of the labelled bodypart."""
+    """At zero logits each region of another class adds 1/3 to a bias gradient; 'ignore' skips the background."""
     method, batch = dataclasses.replace(METHOD, unlabelled=unlabelled), take(make_batch(), jnp.array([1]))
     variables = silenced(variables)
 
@@ -162,7 +162,7 @@ def test_padding_and_unlabelled_images_do_not_count(variables):
 def test_terms_of_batch_halves_add_up(variables):
     batch = make_batch()
     whole = terms_of(METHOD, variables, batch)
-    halves = [terms_of(METHOD, variables, take(batch, part)) for part in (slice(0, 2), slice(2, 4))]
+    halves = [terms_of(METHOD, variables, take(batch, half)) for half in (slice(0, 2), slice(2, 4))]
     assert_same({name: np.add(halves[0][name], halves[1][name]) for name in whole}, whole)
     other = terms_of(METHOD, variables, batch | {"key": batch["key"][::-1]})
     assert other["head_score"][0] != whole["head_score"][0], "samples depend on the keys"

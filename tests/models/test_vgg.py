@@ -57,7 +57,7 @@ def test_dropout_of_an_image_does_not_depend_on_its_batch():
     head, x = DenseHead(256, dropout=0.5), jax.random.normal(jax.random.key(2), (6, 7, 7, 4))
     variables, keys = head.init(jax.random.key(0), x, as_it_is, True), jax.random.split(jax.random.key(1), 2)
     both = head.apply(variables, x, as_it_is, True, keys)
-    alone = [head.apply(variables, part, as_it_is, True, keys[i : i + 1]) for i, part in enumerate((x[:3], x[3:]))]
+    alone = [head.apply(variables, rows, as_it_is, True, keys[i : i + 1]) for i, rows in enumerate((x[:3], x[3:]))]
     np.testing.assert_allclose(both, np.concatenate(alone), rtol=1e-5, atol=1e-6)
     assert ((both == 0) != (head.apply(variables, x, as_it_is, True, keys[::-1]) == 0)).any()
     kept = dropout_by_image(jnp.ones((6, 1000)), keys, 0.2)

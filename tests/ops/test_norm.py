@@ -46,12 +46,14 @@ def test_batch_norm_and_its_gradients_equal_the_formula(shape, relu):
     (y, mean, var), gradients = pulled_back(
         lambda *args: batch_norm(*args, EPS, relu=relu), lambda out: (dy, *map(jnp.ones_like, out[1:])), x, scale, bias
     )
-    expected, wanted = pulled_back(lambda *args: plain_batch_norm(*args, relu), lambda _: dy, x, scale, bias)
+    expected, expected_gradients = pulled_back(
+        lambda *args: plain_batch_norm(*args, relu), lambda _: dy, x, scale, bias
+    )
     axes = tuple(range(x.ndim - 1))
     np.testing.assert_allclose(y, expected, atol=1e-5)
     np.testing.assert_allclose(mean, x.mean(axes), rtol=1e-5)
     np.testing.assert_allclose(var, x.var(axes), rtol=1e-5)
-    for a, b in zip(gradients, wanted, strict=True):
+    for a, b in zip(gradients, expected_gradients, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5 * float(np.abs(b).max()) + 1e-6)
 
 
@@ -62,11 +64,11 @@ def test_chains_of_a_batch_are_normalised_together(relu, monkeypatch):
     x = x.at[:3].add(5)  # the moments of the two chains differ
     whole, pullback = jax.vjp(lambda *args: batch_norm(*args, EPS, relu=relu), x, scale, bias)
     with chains.over(x):
-        parts, pullback_of_parts = jax.vjp(lambda *args: batch_norm(*args, EPS, relu=relu), x, scale, bias)
+        chained, pullback_of_chains = jax.vjp(lambda *args: batch_norm(*args, EPS, relu=relu), x, scale, bias)
     cotangents = (dy, jnp.zeros_like(scale), jnp.zeros_like(scale))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), parts, whole)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), chained, whole)
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), pullback_of_parts(cotangents), pullback(cotangents)
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), pullback_of_chains(cotangents), pullback(cotangents)
     )
 
 
@@ -118,8 +120,8 @@ def test_batch_norm_over_four_devices_equals_the_whole_batch(mapped):
             run, mesh=mesh, in_specs=(one, all_, all_, one), out_specs=(all_, all_, all_, one), check_vma=False
         )
         value, moments, rest, dx = jax.jit(run)(x, scale, bias, dy)
-    parts = (value, moments, rest, dx.reshape(x.shape))
-    jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-5), parts, whole)
+    sharded = (value, moments, rest, dx.reshape(x.shape))
+    jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-5), sharded, whole)
 
 
 @pytest.mark.parametrize("groups", [1, 4, 8])
@@ -133,9 +135,9 @@ def test_group_norm_and_its_gradients_equal_flax(groups, relu):
         return nn.relu(y) if relu else y
 
     y, gradients = pulled_back(lambda *args: group_norm(*args, groups, EPS, relu=relu), lambda _: dy, x, scale, bias)
-    expected, wanted = pulled_back(flax_norm, lambda _: dy, x, scale, bias)
+    expected, expected_gradients = pulled_back(flax_norm, lambda _: dy, x, scale, bias)
     np.testing.assert_allclose(y, expected, atol=1e-5)
-    for a, b in zip(gradients, wanted, strict=True):
+    for a, b in zip(gradients, expected_gradients, strict=True):
         np.testing.assert_allclose(a, b, atol=3e-5)
     assert group_norm(x.astype(jnp.bfloat16), scale, bias, groups, EPS).dtype == jnp.bfloat16
 

@@ -23,8 +23,8 @@ def test_sum_and_gradients_equal_the_formula(dtype):
     expected, expected_pullback = jax.vjp(lambda x, y: jax.nn.relu(x + y), x, y)
     assert z.dtype == dtype
     np.testing.assert_array_equal(z, expected)
-    for actual, wanted in zip(pullback(dz), expected_pullback(dz), strict=True):
-        np.testing.assert_array_equal(actual, wanted)
+    for actual, reference in zip(pullback(dz), expected_pullback(dz), strict=True):
+        np.testing.assert_array_equal(actual, reference)
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="CPU only")

@@ -26,7 +26,7 @@ from pawjax.report.published import Published, read_published
 from pawjax.report.tables import write_predictions_csv
 
 
-def part(rmse: float, gross: int = 0) -> dict:
+def metrics_of(rmse: float, gross: int = 0) -> dict:
     numbers = {"rmse_px": rmse, "mean_error_px": rmse / 2, "median_px": rmse / 4, "p95_px": 3 * rmse}
     return {**numbers, "n_over_50px": gross, "n_points": 40, "n_images": 20, "seconds": 0.5, "device": "chip"}
 
@@ -37,7 +37,7 @@ def make_run(folder: Path, name: str, test: float, **fields) -> ComparedRun:
     curves = {f"{split}/rmse_px": (steps, np.array([90.0, 9.0, test])) for split in ("train", "dev")}
     values = {
         "name": name,
-        "metrics": {"train": part(1.0), "dev": part(2.0), "test": part(test, gross=1)},
+        "metrics": {"train": metrics_of(1.0), "dev": metrics_of(2.0), "test": metrics_of(test, gross=1)},
         "test_errors": np.random.default_rng(0).gamma(2, test, 40),
         "curves": curves,
         "pictures": (folder / "worst.png",),
@@ -143,7 +143,7 @@ def test_bias_and_variance_in_words(tmp_path):
         "Mean errors: bias 0.50 px (train), variance 0.50 px (dev is 2.00 times train), test 2.00 px. "
         "Points over 50 px, which dominate the RMSE: 1 on test."
     )
-    metrics = {"train": part(3.0), "dev": part(2.0), "test": part(2.0)}
+    metrics = {"train": metrics_of(3.0), "dev": metrics_of(2.0), "test": metrics_of(2.0)}
     assert "no variance to be seen" in reading(make_run(tmp_path, "x", 4.0, metrics=metrics))
 
 

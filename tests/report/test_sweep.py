@@ -9,8 +9,13 @@ from pawjax.report.sweep import write_sweep
 
 
 def run(rmse: float, gross: int = 0) -> dict:
-    part = {"rmse_px": rmse, "mean_error_px": rmse / 2, "median_px": 1.0, "n_over_50px": gross, "n_points": 10}
-    return {"train": part | {"rmse_px": rmse / 4}, "dev": part, "test": part | {"rmse_px": rmse + 1}, "seconds": 90.0}
+    split = {"rmse_px": rmse, "mean_error_px": rmse / 2, "median_px": 1.0, "n_over_50px": gross, "n_points": 10}
+    return {
+        "train": split | {"rmse_px": rmse / 4},
+        "dev": split,
+        "test": split | {"rmse_px": rmse + 1},
+        "seconds": 90.0,
+    }
 
 
 def test_table_csv_and_picture(tmp_path):

@@ -19,7 +19,7 @@ from pawjax.errors import InputError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path`; moved to `path` when the block ends, removed when it fails."""
+    """Yields a temporary name beside `path`; moved to `path` if the block succeeds, removed if it fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")

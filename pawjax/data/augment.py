@@ -167,8 +167,8 @@ def _draw_origin(settings: Augment, keys: jax.Array, sample: Batch, forward: jax
     lucky = points[jnp.argmax(scores)]  # the point to keep if not all fit
     fits = (high - low) <= crop - 1 - 2 * settings.margin
     low, high = jnp.where(fits, low, lucky), jnp.where(fits, high, lucky)
-    kept = jnp.clip(origin, high - crop + 1 + settings.margin, low - settings.margin)
-    return jnp.where(labelled.any(), kept, origin)
+    bounded = jnp.clip(origin, high - crop + 1 + settings.margin, low - settings.margin)
+    return jnp.where(labelled.any(), bounded, origin)
 
 
 def _relight(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:

@@ -30,11 +30,13 @@ def read_label_csv(path: Path) -> LabelTable:
             f"{path}: its first three rows begin with {', '.join(map(repr, names)) or 'nothing'}, "
             f"not with 'scorer', 'bodyparts', 'coords', each followed by commas; write the labels as DeepLabCut does"
         )
-    (_, parts), (_, coords) = rows[1:3]
+    (_, bodyparts), (_, coords) = rows[1:3]
     width = 1  # number of path columns
     while width < len(coords) and not coords[width].strip():
         width += 1
-    columns = [(part.strip(), coord.strip()) for part, coord in zip(parts[width:], coords[width:], strict=False)]
+    columns = [
+        (bodypart.strip(), coord.strip()) for bodypart, coord in zip(bodyparts[width:], coords[width:], strict=False)
+    ]
     ids, values = [], np.full((len(rows) - 3, len(columns)), np.nan)
     for index, (line, row) in enumerate(rows[3:]):
         if len(row) != width + len(columns):

@@ -39,7 +39,7 @@ def read_label_h5(path: Path) -> LabelTable:
     if any(len(column) != 3 for column in columns) or values.shape != (len(rows), len(columns)):
         raise InputError(f"{path}: its columns are not (scorer, bodypart, coordinate); write the labels again")
     ids = [frame_id(*row) for row in rows]
-    return table_from_columns(path, ids, [(part, coord) for _, part, coord in columns], values)
+    return table_from_columns(path, ids, [(bodypart, coord) for _, bodypart, coord in columns], values)
 
 
 def _read_group(path: Path, file: h5py.File) -> tuple[list[Sequence[str]], list[tuple[str, ...]], np.ndarray]:

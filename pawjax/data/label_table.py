@@ -56,22 +56,24 @@ def table_from_columns(
     Raises InputError for a repeated frame or column, an unknown or missing coordinate, or half a label.
     """
     _refuse_repeated(source, "row", ids)
-    _refuse_repeated(source, "column", [f"{part} {coord}" for part, coord in columns])
-    bodyparts = tuple(dict.fromkeys(part for part, _ in columns))
-    for part, coord in columns:
+    _refuse_repeated(source, "column", [f"{bodypart} {coord}" for bodypart, coord in columns])
+    bodyparts = tuple(dict.fromkeys(bodypart for bodypart, _ in columns))
+    for bodypart, coord in columns:
         if coord not in COORDS:
             raise InputError(
-                f"{source}: column '{part} {coord}' is not x, y, likelihood or visible; is this a label table?"
+                f"{source}: column '{bodypart} {coord}' is not x, y, likelihood or visible; is this a label table?"
             )
     place = {column: index for index, column in enumerate(columns)}
     keypoints = np.full((len(ids), len(bodyparts), 2), np.nan)
-    for k, part in enumerate(bodyparts):
+    for k, bodypart in enumerate(bodyparts):
         for axis, coord in enumerate("xy"):
-            if (part, coord) not in place:
-                raise InputError(f"{source}: bodypart '{part}' has no column '{coord}'; write the labels again")
-            keypoints[:, k, axis] = values[:, place[part, coord]]
-        if (part, "visible") in place:
-            keypoints[:, k] = _mask_hidden(source, part, ids, keypoints[:, k], values[:, place[part, "visible"]])
+            if (bodypart, coord) not in place:
+                raise InputError(f"{source}: bodypart '{bodypart}' has no column '{coord}'; write the labels again")
+            keypoints[:, k, axis] = values[:, place[bodypart, coord]]
+        if (bodypart, "visible") in place:
+            keypoints[:, k] = _mask_hidden(
+                source, bodypart, ids, keypoints[:, k], values[:, place[bodypart, "visible"]]
+            )
     hidden = [values[:, index] for (_, coord), index in place.items() if coord == "visible"]
     if hidden and not (np.asarray(hidden) == VISIBLE).any() and (np.asarray(hidden) == 1).any():
         raise InputError(
@@ -84,15 +86,15 @@ def table_from_columns(
 
 def order_bodyparts(table: LabelTable, bodyparts: Sequence[str], config_file: Path) -> LabelTable:
     """The table with its bodyparts in the order of the project's config. Raises InputError if the names differ."""
-    missing = [part for part in bodyparts if part not in table.bodyparts]
-    extra = [part for part in table.bodyparts if part not in bodyparts]
+    missing = [bodypart for bodypart in bodyparts if bodypart not in table.bodyparts]
+    extra = [bodypart for bodypart in table.bodyparts if bodypart not in bodyparts]
     if missing or extra:
         problems = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"also has {', '.join(extra)}"] * bool(extra)
         raise InputError(
             f"{table.source}: its columns do not match the bodyparts in {config_file.name}: the table "
             f"{' and '.join(problems)}; make the field 'bodyparts' and the label table agree"
         )
-    columns = [table.bodyparts.index(part) for part in bodyparts]
+    columns = [table.bodyparts.index(bodypart) for bodypart in bodyparts]
     return LabelTable(table.source, table.ids, tuple(bodyparts), table.keypoints[:, :, columns])
 
 
@@ -114,7 +116,7 @@ def first_difference(one: LabelTable, other: LabelTable) -> str:
                 return f"only {left.source.name} has the {kind} {unmatched[0]}"
     place = {frame: row for row, frame in enumerate(other.ids)}
     rows = [place[frame] for frame in one.ids]
-    columns = [other.bodyparts.index(part) for part in one.bodyparts]
+    columns = [other.bodyparts.index(bodypart) for bodypart in one.bodyparts]
     aligned = other.keypoints[rows][:, :, columns]
     same = np.isclose(one.keypoints, aligned, rtol=0, atol=AGREEMENT_PX, equal_nan=True).all(axis=-1)
     if same.all():
@@ -150,12 +152,14 @@ def _refuse_half_labels(source: Path, ids: Sequence[str], bodyparts: Sequence[st
             )
 
 
-def _mask_hidden(source: Path, part: str, ids: Sequence[str], points: np.ndarray, visible: np.ndarray) -> np.ndarray:
+def _mask_hidden(
+    source: Path, bodypart: str, ids: Sequence[str], points: np.ndarray, visible: np.ndarray
+) -> np.ndarray:
     known = np.isnan(visible) | np.isin(visible, (0.0, 1.0, VISIBLE))
     if not known.all():
         row = int(np.flatnonzero(~known)[0])
         raise InputError(
-            f"{source}: column '{part} visible' of {ids[row]} holds {visible[row]:g}; "
+            f"{source}: column '{bodypart} visible' of {ids[row]} holds {visible[row]:g}; "
             f"use 0 (not labelled), 1 (occluded) or 2 (visible)"
         )
     shown = np.isnan(visible) | (visible == VISIBLE)

@@ -193,7 +193,7 @@ def magnified(truth: np.ndarray, predicted: np.ndarray, height: int, width: int,
 
 
 def _window(centre: np.ndarray, across: float, down: float, height: int, width: int) -> Window:
-    """`across` x `down` px around (x, y), moved into the frame as far as the centre stays in view."""
+    """`across` x `down` px around (x, y), moved into the frame while keeping the centre in view."""
     x, y = (float(np.clip(c, -0.5, s - 0.5)) for c, s in zip(centre, (width, height), strict=True))
     across, down = min(across, width), min(down, height)
     left = float(np.clip(x - across / 2, -0.5, width - 0.5 - across))

@@ -1,4 +1,4 @@
-"""Where a device's time goes: a trace of a few calls, summed by kind of operation."""
+"""Device time by kind of operation, from a trace of a few calls."""
 
 import collections
 import re

@@ -25,7 +25,7 @@ SKY, PURPLE, YELLOW = "#56B4E9", "#CC79A7", "#F0E442"
 INK, GREY, FAINT = "#222222", "#767676", "#D9D9D9"
 TRAIN, DEV = BLUE, VERMILION
 PALETTE = (SKY, ORANGE, GREEN, VERMILION, PURPLE, YELLOW, BLUE)
-HALO = [Stroke(linewidth=3.2, foreground="black", alpha=0.55), Normal()]  # makes a line stand out from a frame
+HALO = [Stroke(linewidth=3.2, foreground="black", alpha=0.55), Normal()]  # sets a line off from the frame
 
 _RC = {
     **{key: value for key, value in matplotlib.rcParamsDefault.items() if key.startswith(("text.", "font."))},
@@ -116,7 +116,7 @@ def legend(axes: Axes, columns: int, raised: bool = False) -> None:
 
 
 def notice(axes: Axes, text: str) -> None:
-    """An empty plot that says why it is empty."""
+    """An empty plot with the reason as text."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY, fontsize=12, transform=axes.transAxes)
 

@@ -81,7 +81,7 @@ def _bouts(rng: np.random.Generator, n: int) -> tuple[np.ndarray, dict[str, np.n
 def _gait(
     rng: np.random.Generator, limb: str, phase: np.ndarray, duty: np.ndarray, travel: np.ndarray, activity: np.ndarray
 ) -> np.ndarray:
-    """Foot table [T, 4] of one limb from its phase (touchdown at whole numbers), stance share and ball travel."""
+    """Foot table [T, 4] of one limb from its phase (touchdown at integers), stance share and ball travel."""
     times = np.arange(len(phase))
     first = int(np.floor(phase[0])) - 1
     strides = np.arange(first, int(np.ceil(phase[-1])) + 2)

@@ -36,7 +36,7 @@ class RenderedFrame:
 
 
 def render_frames(n_frames: int, *, seed: int, height: int, width: int, workers: int = 0) -> Iterator[RenderedFrame]:
-    """Frames 0 .. n_frames - 1 in order, from `workers` processes (0: chosen by n_frames); 1 renders in-process."""
+    """Frames 0 .. n_frames - 1 in order, from `workers` processes (0: as many as save time); 1 renders in-process."""
     workers = workers or min(n_processors(), max(1, n_frames // FRAMES_PER_WORKER))
     if workers == 1:
         for index in range(n_frames):

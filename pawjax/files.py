@@ -1,4 +1,4 @@
-"""Files of a run or a cache: replaced as a whole, read with clear errors, locked, and refused where a disk is full."""
+"""Files of a run or a cache: atomic replacement, clear read errors, locks, and a check for free space."""
 
 import errno
 import fcntl
@@ -19,7 +19,7 @@ from pawjax.errors import InputError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path`; moved to `path` when the block ends, removed when it fails."""
+    """Yields a temporary name beside `path`; moved to `path` if the block succeeds, removed if it fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
@@ -31,13 +31,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes UTF-8 text; the file is replaced as a whole."""
+    """Writes UTF-8 text, replacing the file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, values: dict) -> None:
-    """Writes a dict of plain and numpy values as indented JSON; the file is replaced as a whole.
+    """Writes a dict of plain and numpy values as indented JSON, replacing the file atomically.
 
     Raises:
       ValueError: a number that is not finite, named by its key: JSON has no NaN.
@@ -46,7 +46,7 @@ def write_json(path: str | Path, values: dict) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file that pawjax wrote. Raises InputError if it is damaged, OSError if it is not there."""
+    """The content of a JSON file that pawjax wrote. Raises InputError if it is damaged, OSError if it is missing."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -61,10 +61,10 @@ def need_space(folder: Path, n_bytes: int) -> None:
 
 
 def lock(path: Path, wait: bool) -> TextIO:
-    """Locks the file `path` for this process until the file returned is closed, or the process dies.
+    """Locks the file `path` for this process until the returned file is closed or the process dies.
 
-    Where the file system has no locks, nothing is locked. Without `wait`, raises BlockingIOError if another process
-    holds the lock.
+    On a file system without locks, nothing is locked. Without `wait`, raises BlockingIOError if another process holds
+    the lock.
     """
     file = path.open("w")
     try:
@@ -78,7 +78,7 @@ def lock(path: Path, wait: bool) -> TextIO:
 
 
 def _plain(value: Any, key: str) -> Any:
-    """The value with numpy's numbers, arrays and tuples as Python's, checked to be finite."""
+    """Converts numpy values and tuples to plain Python. Raises ValueError for a number that is not finite."""
     if isinstance(value, dict):
         return {str(name): _plain(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
@@ -86,5 +86,5 @@ def _plain(value: Any, key: str) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item, f"{key}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{key} is {value}, which JSON cannot hold")
+        raise ValueError(f"{key} is {value}, which JSON cannot represent")
     return value

@@ -1,7 +1,7 @@
 """Losses as (sum, count): padding, missing labels and the number of devices never change their ratio.
 
-`optax.losses` has the other elementwise losses too, in forms that round otherwise; ours are those of the papers, and
-the figures that were published with them can be trained again to the same bits.
+`optax.losses` has the other elementwise losses too, but rounds differently; these follow the papers, and published
+results can be reproduced bit for bit.
 """
 
 import jax
@@ -18,7 +18,7 @@ def weighted_sum(values: jax.Array, weights: jax.Array) -> Term:
 
 
 def sigmoid_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """-t log s(z) - (1 - t) log(1 - s(z)), elementwise, in the form that does not overflow."""
+    """-t log s(z) - (1 - t) log(1 - s(z)), elementwise, in a form that does not overflow."""
     return jnp.maximum(logits, 0) - logits * targets + jnp.log1p(jnp.exp(-jnp.abs(logits)))
 
 
@@ -34,10 +34,10 @@ def smooth_l1(errors: jax.Array, beta: float) -> jax.Array:
 
 
 def softmax_cross_entropy(logits: jax.Array, classes: jax.Array) -> jax.Array:
-    """-log softmax(logits)[class]: logits [..., C] and classes int [...] give [...]."""
+    """-log softmax(logits)[class] for logits [..., C] and classes int [...]; returns [...]."""
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), classes[..., None], axis=-1)[..., 0]
 
 
 def weighted_total(terms: dict[str, Term], weights: dict[str, float]) -> jax.Array:
-    """Sum over the terms of weight * sum / count; a term that counted nothing adds zero."""
+    """Sum over the terms of weight * sum / count; a term with count zero adds zero."""
     return sum(weights[name] * total / jnp.maximum(count, 1e-12) for name, (total, count) in terms.items())

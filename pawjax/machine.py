@@ -1,4 +1,4 @@
-"""What this machine is: its processors, its accelerator, and the folder where pawjax keeps prepared data."""
+"""This machine: its processors, its accelerator, and its cache folders."""
 
 import os
 import platform
@@ -12,17 +12,17 @@ def cache_root(cache: str = "") -> Path:
 
 
 def compilation_cache() -> Path:
-    """The folder of compiled programs. XLA compiles for the number of processors, which JAX's own key leaves out."""
+    """The folder of compiled programs. XLA compiles for the number of processors, which JAX's cache key omits."""
     return cache_root() / "xla" / f"{n_processors()}-processors"
 
 
 def n_processors() -> int:
-    """Number of processors that this process may use; under taskset or SLURM fewer than the machine has."""
+    """Number of processors this process may use; fewer than the machine has under taskset or SLURM."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def device_name() -> str:
-    """The accelerator's name, or the processor's with the number of cores that this process may use."""
+    """The accelerator's name, or the processor's with the number of cores this process may use."""
     import jax  # not needed for the other functions
 
     device = jax.devices()[0]

@@ -1,4 +1,4 @@
-"""How far the predicted points lie from the labelled ones: the numbers of `metrics.json`, in plain numpy."""
+"""Distances of predicted points from their labels: the numbers in `metrics.json`, in plain numpy."""
 
 from collections.abc import Sequence
 
@@ -17,15 +17,15 @@ def distances(keypoints_true: np.ndarray, labelled: np.ndarray, keypoints_pred: 
     Args:
       keypoints_true: [N,A,K,2] (x, y) pixels of the original image, A animals; read only where labelled.
       labelled: bool [N,A,K].
-      keypoints_pred: [N,A,K,2] (x, y) in the same frame; animal a of the one is animal a of the other.
+      keypoints_pred: [N,A,K,2] (x, y) in the same coordinates, animals in the same order.
 
     Returns:
       float64 [N,A,K] px: d = sqrt((x_pred - x_true)^2 + (y_pred - y_true)^2), NaN where not labelled.
 
     Raises:
-      InputError: a labelled point whose prediction is not finite (a diverged model); silently dropped it
+      InputError: a labelled point whose prediction is not finite (a diverged model); dropping it silently
         would improve every number.
-      ValueError: shapes that do not belong together, or a label that is not finite.
+      ValueError: shapes that do not match, or a label that is not finite.
     """
     keypoints_true = np.asarray(keypoints_true, np.float64)
     keypoints_pred = np.asarray(keypoints_pred, np.float64)
@@ -75,16 +75,16 @@ def summarize(
     Args:
       keypoints_true: [N,A,K,2] (x, y) pixels of the original image, A animals; read only where labelled.
       labelled: bool [N,A,K].
-      keypoints_pred: [N,A,K,2] (x, y) in the same frame; animal a of the one is animal a of the other.
+      keypoints_pred: [N,A,K,2] (x, y) in the same coordinates, animals in the same order.
       likelihood: [N,A,K]; NaN counts as below every cut-off.
       bodyparts: K names.
-      pcutoff: the likelihood from which a prediction is trusted.
+      pcutoff: minimum likelihood of a trusted prediction.
 
     Returns:
       The numbers above for all labelled points, `n_images` = N, `per_bodypart` {name: the numbers},
       `pcutoff`, and `with_pcutoff`: the numbers and their `per_bodypart` over the labelled points with
-      likelihood >= pcutoff; its `n_points` tells how many were dropped. Where a selection is empty its
-      counts are 0 and everything else is None (null in JSON).
+      likelihood >= pcutoff; its `n_points` is how many were kept. If a selection is empty, its counts are 0
+      and everything else is None (null in JSON).
 
     Raises:
       InputError, ValueError: as `distances`.
@@ -106,17 +106,17 @@ def summarize(
 
 
 def reliability(d: np.ndarray, likelihood: np.ndarray) -> dict:
-    """Does a likelihood of 0.9 mean right nine times in ten? Right is within 10 px, the project's satisficing bar.
+    """Is a likelihood of 0.9 right nine times in ten? Right means within 10 px, the project's satisficing bar.
 
     Args:
-      d: [N,A,K] px as `distances` gives them, NaN where not labelled.
+      d: [N,A,K] px as returned by `distances`, NaN where not labelled.
       likelihood: [N,A,K], 0..1.
 
     Returns:
       `right_px`; `bins`, ten of equal width, the empty ones left out: {low, high, n, likelihood (their mean), right
       (share)}; `expected_error`, the mean over the points of |likelihood - right| of their bin (Naeini et al. 2015,
-      ECE); `temperature`, which likelihoods sigmoid(logit / temperature) would fit these points best (Guo et al. 2017),
-      None where no value between 0.1 and 10 is best, as when all points are right. Without points both are None.
+      ECE); `temperature`, for which sigmoid(logit / temperature) fits these points best (Guo et al. 2017), None if no
+      value between 0.1 and 10 is best, e.g. when all points are right. Without points both are None.
     """
     labelled = np.isfinite(d)
     p, right = np.asarray(likelihood, np.float64)[labelled], d[labelled] <= SATISFICING_PX
@@ -135,7 +135,7 @@ def reliability(d: np.ndarray, likelihood: np.ndarray) -> dict:
 
 
 def _temperature(p: np.ndarray, right: np.ndarray) -> float | None:
-    """The temperature of least cross entropy, to within 2 %; None where it is not between 0.1 and 10."""
+    """The temperature that minimizes the cross entropy, to within 2 %; None if not between 0.1 and 10."""
     if not len(p):
         return None
     p = p.clip(1e-6, 1 - 1e-6)
@@ -153,7 +153,7 @@ def _selection(d: np.ndarray, selected: np.ndarray, bodyparts: Sequence[str]) ->
 
 
 def _numbers(d: np.ndarray) -> dict:
-    """The numbers over distances d [n]; None for what an empty selection does not have."""
+    """The numbers over distances d [n]; None for those undefined for an empty selection."""
     values = dict.fromkeys(("rmse_px", "mean_error_px", "median_px", "p95_px", "max_px"))
     pck: dict[str, float | None] = {str(t): None for t in PCK_THRESHOLDS}
     if d.size:

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules by name, and parameters that are frozen or move at a rate of their own."""
+"""Optimizers and learning-rate schedules by name, and parameter groups that are frozen or have their own rate."""
 
 import dataclasses
 import itertools
@@ -23,18 +23,18 @@ class Optimizer(Section):
 
     Attributes:
       name: one of optax's: 'sgd' (with momentum), 'adam' or 'adamw'.
-      momentum: of 'sgd'; b1 of the others.
-      weight_decay: acts on kernels only; of 'adamw' decoupled, of the others added to the gradient.
-      clip_norm: gradients are scaled down to this global norm; 0 does not clip. See `clip_by_moving_norm`.
+      momentum: momentum of 'sgd'; b1 of the others.
+      weight_decay: acts on kernels only; decoupled for 'adamw', added to the gradient for the others.
+      clip_norm: largest global norm of the gradients; 0 does not clip. See `clip_by_moving_norm`.
       schedule: 'stepwise', 'stepwise_scaled', 'cosine' or 'constant'; see `make_schedule`.
-      rates: (rate, step until which it holds) for each stage of 'stepwise' and 'stepwise_scaled'.
-      learning_rate: of 'cosine' and 'constant'.
+      rates: (rate, until_step) for each stage of 'stepwise' and 'stepwise_scaled'.
+      learning_rate: for 'cosine' and 'constant'.
       rate_factor: multiplies the learning rate of any schedule. All three optimizers are linear in the rate, so up to
         rounding this is the same as scaling every update.
       warmup_steps: the rate rises linearly over this many steps.
-      ema_decay: of the moving average of the weights, with which the run predicts; 0 keeps none.
-      groups: (pattern, factor, from_step) for each group of parameters; see `scale_groups`. Triples, because they are
-        easy to write in a flag: --config.optimizer.groups="(('backbone/.*',0.0,0),)" freezes the backbone.
+      ema_decay: decay of the moving average of the weights, which is used for prediction; 0 keeps no average.
+      groups: (pattern, factor, from_step) for each parameter group; see `scale_groups`. Triples are easy to write in a
+        flag: --config.optimizer.groups="(('backbone/.*',0.0,0),)" freezes the backbone.
     """
 
     section: ClassVar[str] = "optimizer"
@@ -59,7 +59,7 @@ class Optimizer(Section):
         for field in ("momentum", "ema_decay"):
             self.require(field, 0 <= getattr(self, field) < 1, "at least 0 and less than 1")
         self.require_positive("rate_factor")
-        self.require("rates", _are_rates(self.rates), "((rate, until_step), ...) with steps that rise from above 0")
+        self.require("rates", _are_rates(self.rates), "((rate, until_step), ...) with positive, increasing steps")
         _patterns(self.groups)
 
 
@@ -67,9 +67,9 @@ def make_schedule(settings: Optimizer, steps: int) -> Schedule:
     """The learning rate at each step (from 0) of a run of `steps` steps.
 
     'stepwise' holds each rate of `rates` until its boundary (DeepLabCut's multi_step); 'stepwise_scaled' is the same
-    with the boundaries stretched so that the last is `steps`; 'cosine' falls from `learning_rate` to zero at `steps`;
-    'constant'. All begin with `warmup_steps` steps of a linear rise, and `rate_factor` multiplies them. Raises
-    InputError where the rise takes the whole run.
+    with the boundaries scaled so that the last is `steps`; 'cosine' falls from `learning_rate` to zero at `steps`;
+    'constant' stays at `learning_rate`. All start with a linear warm-up over `warmup_steps` and are multiplied by
+    `rate_factor`. Raises InputError if the warm-up takes the whole run.
     """
     warmup = settings.warmup_steps
     if warmup >= steps:
@@ -119,14 +119,14 @@ OPTIMIZERS = {"sgd": _sgd, "adam": _adam, "adamw": _adamw}
 
 
 def scale_groups(groups: tuple[tuple[str, float, int], ...]) -> optax.GradientTransformation:
-    """Multiplies the updates of groups of parameters: freezing, smaller rates below, gradual unfreezing.
+    """Scales the updates of parameter groups: freezing, lower rates for early layers, gradual unfreezing.
 
     Args:
-      groups: (pattern, factor, from_step): parameters whose whole name, as 'backbone/block1_unit1/conv1/kernel',
-        matches the regular expression move `factor` times as far as they would, and not at all before `from_step`.
-        The first group that matches decides; parameters of no group are left alone.
+      groups: (pattern, factor, from_step): updates of parameters whose full name, e.g.
+        'backbone/block1_unit1/conv1/kernel', matches the regular expression are multiplied by `factor`, and by 0
+        before `from_step`. The first matching group applies; other parameters are unchanged.
 
-    Raises InputError, when the state is made, for a pattern that no parameter matches.
+    Its `init` raises InputError for a pattern that no parameter matches.
     """
 
     def scale(updates: optax.Updates, step: jax.Array) -> optax.Updates:
@@ -139,10 +139,10 @@ def scale_groups(groups: tuple[tuple[str, float, int], ...]) -> optax.GradientTr
 
 
 def clip_by_moving_norm(max_norm: float, groups: tuple[tuple[str, float, int], ...]) -> optax.GradientTransformation:
-    """Clips gradients by the global norm of those whose parameters move at this step.
+    """Clips gradients by the global norm of those whose parameters are trained at this step.
 
-    A frozen backbone then does not shrink the steps of the heads. Gradients of parameters that do not move are clipped
-    by the norm of all: they go into the moments with which those that are unfrozen later begin.
+    A frozen backbone then does not shrink the steps of the heads. Gradients of frozen parameters are clipped by the
+    norm of all: they enter the moments with which the parameters start once unfrozen.
     """
     clip = optax.clip_by_global_norm(max_norm)
 
@@ -159,7 +159,7 @@ def clip_by_moving_norm(max_norm: float, groups: tuple[tuple[str, float, int], .
 def _at_each_step(
     groups: tuple[tuple[str, float, int], ...], change: Callable[[optax.Updates, jax.Array], optax.Updates]
 ) -> optax.GradientTransformation:
-    """`change(updates, step)`; every pattern of the groups must match a parameter."""
+    """Applies `change(updates, step)`; its `init` checks that every pattern of the groups matches a parameter."""
 
     def init(params: optax.Params) -> optax.ScaleByScheduleState:
         names = _names(params)
@@ -167,7 +167,7 @@ def _at_each_step(
             if not any(pattern.fullmatch(name) for name in names):
                 raise InputError(
                     f"config.optimizer.groups: no parameter matches '{pattern.pattern}'; "
-                    f"they are called like '{names[0]}'"
+                    f"the first parameter is '{names[0]}'"
                 )
         return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
 
@@ -179,14 +179,14 @@ def _at_each_step(
 
 
 def group_of(groups: tuple[tuple[str, float, int], ...], params: optax.Params) -> Any:
-    """The index of each parameter's group, the first whose pattern matches its whole name; -1 for none."""
+    """Index of each parameter's group, the first whose pattern matches its full name; -1 for none."""
     patterns = _patterns(groups)
     indices = [next((i for i, p in enumerate(patterns) if p.fullmatch(name)), -1) for name in _names(params)]
     return jax.tree.unflatten(jax.tree.structure(params), indices)
 
 
 def kernels(params: optax.Params) -> optax.Params:
-    """True on the leaves named 'kernel': what weight decay acts on."""
+    """Mask of the parameters that weight decay acts on: the kernels."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 
@@ -196,10 +196,10 @@ def _names(params: optax.Params) -> list[str]:
 
 
 def _patterns(groups: tuple[tuple[str, float, int], ...]) -> list[re.Pattern]:
-    """Raises InputError if the groups are not well-formed."""
+    """Compiles the patterns of the groups. Raises InputError if the groups are malformed."""
     try:
         for _, factor, from_step in groups:
-            factor + from_step  # of numbers
+            factor + from_step  # TypeError unless both are numbers
         return [re.compile(pattern) for pattern, _, _ in groups]
     except (re.error, TypeError, ValueError) as error:
         raise InputError(f"config.optimizer.groups: write (pattern, factor, from_step) for each ({error})") from error

@@ -1,4 +1,4 @@
-"""What a person sees while waiting: a live line on a terminal, plain lines in a log file. All on stderr."""
+"""Progress display on stderr: a live line on a terminal, plain lines in a log file."""
 
 import os
 import sys
@@ -14,13 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 T = TypeVar("T")
 
 PLAIN_EVERY = 10.0  # seconds between the plain lines of `track`
-WINDOW = 20  # updates over which the rate is taken
+WINDOW = 20  # updates over which the rate is averaged
 
-_live: list[Progress] = []  # the display on the terminal; a wait within a wait becomes its second line
+_live: list[Progress] = []  # the display on the terminal; nested tasks share it, one line each
 
 
 def _on_terminal() -> bool:
-    """Whether stderr understands control characters."""
+    """Whether stderr supports control characters."""
     return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
@@ -37,7 +37,7 @@ def _display() -> Iterator[Progress]:
         TextColumn("{task.fields[text]}"),
         console=Console(file=sys.stderr),
         expand=True,
-        redirect_stdout=sys.stdout.isatty(),  # piped output stays output
+        redirect_stdout=sys.stdout.isatty(),  # leave piped stdout as it is
     )
     with progress:
         _live.append(progress)
@@ -57,15 +57,15 @@ def clock(seconds: float) -> str:
 class TrainingProgress:
     """The line of a training run: bar, step of total, loss, images/s, time left, last dev error.
 
-    The rate is taken over the last 20 updates, without the time in `paused()`; it appears with the second
-    update, so that the compilation before the first never counts. Off a terminal, each update that brings a
-    loss or a dev error prints one plain line.
+    The rate is averaged over the last 20 updates, without the time in `paused()`; it appears with the second
+    update, so that the compilation before the first never counts. Off a terminal, each update with a loss or a
+    dev error prints one plain line.
 
     Args:
       total_steps: the run's last step.
       first_step: the step it starts from; more than 0 after a resume.
-      images_per_step: the global batch.
-      quiet: shows nothing, for processes beside the one that speaks.
+      images_per_step: global batch size.
+      quiet: show nothing, in all processes but the one that reports.
     """
 
     def __init__(self, total_steps: int, first_step: int, images_per_step: int, quiet: bool = False):
@@ -112,7 +112,7 @@ class TrainingProgress:
 
     @contextmanager
     def paused(self, doing: str = "evaluating") -> Iterator[None]:
-        """Time within this block counts neither for the rate nor for the time left."""
+        """Excludes the time within this block from the rate and the time left."""
         start = time.monotonic()
         if self._bar:
             self._bar.update(self._task, text="  ".join((*self._words(), doing)))
@@ -134,14 +134,14 @@ class TrainingProgress:
 
 
 def track(iterable: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yields the items and shows how far they are, for waits of more than a few seconds.
+    """Yields the items and shows progress, for waits of more than a few seconds.
 
     On a terminal a bar; elsewhere one plain line every ten seconds, none for a short wait.
 
     Args:
-      iterable: what to go through.
+      iterable: the items.
       description: a word or two on what is being done.
-      total: number of items; by default its len, if it has one.
+      total: number of items; by default len(iterable), if it has one.
     """
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)

@@ -1,6 +1,6 @@
 """Sections of a config: frozen dataclasses, each owned by the component that reads it, with its defaults and checks.
 
-`pawjax.config` puts all sections together; `--config.SECTION.FIELD=VALUE` sets a field of one.
+`pawjax.config` combines all sections; `--config.SECTION.FIELD=VALUE` sets a field of one.
 """
 
 import dataclasses
@@ -16,14 +16,14 @@ class Section:
     """Base class of all sections. `__post_init__` of a subclass checks its values with the methods below.
 
     Attributes:
-      section: where it stands in a config, as 'augment' or 'data.paw_on_ball'; '' is the config itself.
+      section: its path in the config, e.g. 'augment' or 'data.paw_on_ball'; '' is the config itself.
     """
 
     section: ClassVar[str] = ""
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
-        """The section with the values that a whole config has for it. Raises InputError for a wrong value."""
+        """Builds the section from its values in a whole config. Raises InputError for an invalid value."""
         for name in filter(None, cls.section.split(".")):
             config = config[name]
         values = {}
@@ -37,7 +37,7 @@ class Section:
         return cls(**values)
 
     def require(self, field: str, fits: bool, wanted: str) -> None:
-        """Raises InputError unless `fits`; `wanted` says what the value of the field must be."""
+        """Raises InputError unless `fits`; `wanted` describes the values the field accepts."""
         if not fits:
             raise InputError(f"config.{self.name_of(field)} = {getattr(self, field)!r} must be {wanted}")
 
@@ -62,5 +62,5 @@ class Section:
 
 
 def _with_tuples(value: Any) -> Any:
-    """Lists, as JSON has them, become tuples."""
+    """Converts lists, as read from JSON, to tuples."""
     return tuple(map(_with_tuples, value)) if isinstance(value, (list, tuple)) else value

@@ -134,7 +134,7 @@ def test_adam_equals_optax():
 def test_unmatched_pattern_is_named():
     for clip_norm in (0.0, 1.0):
         settings = Optimizer(groups=(("stem/.*", 0.0, 0),), clip_norm=clip_norm)
-        with pytest.raises(InputError, match="no parameter matches 'stem/.*they are called like 'backbone/stem/kernel"):
+        with pytest.raises(InputError, match="no parameter matches 'stem/.*first parameter is 'backbone/stem/kernel"):
             make_optimizer(settings, 10).init(PARAMS)
 
 

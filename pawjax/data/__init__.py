@@ -1,16 +1,16 @@
 """Labelled frames in, batches out.
 
-`load(DataConfig.of(config))` gives `LabelledFrames` from a DeepLabCut project, a Lightning Pose folder or the synthetic
-`paw_on_ball`; `split` divides them into train, dev and test; `write_split` keeps a split for other runs.
+`load(DataConfig.of(config))` returns `LabelledFrames` from a DeepLabCut project, a Lightning Pose folder or the
+synthetic `paw_on_ball`; `split` divides them into train, dev and test; `write_split` saves a split for other runs.
 
 A **batch** (made by `pawjax.data.batches`) is a dict of arrays over B frames with A animals (1 today) of K bodyparts:
 
 - `image` uint8 [B, H, W, C], C = 1 (grayscale) or 3 (RGB);
-- `keypoints` float32 [B, A, K, 2], (x, y) pixels of `image`, pixel centres at whole numbers; 0 where not labelled;
+- `keypoints` float32 [B, A, K, 2], (x, y) pixels of `image`, pixel centres at integers; 0 where not labelled;
 - `labelled` bool [B, A, K];
-- `weight` float32 [B], 0 for a frame that only fills the batch up, else 1;
+- `weight` float32 [B], 0 for padding frames, else 1;
 - `to_original` float32 [B, 2, 3], the affine map from pixels (x, y, 1) of `image` to pixels of the original frame;
-- `key`, in training alone: PRNG keys [B], for what a method draws at random for each frame.
+- `key`, only in training: PRNG keys [B] for a method's random draws, one per frame.
 """
 
 from importlib import import_module
@@ -28,7 +28,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: TFDS takes seconds, and a config or a method does not need it.
+    # Imported on first use: TFDS takes seconds to import, and configs and methods do not need it.
     if name not in _HOMES:
         raise AttributeError(f"module 'pawjax.data' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)

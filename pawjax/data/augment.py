@@ -1,7 +1,7 @@
 """Augmentation of a batch inside the compiled step: one affine warp, then light, blur, noise and occluding patches.
 
-Every draw follows from the keys given, one for each sample, so that neither the batch's place on several devices nor
-anything outside changes it. Each kind has its own probability; kinds of probability zero are not compiled at all.
+Every draw depends only on its sample's key, not on how the batch is sharded over devices. Each kind has its own
+probability; kinds with probability zero are not compiled at all.
 """
 
 import dataclasses
@@ -22,21 +22,21 @@ BLUR_TAPS = 7
 
 @dataclasses.dataclass(frozen=True)
 class Augment(Section):
-    """What may happen to a training frame. Lengths are pixels of the network's scale, grey levels 0..255.
+    """Augmentation of training frames. Lengths are pixels at the network's scale, grey levels 0..255.
 
     Attributes:
-      crop: (height, width) of what the network sees; (0, 0) takes the frames' own size.
+      crop: (height, width) of the network's input; (0, 0) uses the frame size.
       rotation, rotation_p: largest angle in degrees, and the probability of rotating.
       scale, scale_p: (smallest, largest) zoom, drawn log-uniformly.
-      shift: largest shift of the crop, as a share of its size, where the frame gives no room to move.
-      flip_p: probability of a left-right flip, which exchanges the bodyparts of `config.data.symmetric_pairs`.
-      margin: the crop keeps the labelled points at least this far from its border, where it can.
+      shift: largest shift of the crop, as a fraction of its size, if the frame leaves no room to move it.
+      flip_p: probability of a left-right flip, which swaps the bodyparts of `config.data.symmetric_pairs`.
+      margin: smallest distance of labelled points from the crop's border, where possible.
       brightness, brightness_p: largest change of all grey levels.
       contrast, contrast_p: (smallest, largest) factor about the mean of the frame.
       gamma, gamma_p: (smallest, largest) exponent, drawn log-uniformly.
       blur, blur_p: largest length of the motion blur, at most 7 px, at any angle.
       noise, noise_p: largest standard deviation of Gaussian noise.
-      occlusion, occlusion_p: largest side of a grey patch as a share of the crop, three drawn.
+      occlusion, occlusion_p: largest side of each of three grey patches, as a fraction of the crop.
     """
 
     section: ClassVar[str] = "augment"
@@ -63,7 +63,7 @@ class Augment(Section):
     occlusion_p: float = 0.3
 
     def __post_init__(self):
-        """Raises InputError for a value that cannot be."""
+        """Raises InputError for an invalid value."""
         for field in dataclasses.fields(self):
             name, value = field.name, getattr(self, field.name)
             if name in ("scale", "contrast", "gamma"):
@@ -71,7 +71,7 @@ class Augment(Section):
                 wanted = "two positive numbers, the smaller first"
             elif name == "crop":
                 fits = len(value) == 2 and all(isinstance(side, int) and side >= 0 for side in value)
-                wanted = "(height, width) in whole pixels, 0 for the frame's own"
+                wanted = "(height, width) in whole pixels, 0 for the frame size"
             elif name.endswith("_p"):
                 fits, wanted = 0 <= value <= 1, "a probability"
             else:
@@ -81,12 +81,12 @@ class Augment(Section):
 
 
 def augment(settings: Augment, keys: jax.Array, batch: Batch, pairs: Pairs = ()) -> Batch:
-    """A batch with its frames warped and relit, and its points and `to_original` moved with them.
+    """Warps and relights the frames of a batch and moves its points and `to_original` with them.
 
     Args:
-      keys: one PRNG key for each sample, [B].
-      batch: as `gather` makes it.
-      pairs: places of the bodyparts that a flip exchanges, see `pair_indices`.
+      keys: one PRNG key per sample, [B].
+      batch: as returned by `gather`.
+      pairs: indices of the bodyparts that a flip swaps, see `pair_indices`.
 
     Returns:
       The batch, `image` uint8 [B, *crop, C], without 'size'.
@@ -120,7 +120,7 @@ def output_size(settings: Augment, frame_size: tuple[int, int]) -> tuple[int, in
 
 
 def _moved(matrix: jax.Array, keypoints: jax.Array) -> jax.Array:
-    """Keypoints [A, K, 2] of all animals, mapped by one matrix [2, 3]."""
+    """Maps keypoints [A, K, 2] of all animals with a matrix [2, 3]."""
     return apply_affine(matrix, keypoints.reshape(-1, 2)).reshape(keypoints.shape)
 
 
@@ -131,7 +131,7 @@ def _chosen(key: jax.Array, probability: float) -> jax.Array:
 def _draw_warp(
     settings: Augment, key: jax.Array, sample: Batch, height: int, width: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The map [2, 3] from pixels of the crop to pixels of the frame, and whether it flips."""
+    """The affine map [2, 3] from pixels of the crop to pixels of the frame, and whether it flips."""
     k = jax.random.split(key, 8)
     angle = jnp.deg2rad(jax.random.uniform(k[0], minval=-settings.rotation, maxval=settings.rotation))
     angle = jnp.where(_chosen(k[1], settings.rotation_p), angle, 0.0)
@@ -150,7 +150,7 @@ def _draw_warp(
 
 
 def _draw_origin(settings: Augment, keys: jax.Array, sample: Batch, forward: jax.Array, crop: jax.Array) -> jax.Array:
-    """Where the crop's corner lies, (x, y) in turned coordinates: on the frame, and with the points inside."""
+    """The crop's corner, (x, y) in rotated coordinates, which keeps the crop on the frame and the points inside."""
     corner = sample["size"][::-1].astype(jnp.float32) - 1
     corners = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) * corner
     turned = apply_affine(forward, corners)
@@ -159,16 +159,16 @@ def _draw_origin(settings: Augment, keys: jax.Array, sample: Batch, forward: jax
     slack = (2 * place - 1) * settings.shift * crop
     origin = first + jnp.where(room > 2 * settings.shift * crop, place * room, room / 2 + slack)
 
-    labelled = sample["labelled"].reshape(-1)  # of all animals, as one set of points
+    labelled = sample["labelled"].reshape(-1)  # all animals as one set of points
     points = apply_affine(forward, sample["keypoints"].reshape(-1, 2))
     low = jnp.where(labelled[:, None], points, jnp.inf).min(axis=0)
     high = jnp.where(labelled[:, None], points, -jnp.inf).max(axis=0)
     scores = jnp.where(labelled, jax.random.uniform(keys[1], labelled.shape), -1.0)
-    lucky = points[jnp.argmax(scores)]  # the point to keep where they do not all fit
+    lucky = points[jnp.argmax(scores)]  # the point to keep if not all fit
     fits = (high - low) <= crop - 1 - 2 * settings.margin
     low, high = jnp.where(fits, low, lucky), jnp.where(fits, high, lucky)
-    kept = jnp.clip(origin, high - crop + 1 + settings.margin, low - settings.margin)
-    return jnp.where(labelled.any(), kept, origin)
+    bounded = jnp.clip(origin, high - crop + 1 + settings.margin, low - settings.margin)
+    return jnp.where(labelled.any(), bounded, origin)
 
 
 def _relight(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:
@@ -206,7 +206,7 @@ def _gamma(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:
 
 
 def _motion_blur(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:
-    """Average along a line: a 7x7 kernel made of tents around points of the line."""
+    """Averages along a line, with a 7x7 kernel made of tents around points of the line."""
     k_size, k_angle, k_use = jax.random.split(key, 3)
     length = jax.random.uniform(k_size, minval=1.0, maxval=settings.blur)
     length = jnp.where(_chosen(k_use, settings.blur_p), length - 1.0, 0.0)
@@ -225,12 +225,12 @@ def _motion_blur(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Arr
         row = jax.lax.dynamic_slice_in_dim(padded, i, height)
         return total + sum(kernel[i, j] * row[:, j : j + width] for j in range(BLUR_TAPS))
 
-    # A loop, because XLA's CPU compiler makes one slow kernel of all taps and the noise that follows.
+    # A loop, because XLA's CPU compiler would fuse all taps and the noise that follows into one slow kernel.
     return jax.lax.fori_loop(0, BLUR_TAPS, add_row, jnp.zeros_like(image))
 
 
 def _occlude(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:
-    """Flat grey rectangles anywhere on the frame."""
+    """Draws flat grey rectangles anywhere on the frame."""
     height, width, _ = image.shape
     extent = jnp.array([height, width], jnp.float32)
     k_use, k_place, k_size, k_grey = jax.random.split(key, 4)

@@ -1,7 +1,7 @@
-"""From labelled frames to batches: the frames live on the device, and (seed, step) names every batch.
+"""From labelled frames to batches: the frames stay on the device, and (seed, step) determines every batch.
 
-`FrameStore` holds the frames at the scale the network works at; `draw_indices` gives the order; `gather` makes the
-batch, whose fields `pawjax.data` defines.
+`FrameStore` holds the frames at the network's scale; `draw_indices` draws the order; `gather` builds the batch, whose
+fields `pawjax.data` defines.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ class FrameStore:
     """Frames ready to be gathered: arrays over N frames, at the network's scale, on the host or on a device.
 
     image uint8 [N, H, W, C], padded with zeros below and to the right; keypoints float32 [N, A, K, 2], (x, y) pixels
-    of `image`; labelled bool [N, A, K]; size int32 [N, 2], the (height, width) that is picture and not padding;
+    of `image`; labelled bool [N, A, K]; size int32 [N, 2], the (height, width) without padding;
     to_original float32 [N, 2, 3], from pixels of `image` to pixels of the original frame.
     """
 
@@ -49,12 +49,12 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> FrameStore:
-    """The chosen frames, resized by `scale` and kept in one array of the host, together with their labels.
+    """The frames at `indices`, resized by `scale`, in one host array, with their labels.
 
-    Frames of several sizes share the largest one's canvas. Raises InputError if there are no frames.
+    Frames of different sizes are padded to the largest. Raises InputError if there are no frames.
     """
     if len(indices) == 0:
-        raise InputError("no frames to make a batch of: this split is empty")
+        raise InputError("no frames to batch: this split is empty")
     sizes = frames.sizes[indices]
     scaled = np.array([scaled_size(tuple(size), scale) for size in sizes], np.int32)
     canvas = scaled.max(axis=0)
@@ -70,7 +70,7 @@ def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> Fra
             source = frames.images[indices[chunk], : size[0], : size[1]]
             image[chunk, :height, :width] = source if scale == 1 else shrink(source, height, width)
     keypoints = frames.keypoints[indices]
-    points = jnp.asarray(keypoints.reshape(len(indices), -1, 2))  # of all animals
+    points = jnp.asarray(keypoints.reshape(len(indices), -1, 2))  # all animals as one set of points
     moved = apply_affine(invert_affine(jnp.asarray(to_original)), points)
     return FrameStore(image, np.asarray(moved).reshape(keypoints.shape), frames.labelled[indices], scaled, to_original)
 
@@ -78,30 +78,30 @@ def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> Fra
 def draw_indices(key: jax.Array, step: jax.Array, batch_size: int, n_frames: int) -> jax.Array:
     """Frames of the batch of `step` (from 0): int32 [batch_size].
 
-    The endless order is one permutation of all frames after another, the e-th drawn from fold_in(key, e); a batch is
-    the next `batch_size` of it. Any step's batch is known without the ones before.
+    The endless order is a permutation of all frames per epoch, drawn from fold_in(key, epoch); a batch is the next
+    `batch_size` of it. Any step's batch can be computed without the ones before.
     """
     first = step * batch_size
     first_epoch = first // n_frames
-    n_epochs = (batch_size - 1) // n_frames + 2  # as many as a batch can touch
+    n_epochs = (batch_size - 1) // n_frames + 2  # the most that a batch can span
     keys = jax.vmap(lambda e: jax.random.fold_in(key, first_epoch + e))(jnp.arange(n_epochs))
     order = jax.vmap(lambda k: jax.random.permutation(k, n_frames))(keys).reshape(-1)
     return order[first - first_epoch * n_frames + jnp.arange(batch_size)]
 
 
 def gather(store: FrameStore, indices: jax.Array) -> dict[str, jax.Array]:
-    """The batch of these frames of a store on the device; see `as_batch`."""
+    """The batch of the frames at `indices` of a store on the device; see `as_batch`."""
     return as_batch(jax.tree.map(lambda leaf: leaf[indices], store))
 
 
 def as_batch(store: FrameStore) -> dict[str, jax.Array]:
-    """The batch of all frames of a store, every one with weight 1, and `size` for the augmentation's crop."""
+    """The batch of all frames of a store, each with weight 1; it keeps `size` for the augmentation's crop."""
     fields = {field.name: getattr(store, field.name) for field in dataclasses.fields(store)}
     return fields | {"weight": jnp.ones(len(store), jnp.float32)}
 
 
 def evaluation_batches(n_frames: int, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Indices [batch_size] of consecutive frames and how many of them are real; the last is padded with frame 0."""
+    """Indices [batch_size] of consecutive frames and how many are real; the last batch is padded with frame 0."""
     for first in range(0, n_frames, batch_size):
         chunk = np.arange(first, min(first + batch_size, n_frames))
         yield np.pad(chunk, (0, batch_size - len(chunk))), len(chunk)

@@ -1,4 +1,4 @@
-"""Every source of labelled frames as a TFDS builder (array_record, read without TensorFlow), and back into memory."""
+"""TFDS builders for every source of labelled frames (array_record, read without TensorFlow), and their reader."""
 
 import contextlib
 import hashlib
@@ -20,8 +20,8 @@ from pawjax.data.pictures import THREADS, Pictures, decode_png, encode_picture
 from pawjax.errors import InputError
 from pawjax.progress import track
 
-READER_VERSION = "1.0.0"  # in every fingerprint: raise it when the same files would give other frames
-FORMAT_VERSION = "2.0.0"  # in every cache folder's name: raise it when the records change and the frames do not
+READER_VERSION = "1.0.0"  # part of every fingerprint: bump it when the same files yield different frames
+FORMAT_VERSION = "2.0.0"  # part of every cache key: bump it when the records change but the frames do not
 SPLIT = "frames"
 CHUNK = 64  # frames encoded ahead of the writer
 
@@ -29,14 +29,14 @@ Example = dict[str, object]
 
 
 class FrameBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A set of labelled frames in one TFDS split, 'frames', in the order of their table.
+    """Labelled frames in a single TFDS split, 'frames', in table order.
 
     Features: image (PNG), keypoints float32 [A, K, 2] (x, y) px, labelled bool [A, K], id, video. The metadata holds
-    bodyparts, n_animals, fingerprint, channels and the (height, width) that holds every frame.
+    bodyparts, n_animals, fingerprint, channels and the (height, width) that fits every frame.
     """
 
     VERSION = tfds.core.Version(FORMAT_VERSION)
-    url_infos = None  # nothing is downloaded, so TFDS need not look for checksums beside this module
+    url_infos = None  # no downloads, so TFDS need not look for a checksum file beside this module
 
     def __init__(self, bodyparts: Sequence[str], channels: int, n_animals: int = 1, **kwargs) -> None:
         self._bodyparts = list(bodyparts)
@@ -67,7 +67,7 @@ class FrameBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 class _LabelledImages(FrameBuilder, skip_registration=True):
-    """Images on disk with the labels of a table."""
+    """Images on disk, with labels from a table."""
 
     def __init__(self, table: LabelTable, root: Path, pictures: Pictures, fingerprint: str, **kwargs) -> None:
         self._table, self._root, self._pictures, self._fingerprint = table, root, pictures, fingerprint
@@ -130,9 +130,9 @@ def _example(png: bytes, keypoints: np.ndarray, labelled: np.ndarray, frame: str
 
 
 def write_dataset(builder: Callable[..., FrameBuilder], folder: Path) -> None:
-    """Prepares builder(data_dir=folder) there, silently and without a network."""
-    tfds.disable_progress_bar()  # ours is on stderr
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints whatever its settings
+    """Prepares builder(data_dir=folder), without output or network access."""
+    tfds.disable_progress_bar()  # pawjax has its own on stderr
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints regardless of its settings
         dataset = builder(data_dir=folder)
         dataset.download_and_prepare(
             download_dir=folder / "downloads",
@@ -142,13 +142,13 @@ def write_dataset(builder: Callable[..., FrameBuilder], folder: Path) -> None:
 
 
 def read_dataset(folder: Path) -> LabelledFrames:
-    """The frames that `write_dataset` left in `folder`, decoded into memory by a few threads.
+    """Reads the frames that `write_dataset` wrote to `folder`, decoding them in parallel threads.
 
     Raises InputError if the folder is damaged.
     """
     infos = list(folder.glob("*/*/dataset_info.json"))
     if len(infos) != 1 or not list(infos[0].parent.glob("*.array_record*")):
-        raise InputError(f"{folder}: the prepared data set in it is damaged; delete the folder to have it made again")
+        raise InputError(f"{folder}: its prepared dataset is damaged; delete the folder to rebuild it")
     dataset = tfds.builder_from_directory(infos[0].parent)
     source = dataset.as_data_source(split=SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
     metadata, n = dataset.info.metadata, len(source)

@@ -1,4 +1,4 @@
-"""The config section `data`: which labelled frames to read, and how to divide them."""
+"""The config section `data`: which labelled frames to read, and how to split them."""
 
 import dataclasses
 from typing import ClassVar
@@ -16,9 +16,9 @@ class PawOnBallConfig(Section):
     """The synthetic frames of `paw_on_ball`.
 
     Attributes:
-      n_frames: how many.
-      height, width: of each frame, px.
-      seed: draws them; another one gives other mice, cameras and movements.
+      n_frames: number of frames.
+      height, width: frame size, px.
+      seed: random seed; it determines mice, cameras and movements.
     """
 
     section: ClassVar[str] = "data.paw_on_ball"
@@ -38,22 +38,22 @@ class PawOnBallConfig(Section):
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig(Section):
-    """Which labelled frames to read, which bodyparts of them, and how to divide them into train, dev and test.
+    """Which labelled frames and bodyparts to read, and how to split them into train, dev and test.
 
     Attributes:
       source: 'paw_on_ball' (synthetic), 'deeplabcut' or 'lightning_pose'.
-      path: folder of the project; not for 'paw_on_ball'.
-      label_file: which label table of a DeepLabCut project to trust where the two differ: 'csv', 'h5', or 'auto', which
-        refuses such a project.
-      bodyparts: names of those to use; () for all.
-      symmetric_pairs: pairs of names, as (("leftear", "rightear"),), that exchange places in a mirrored frame.
-      unlabelled: 'ignore' learns nothing from a bodypart without a label; 'negative' learns that it is not there.
+      path: project folder; '' for 'paw_on_ball'.
+      label_file: which label table of a DeepLabCut project to use: 'csv', 'h5', or 'auto', which raises an error if
+        both exist and differ.
+      bodyparts: names of the bodyparts to use; () for all.
+      symmetric_pairs: pairs of names, e.g. (("leftear", "rightear"),), that are swapped in a mirrored frame.
+      unlabelled: 'ignore' excludes bodyparts without a label from the loss; 'negative' trains them as absent.
       cache: folder of prepared data; '' for $PAWJAX_CACHE, then ~/.cache/pawjax.
       split_file: JSON of frame ids, or DeepLabCut's Documentation_data pickle; '' draws the split.
-      split_fractions: shares of (train, dev, test).
+      split_fractions: fractions of (train, dev, test).
       split_by: 'frame', or 'video' to keep each video within one split.
-      split_seed: draws the split.
-      n_train: train on so many of the training frames, drawn by `split_seed`; 0 for all.
+      split_seed: random seed of the split.
+      n_train: number of training frames to use, drawn with `split_seed`; 0 for all.
       paw_on_ball: the synthetic frames.
     """
 
@@ -74,7 +74,7 @@ class DataConfig(Section):
     paw_on_ball: PawOnBallConfig = PawOnBallConfig()
 
     def __post_init__(self):
-        """Raises InputError for a value that cannot be, whatever the files hold."""
+        """Raises InputError for a value that is invalid whatever the files contain."""
         self._check_source()
         self.require_choice("label_file", LABEL_FILES)
         self.require_choice("unlabelled", ("ignore", "negative"))
@@ -97,14 +97,14 @@ class DataConfig(Section):
         if self.source == "paw_on_ball" and self.path:
             raise InputError(
                 f"config.data.path = '{self.path}' is not read by config.data.source = 'paw_on_ball', which is "
-                "synthetic: say what lies there, --config.data.source=deeplabcut or lightning_pose"
+                "synthetic: set --config.data.source=deeplabcut or lightning_pose"
             )
 
     def _check_pairs(self) -> None:
-        """A pair is two names, and no name is in two pairs."""
+        """Checks that every pair is two names and no name is in two pairs."""
         pairs = self.symmetric_pairs
         fits = all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs)
         names = [name for pair in pairs for name in pair] if fits else []
         fits = fits and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
-        wanted = "pairs of bodyparts by name, as (('leftear', 'rightear'),), each bodypart in one pair only"
+        wanted = "pairs of bodypart names, e.g. (('leftear', 'rightear'),), each bodypart in one pair only"
         self.require("symmetric_pairs", fits, wanted)

@@ -14,7 +14,7 @@ from pawjax.errors import InputError
 
 @dataclass(frozen=True)
 class ProjectConfig:
-    """What pawjax needs of a config.yaml: who labelled, and which bodyparts."""
+    """The fields of a config.yaml that pawjax needs."""
 
     file: Path
     scorer: str
@@ -22,11 +22,11 @@ class ProjectConfig:
 
 
 def read_deeplabcut(folder: Path, label_file: str = "auto") -> LabelTable:
-    """All labels of the single-animal project in `folder`, as (x, y) pixels with their fractions, sorted by path.
+    """Reads all labels of the single-animal project in `folder`: (x, y) pixels, unrounded, sorted by path.
 
-    Every folder under labeled-data/ with a CollectedData_<scorer> table counts, whether or not the config lists its
-    video; the project may have moved. `label_file` is 'csv', 'h5', or 'auto': whichever there is, and both must agree.
-    Raises InputError for a folder that is no such project, tables that do not fit the config, or no label at all.
+    Every folder under labeled-data/ with a CollectedData_<scorer> table is read, whether or not the config lists its
+    video; the project may have moved. `label_file` is 'csv', 'h5' or 'auto': whichever exists; if both do, they must
+    agree. Raises InputError if `folder` is no such project, tables do not match the config, or there are no labels.
     """
     if folder.name == "config.yaml" and folder.is_file():
         folder = folder.parent
@@ -43,9 +43,9 @@ def read_deeplabcut(folder: Path, label_file: str = "auto") -> LabelTable:
 
 
 def read_project_config(folder: Path) -> ProjectConfig:
-    """Reads config.yaml, where placeholders, empty values and a project_path of another machine are common.
+    """Reads config.yaml, where placeholders, empty values and a project_path from another machine are common.
 
-    Raises InputError if it is absent, is no YAML, describes several animals, or lacks a scorer or bodyparts.
+    Raises InputError if it is missing, not YAML, for several animals, or without a scorer or bodyparts.
     """
     file = folder / "config.yaml"
     if not folder.is_dir():
@@ -57,10 +57,10 @@ def read_project_config(folder: Path) -> ProjectConfig:
             f"{folder}: there is no config.yaml in it; set config.data.path to the folder of a DeepLabCut project"
         )
     try:
-        # The base loader leaves every value as it is written: a bodypart named `on` or `1e3` stays a name.
+        # The base loader keeps every value as a string: a bodypart named `on` or `1e3` stays a name.
         content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{file}: is not readable YAML ({' '.join(str(error).split())}); mend the file") from error
+        raise InputError(f"{file}: is not readable YAML ({' '.join(str(error).split())}); fix the file") from error
     if not isinstance(content, dict):
         raise InputError(f"{file}: holds no 'field: value' lines; restore the config.yaml of the project")
     bodyparts = content.get("bodyparts", "")
@@ -88,20 +88,20 @@ def _bodypart_names(file: Path, bodyparts: object) -> tuple[str, ...]:
 
 
 def _label_folders(folder: Path, config: ProjectConfig) -> list[Path]:
-    """Folders of labelled frames, without the pictures of DeepLabCut's check_labels (<video>_labeled)."""
+    """Folders of labelled frames, without the images of DeepLabCut's check_labels (<video>_labeled)."""
     root = folder / "labeled-data"
     if not root.is_dir():
         raise InputError(f"{folder}: there is no folder labeled-data in it; extract and label frames first")
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.endswith("_labeled"))
-    found = [path for path in folders if any(file.is_file() for file in _label_files(path, config.scorer))]
-    if not found:
+    labelled = [path for path in folders if any(file.is_file() for file in _label_files(path, config.scorer))]
+    if not labelled:
         others = sorted({file.stem.removeprefix("CollectedData_") for file in root.glob("*/CollectedData_*.*")})
-        hint = f"; the tables there are of {', '.join(others)}" if others else ""
+        hint = f"; the scorers of its tables are {', '.join(others)}" if others else ""
         raise InputError(
             f"{folder}: no folder under labeled-data/ holds CollectedData_{config.scorer}.csv or .h5{hint}; "
             f"label some frames, or correct the field 'scorer' in config.yaml"
         )
-    return found
+    return labelled
 
 
 def _label_files(folder: Path, scorer: str) -> Sequence[Path]:

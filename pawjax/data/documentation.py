@@ -1,4 +1,4 @@
-"""DeepLabCut's Documentation_data pickle: which frames a training dataset trains on and which it tests on."""
+"""DeepLabCut's Documentation_data pickle: the train and test frames of a training dataset."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ from pawjax.errors import InputError
 
 
 def read_documentation(path: Path, ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(train, test) ids of the frames in the pickle [data, train rows, test rows, train fraction] at `path`.
+    """Reads (train, test) frame ids from the pickle [data, train rows, test rows, train fraction] at `path`.
 
-    Its numbers are rows of the merged label table: the CollectedData file beside the pickle, or `ids` where there is
-    none (sorted, as DeepLabCut merges them); -1 is padding. Raises InputError for a pickle of anything but plain data,
-    rows beyond the table, overlapping splits, or rows that are not the images the pickle itself names.
+    The row numbers index the merged label table: the CollectedData file beside the pickle or, if there is none, `ids`
+    (sorted, as DeepLabCut merges them); -1 is padding. Raises InputError for a pickle of anything but plain data, rows
+    beyond the table, overlapping splits, or rows that do not match the images named in the pickle.
     """
     try:
         content = restricted_pickle.loads(path.read_bytes())
@@ -27,7 +27,7 @@ def read_documentation(path: Path, ids: Sequence[str]) -> tuple[list[str], list[
         named = {_image(item) for item in data}
     except restricted_pickle.ForbiddenPickle as error:
         raise InputError(
-            f"{path}: is refused because it holds more than plain data ({error}); "
+            f"{path}: is refused because it contains more than plain data ({error}); "
             f"use a Documentation_data pickle of DeepLabCut, or a JSON split"
         ) from error
     except (OSError, UnpicklingError, TypeError, ValueError, KeyError, IndexError) as error:
@@ -38,23 +38,23 @@ def read_documentation(path: Path, ids: Sequence[str]) -> tuple[list[str], list[
     beyond = [row for row in (*train, *test) if row >= len(merged)]
     if beyond:
         raise InputError(
-            f"{path}: it counts up to row {max(beyond)} and there are {len(merged)} labelled frames; "
+            f"{path}: refers to row {max(beyond)}, but there are only {len(merged)} labelled frames; "
             f"create the training dataset of this project again"
         )
     if set(train) & set(test):
         raise InputError(f"{path}: row {min(set(train) & set(test))} is in both train and test; use another split")
     train_ids, test_ids = [merged[row] for row in train], [merged[row] for row in test]
-    strangers = sorted(named - set(train_ids))
-    if strangers:
+    unmatched = sorted(named - set(train_ids))
+    if unmatched:
         raise InputError(
-            f"{path}: it names {strangers[0]} for training, which its row numbers do not: the labels changed "
-            f"since; put the merged CollectedData table beside it, or create the training dataset again"
+            f"{path}: names {unmatched[0]} for training, but its row numbers do not include it: the labels have "
+            f"changed since; put the merged CollectedData table beside it, or create the training dataset again"
         )
     return train_ids, test_ids
 
 
 def _rows(numbers: object) -> list[int]:
-    """Row numbers in order, each once, without the padding."""
+    """Unique row numbers in order, without padding."""
     flat = np.asarray(numbers).reshape(-1).tolist()
     return list(dict.fromkeys(int(number) for number in flat if int(number) >= 0))
 
@@ -65,7 +65,7 @@ def _image(item: dict[str, object]) -> str:
 
 
 def _merged_ids(folder: Path) -> list[str]:
-    """Ids of the merged label table in a folder, in its order; none if there is no such table."""
+    """Frame ids of the merged label table in a folder, in table order; empty without such a table."""
     for pattern, read in (("CollectedData_*.h5", read_label_h5), ("CollectedData_*.csv", read_label_csv)):
         for file in sorted(folder.glob(pattern)):
             return list(read(file).ids)

@@ -1,4 +1,4 @@
-"""Labelled frames: what every reader of labels ends in and every batch begins with."""
+"""Labelled frames: the output of every label reader and the input of every batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +14,9 @@ class LabelledFrames:
 
     images uint8 [N, H, W, C], C = 1 (grayscale) or 3 (RGB); smaller frames are padded with 0 below and to the right;
     sizes int32 [N, 2], the (height, width) of each frame before padding;
-    keypoints float32 [N, A, K, 2], (x, y) pixels of the original frame, pixel centres at whole numbers, 0 where not
+    keypoints float32 [N, A, K, 2], (x, y) pixels of the original frame, pixel centres at integers, 0 where not
     labelled; labelled bool [N, A, K]; ids, unique paths with forward slashes such as 'labeled-data/m4s1/img0000.png';
-    videos, the video (folder) of each frame; bodyparts, the K names; fingerprint, a hash of labels and pictures.
+    videos, the video (folder) of each frame; bodyparts, the K names; fingerprint, a hash of labels and images.
     """
 
     images: np.ndarray
@@ -32,9 +32,9 @@ class LabelledFrames:
         return len(self.ids)
 
     def select_bodyparts(self, names: Sequence[str]) -> "LabelledFrames":
-        """The same frames with the named bodyparts only, in the order given; no names means all.
+        """The same frames with only the named bodyparts, in the given order; no names means all.
 
-        Raises InputError for a name that the labels do not have, or one given twice, or bodyparts without any label.
+        Raises InputError for an unknown or repeated name, or bodyparts without any label.
         """
         if not names:
             return self
@@ -44,13 +44,13 @@ class LabelledFrames:
             raise InputError(
                 f"config.data.bodyparts: there is no bodypart '{unknown[0]}' among {', '.join(self.bodyparts)}; {hint}"
             )
-        twice = [name for name in names if list(names).count(name) > 1]
-        if twice:
-            raise InputError(f"config.data.bodyparts: '{twice[0]}' is named twice; name it once")
+        repeated = [name for name in names if list(names).count(name) > 1]
+        if repeated:
+            raise InputError(f"config.data.bodyparts: '{repeated[0]}' is named twice; name it once")
         columns = [self.bodyparts.index(name) for name in names]
         labelled = self.labelled[:, :, columns]
         if not labelled.any():
             raise InputError(
-                f"config.data.bodyparts: no frame has a label of {', '.join(names)}; label some or choose others"
+                f"config.data.bodyparts: no frame has a label for {', '.join(names)}; label some or choose others"
             )
         return replace(self, keypoints=self.keypoints[:, :, columns], labelled=labelled, bodyparts=tuple(names))

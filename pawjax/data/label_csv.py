@@ -13,10 +13,10 @@ HEADERS = ("scorer", "bodyparts", "coords")
 
 
 def read_label_csv(path: Path) -> LabelTable:
-    """Reads a table whose rows begin with one path column, or with three (labeled-data | video | image).
+    """Reads a table whose rows begin with one path column or with three (labeled-data | video | image).
 
     Coordinates are kept as written, (x, y) pixels; an empty cell or 'nan' is a missing label; likelihoods are dropped.
-    Raises InputError for a multi-animal table, a header it does not know, or a cell that is no number.
+    Raises InputError for a multi-animal table, an unknown header, or a cell that is not a number.
     """
     rows = _read_rows(path)
     if len(rows) > 1 and "individuals" in (rows[1][1][0].strip(), rows[0][1][0].strip()):
@@ -30,16 +30,18 @@ def read_label_csv(path: Path) -> LabelTable:
             f"{path}: its first three rows begin with {', '.join(map(repr, names)) or 'nothing'}, "
             f"not with 'scorer', 'bodyparts', 'coords', each followed by commas; write the labels as DeepLabCut does"
         )
-    (_, parts), (_, coords) = rows[1:3]
-    width = 1  # of the path, in columns
+    (_, bodyparts), (_, coords) = rows[1:3]
+    width = 1  # number of path columns
     while width < len(coords) and not coords[width].strip():
         width += 1
-    columns = [(part.strip(), coord.strip()) for part, coord in zip(parts[width:], coords[width:], strict=False)]
+    columns = [
+        (bodypart.strip(), coord.strip()) for bodypart, coord in zip(bodyparts[width:], coords[width:], strict=False)
+    ]
     ids, values = [], np.full((len(rows) - 3, len(columns)), np.nan)
     for index, (line, row) in enumerate(rows[3:]):
         if len(row) != width + len(columns):
             raise InputError(
-                f"{path}: line {line} has {len(row)} cells and the header {width + len(columns)}; mend the line"
+                f"{path}: line {line} has {len(row)} cells but the header has {width + len(columns)}; fix the line"
             )
         ids.append(frame_id(*row[:width]))
         for column, cell in enumerate(row[width:]):
@@ -48,7 +50,7 @@ def read_label_csv(path: Path) -> LabelTable:
 
 
 def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """(line number from 1, cells) of every row that is not empty."""
+    """(line number starting at 1, cells) of every row that is not empty."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)

@@ -1,4 +1,4 @@
-"""Label tables in HDF5 as pandas writes them for DeepLabCut, read with h5py alone: the fixed and the table layout."""
+"""Label tables in HDF5 as pandas writes them for DeepLabCut (fixed or table layout), read with only h5py."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ KEYS = ("df_with_missing", "keypoints")
 def read_label_h5(path: Path) -> LabelTable:
     """Reads the labels in `path`: (x, y) pixels as written, NaN where missing; likelihoods are dropped.
 
-    The layouts are those of pandas' HDFStore, 'frame' (fixed) and 'frame_table'; the row index is the image's path in
-    one level or three. Raises InputError for a file in another layout, one that wants more than plain data unpickled,
-    a multi-animal table, or a table that contradicts itself.
+    The layouts are 'frame' (fixed) and 'frame_table' of pandas' HDFStore; the row index is the image path in one level
+    or three. Raises InputError for another layout, pickles of more than plain data, a multi-animal table, or an
+    inconsistent table.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -39,11 +39,11 @@ def read_label_h5(path: Path) -> LabelTable:
     if any(len(column) != 3 for column in columns) or values.shape != (len(rows), len(columns)):
         raise InputError(f"{path}: its columns are not (scorer, bodypart, coordinate); write the labels again")
     ids = [frame_id(*row) for row in rows]
-    return table_from_columns(path, ids, [(part, coord) for _, part, coord in columns], values)
+    return table_from_columns(path, ids, [(bodypart, coord) for _, bodypart, coord in columns], values)
 
 
 def _read_group(path: Path, file: h5py.File) -> tuple[list[Sequence[str]], list[tuple[str, ...]], np.ndarray]:
-    """Row index (path parts of each frame), column index (levels of each column) and values float64 [N, M]."""
+    """Row index (path components of each frame), column index (levels of each column) and values float64 [N, M]."""
     key = next((key for key in KEYS if key in file), None)
     if key is None:
         raise KeyError(f"no table named {' or '.join(KEYS)}, only {', '.join(file) or 'nothing'}")
@@ -53,7 +53,7 @@ def _read_group(path: Path, file: h5py.File) -> tuple[list[Sequence[str]], list[
         return _read_fixed(group)
     if layout == "frame_table":
         return _read_table(group)
-    raise InputError(f"{path}: its table is of pandas' kind '{layout}', not 'frame' or 'frame_table'; write it again")
+    raise InputError(f"{path}: its table has pandas type '{layout}', not 'frame' or 'frame_table'; write it again")
 
 
 def _read_fixed(group: h5py.Group) -> tuple[list[Sequence[str]], list[tuple[str, ...]], np.ndarray]:
@@ -75,7 +75,7 @@ def _block(dataset: h5py.Dataset) -> np.ndarray:
 
 
 def _read_index(group: h5py.Group, name: str) -> list[tuple[str, ...]]:
-    """Every entry of an index, as the tuple of its levels; a plain index has one level."""
+    """Entries of an index as tuples of their levels; a plain index has one level."""
     if _text(group.attrs[f"{name}_variety"]) == "regular":
         return [(text,) for text in _strings(group[name])]
     levels = []

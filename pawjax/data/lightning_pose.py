@@ -1,4 +1,4 @@
-"""Lightning Pose data folders: one CSV of labels at the root, the images below labeled-data/."""
+"""Lightning Pose data folders: one CSV of labels at the root, the images under labeled-data/."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ DEFAULT_TABLE = "CollectedData.csv"
 
 
 def read_lightning_pose(folder: Path) -> LabelTable:
-    """The labels of the CSV in `folder`, as (x, y) pixels, sorted by path.
+    """Reads the labels from the CSV in `folder`: (x, y) pixels, sorted by path.
 
-    The table is CollectedData.csv, or the only CSV there is. A point counts where it has coordinates and its `visible`
-    column, if any, says 2: Lightning Pose does not train on the place of an occluded point (1) either.
+    The table is CollectedData.csv or the only CSV. A point is labelled if it has coordinates and its `visible` column,
+    if any, is 2: Lightning Pose does not train on occluded points (1) either.
     Raises InputError if there is no such table, or several, or it has no frames.
     """
     if not folder.is_dir():
@@ -26,7 +26,7 @@ def read_lightning_pose(folder: Path) -> LabelTable:
     default = folder / DEFAULT_TABLE
     if default not in tables and len(tables) > 1:
         raise InputError(
-            f"{folder}: of the tables {', '.join(table.name for table in tables)} none is named {DEFAULT_TABLE}; "
+            f"{folder}: none of the tables {', '.join(table.name for table in tables)} is named {DEFAULT_TABLE}; "
             f"rename the one to use"
         )
     table = read_label_csv(default if default in tables else tables[0])

@@ -1,4 +1,4 @@
-"""Labelled images on disk: their hashes, their sizes, and their pixels as 8-bit grayscale or RGB."""
+"""Labelled images on disk: hashes, sizes, and pixels as 8-bit grayscale or RGB."""
 
 import hashlib
 import io
@@ -15,13 +15,13 @@ from pawjax.errors import InputError, listed
 
 THREADS = max(2, min(8, os.cpu_count() or 1))
 GRAY_MODES = ("1", "L", "LA")
-LISTED = 5  # images that a message spells out
+LISTED = 5  # images listed in a message
 COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """What a look at every image tells: sizes int32 [N, 2] (height, width), and channels, 1 if all are gray, else 3."""
+    """Properties of a set of images: sizes int32 [N, 2] (height, width), and channels, 1 if all are gray, else 3."""
 
     sizes: np.ndarray
     channels: int
@@ -38,37 +38,36 @@ def hash_pictures(root: Path, ids: Sequence[str]) -> str:
         with ThreadPoolExecutor(THREADS) as pool:
             return hashlib.sha256(b"".join(pool.map(digest, ids))).hexdigest()
     except OSError:
-        inspect_pictures(root, ids)  # names them all
+        inspect_pictures(root, ids)  # lists all bad images in one message
         raise
 
 
 def inspect_pictures(root: Path, ids: Sequence[str]) -> Pictures:
     """Decodes every image once. Raises InputError naming those that are missing, truncated or not 8 bits deep."""
 
-    def look(frame: str) -> tuple[tuple[int, int], bool, str]:
+    def inspect(frame: str) -> tuple[tuple[int, int], bool, str]:
         try:
             with Image.open(root / frame) as image:
                 if image.mode not in GRAY_MODES + COLOUR_MODES:
-                    return (0, 0), True, f"has more than 8 bits a pixel (mode {image.mode})"
+                    return (0, 0), True, f"has more than 8 bits per channel (mode {image.mode})"
                 pixels = _pixels(image, 1 if image.mode in GRAY_MODES else 3)
         except FileNotFoundError:
             return (0, 0), True, "is missing"
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            return (0, 0), True, f"is truncated or no image ({error})"
+            return (0, 0), True, f"is truncated or not an image ({error})"
         gray = pixels.shape[-1] == 1 or bool((pixels == pixels[..., :1]).all())
         return pixels.shape[:2], gray, ""
 
     with ThreadPoolExecutor(THREADS) as pool:
-        looks = list(pool.map(look, ids))
-    bad = [f"{frame} {trouble}" for frame, (_, _, trouble) in zip(ids, looks, strict=True) if trouble]
+        results = list(pool.map(inspect, ids))
+    bad = [f"{frame} {problem}" for frame, (_, _, problem) in zip(ids, results, strict=True) if problem]
     if bad:
         raise InputError(
             f"{root}: {len(bad)} of {len(ids)} labelled images cannot be used: {listed(bad, LISTED, '; ')}; "
             f"restore them as 8-bit images or remove their rows from the label table"
         )
-    return Pictures(
-        np.array([size for size, _, _ in looks], np.int32).reshape(-1, 2), 1 if all(gray for _, gray, _ in looks) else 3
-    )
+    sizes = np.array([size for size, _, _ in results], np.int32).reshape(-1, 2)
+    return Pictures(sizes, channels=1 if all(gray for _, gray, _ in results) else 3)
 
 
 def encode_picture(path: Path, channels: int) -> bytes:
@@ -78,7 +77,7 @@ def encode_picture(path: Path, channels: int) -> bytes:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """PNG of uint8 [H, W, C], C = 1 or 3, packed for speed rather than size."""
+    """PNG of uint8 [H, W, C], C = 1 or 3, compressed for speed rather than size."""
     buffer = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
@@ -91,6 +90,6 @@ def decode_png(data: bytes, channels: int) -> np.ndarray:
 
 
 def _pixels(image: Image.Image, channels: int) -> np.ndarray:
-    """uint8 [H, W, channels]; where the three channels of an image are equal, its gray is exactly theirs."""
+    """uint8 [H, W, channels]; if an image's three channels are equal, its gray equals them exactly."""
     pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(image.height, image.width, channels)

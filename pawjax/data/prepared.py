@@ -1,4 +1,4 @@
-"""The folder of prepared data sets: each is made in private and appears whole, or not at all."""
+"""The cache of prepared datasets: each is built in a private folder and published atomically."""
 
 import errno
 import shutil
@@ -16,11 +16,11 @@ UNFINISHED = ".unfinished-"
 
 
 def prepare_once(folder: Path, n_bytes: int, make: Callable[[Path], None]) -> None:
-    """Makes `folder` by make(private folder beside it), unless it is there already.
+    """Builds `folder` with make(private folder beside it), unless it exists.
 
-    A process that is killed leaves no `folder`; of two that prepare the same, one waits for the other where the file
-    system can lock, and the first to end wins where it cannot. Raises InputError if the place cannot be written to or
-    has less than `n_bytes` free.
+    A killed process leaves no `folder`. Of two processes that prepare the same dataset, one waits for the other; on a
+    file system without locks, the first to finish wins. Raises InputError if the location cannot be written to or has
+    less than `n_bytes` free.
     """
     if folder.is_dir():
         return
@@ -51,7 +51,7 @@ def _publish(private: Path, folder: Path) -> None:
     try:
         private.rename(folder)
     except OSError:
-        if not folder.is_dir():  # otherwise another process was quicker, and its set is the same
+        if not folder.is_dir():  # otherwise another process published the same dataset first
             raise
 
 

@@ -1,10 +1,10 @@
-"""Unpickling that can build plain containers, text and numpy values, and nothing else."""
+"""Unpickling restricted to plain containers, text and numpy values."""
 
 import io
 import pickle
 
 ALLOWED = {
-    ("_codecs", "encode"),  # how protocol 2 spells bytes
+    ("_codecs", "encode"),  # how protocol 2 encodes bytes
     *(
         (module, name)
         for module in ("builtins", "__builtin__")
@@ -20,7 +20,7 @@ ALLOWED = {
 
 
 class ForbiddenPickle(ValueError):
-    """The pickle asks for something that is not on the list of harmless classes."""
+    """The pickle asks for something that is not in ALLOWED."""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -31,7 +31,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def loads(data: bytes) -> object:
-    """The object in `data`. Raises ForbiddenPickle if it is more than data, pickle.UnpicklingError if it is broken."""
+    """Unpickles `data`. Raises ForbiddenPickle for more than plain data, pickle.UnpicklingError for a broken pickle."""
     try:
         return _Unpickler(io.BytesIO(data), encoding="latin1").load()
     except ForbiddenPickle:

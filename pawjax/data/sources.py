@@ -28,15 +28,14 @@ from pawjax.data.prepared import prepare_once
 from pawjax.errors import InputError, listed
 from pawjax.machine import cache_root
 
-LISTED = 5  # labels outside their image that a message spells out
+LISTED = 5  # labels outside their image listed in a message
 
 
 def load(config: DataConfig) -> LabelledFrames:
-    """The labelled frames that `config` names.
+    """Loads the labelled frames selected by `config`.
 
-    On first use they are prepared as a TFDS set under the cache folder, in <source>-<name>/<key>, where the key covers
-    labels, image bytes, reader and record format; nothing is written anywhere else. Raises InputError for anything
-    wrong with the files.
+    On first use they are prepared as a TFDS dataset in <cache folder>/<source>-<name>/<key>; the key covers labels,
+    image bytes, reader and record format. Nothing is written anywhere else. Raises InputError for invalid files.
     """
     frames = _load_paw_on_ball(config) if config.source == "paw_on_ball" else _load_images(config)
     return frames.select_bodyparts(config.bodyparts)
@@ -52,7 +51,7 @@ def _load_paw_on_ball(config: DataConfig) -> LabelledFrames:
 
 
 def _source_of_drawing() -> str:
-    """The text of the package that draws `paw_on_ball`: a change of the drawing prepares the set anew."""
+    """Source code of the `paw_on_ball` package: changing the drawing code rebuilds the dataset."""
     return "".join(file.read_text() for file in sorted(Path(paw_on_ball.__file__).parent.glob("*.py")))
 
 
@@ -81,7 +80,7 @@ def _load_images(config: DataConfig) -> LabelledFrames:
 
 
 def _key(*words: str) -> str:
-    """Name of a cache folder: of what it holds, and of the format of the records."""
+    """Name of a cache folder: a hash of `words`, which identify its content, and of the record format."""
     return hashlib.sha256(" ".join((FORMAT_VERSION, *words)).encode()).hexdigest()[:16]
 
 
@@ -92,9 +91,9 @@ def _fingerprint(table: LabelTable, pictures: str) -> str:
 
 
 def _refuse_labels_outside(table: LabelTable, pictures: Pictures) -> None:
-    """Refuses labels off their picture, which reaches half a pixel beyond the centres of its outermost pixels.
+    """Refuses labels outside their image, which extends half a pixel beyond its outermost pixel centres.
 
-    A point on the far edge as tools that count from the corner see it, x = width or y = height, is on the border.
+    x = width and y = height are accepted: the far edge in tools that count from the corner.
     """
     limit = pictures.sizes[:, None, None, ::-1]  # (width, height)
     outside = ((table.keypoints < -0.5) | (table.keypoints > limit)).any(axis=-1)

@@ -1,4 +1,4 @@
-"""Which frames are for training, which for choosing a model (dev) and which for judging it once (test)."""
+"""Splits frames into training, model selection (dev) and final evaluation (test)."""
 
 import json
 import sys
@@ -15,21 +15,21 @@ from pawjax.data.label_table import frame_id
 from pawjax.errors import InputError, listed
 
 SPLITS = ("train", "dev", "test")
-DRAWS = 20  # orders of the videos to choose from
+DRAWS = 20  # random assignments of videos to choose from
 
-Split = dict[str, np.ndarray]  # rows of the frames by the name of the split
-NAMED = 3  # frames that a message names
+Split = dict[str, np.ndarray]  # frame rows by split name
+NAMED = 3  # frames listed in a message
 
 
 def split(config: DataConfig, frames: LabelledFrames) -> Split:
     """The rows of `frames` for train, dev and test: int64 arrays, sorted, disjoint, none empty.
 
-    `config.split_file` names a file, either JSON as `write_split` makes it (frames it does not list are left out) or a
+    `config.split_file` is either JSON as written by `write_split` (frames it does not list are left out) or a
     DeepLabCut Documentation_data pickle (its test frames stay test, dev is drawn from its train frames); without a file
-    the split is drawn from `split_fractions`, `split_by` and `split_seed`. Of the training frames `n_train` are kept,
-    where it is not 0; fewer are always among more of the same `split_seed`.
-    Raises InputError for a file that does not fit the frames, a split that is left empty, or more `n_train` than there
-    are training frames.
+    the split is drawn from `split_fractions`, `split_by` and `split_seed`. A nonzero `n_train` keeps that many training
+    frames; with the same `split_seed`, a smaller set is a subset of a larger one.
+    Raises InputError for a file that does not match the frames, an empty split, or an `n_train` above the number of
+    training frames.
     """
     fractions = config.split_fractions
     rng = np.random.default_rng(config.split_seed)
@@ -52,7 +52,9 @@ def split(config: DataConfig, frames: LabelledFrames) -> Split:
     if config.n_train:
         n = len(rows["train"])
         if config.n_train > n:
-            raise InputError(f"config.data.n_train: is {config.n_train}; the split has {n} training frames")
+            raise InputError(
+                f"config.data.n_train = {config.n_train} must be at most {n}, the number of training frames"
+            )
         order = np.random.default_rng(config.split_seed).permutation(np.sort(rows["train"]))
         rows["train"] = order[: config.n_train]
     return {name: np.sort(rows[name]) for name in SPLITS}
@@ -67,11 +69,11 @@ def write_split(path: Path, frames: LabelledFrames, rows: Split) -> None:
 def _draw(
     rows: np.ndarray, fractions: Sequence[float], videos: Sequence[str], by: str, rng: np.random.Generator
 ) -> Split:
-    """Divides `rows` at random by the fractions, frame by frame or in whole videos."""
+    """Splits `rows` at random by the fractions, by frame or by whole videos."""
     if by == "video":
         return _draw_videos(rows, fractions, videos, rng)
     order = rng.permutation(rows)
-    # What is held out is rounded to whole frames, and training gets the rest: 1623 -> 973, 325, 325.
+    # Dev and test are rounded to whole frames, and training gets the rest: 1623 -> 973, 325, 325.
     dev, test = (int(np.floor(len(rows) * fraction + 0.5)) for fraction in fractions[1:])
     train = max(0, len(rows) - dev - test)
     return dict(zip(SPLITS, np.split(order, [train, train + dev]), strict=True))
@@ -80,37 +82,37 @@ def _draw(
 def _draw_videos(
     rows: np.ndarray, fractions: Sequence[float], videos: Sequence[str], rng: np.random.Generator
 ) -> Split:
-    """Of a few random assignments of whole videos, the one whose numbers of frames come closest to the fractions."""
+    """Draws several random assignments of whole videos and keeps the one closest to the fractions."""
     names, owner, counts = np.unique([videos[row] for row in rows], return_inverse=True, return_counts=True)
-    wanted = len(rows) * np.asarray(fractions, float)
-    if len(names) < np.count_nonzero(wanted):
+    targets = len(rows) * np.asarray(fractions, float)
+    if len(names) < np.count_nonzero(targets):
         raise InputError(
             f"config.data.split_by=video: the frames come from {len(names)} video(s), and train, dev and test "
             f"need one each; label more videos, or split by frame"
         )
     best, best_error = None, np.inf
     for _ in range(DRAWS):
-        dealt = _deal(rng.permutation(len(names)), counts, wanted)
-        error = np.abs(np.bincount(dealt, counts, 3) - wanted).sum()
+        assigned = _assign_videos(rng.permutation(len(names)), counts, targets)
+        error = np.abs(np.bincount(assigned, counts, 3) - targets).sum()
         if error < best_error:
-            best, best_error = dealt, error
-    return {name: rows[best[owner] == place] for place, name in enumerate(SPLITS)}
+            best, best_error = assigned, error
+    return {name: rows[best[owner] == index] for index, name in enumerate(SPLITS)}
 
 
-def _deal(order: np.ndarray, counts: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """For every video the place of its split in SPLITS.
+def _assign_videos(order: np.ndarray, counts: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Index into SPLITS for every video.
 
-    Dealt in `order`: each goes where most frames are lacking, and the last ones to splits that have none yet.
+    In `order`, each video goes to the split that lacks most frames, and the last ones to splits still empty.
     """
-    dealt, have, used = np.zeros(len(counts), int), np.zeros(3), wanted == 0
+    assigned, filled, used = np.zeros(len(counts), int), np.zeros(3), targets == 0
     for position, video in enumerate(order):
-        lack = wanted - have
+        lack = targets - filled
         if np.count_nonzero(~used) == len(order) - position:
             lack = np.where(used, -np.inf, lack)
-        place = int(np.argmax(np.where(wanted > 0, lack, -np.inf)))
-        dealt[video], used[place] = place, True
-        have[place] += counts[video]
-    return dealt
+        index = int(np.argmax(np.where(targets > 0, lack, -np.inf)))
+        assigned[video], used[index] = index, True
+        filled[index] += counts[video]
+    return assigned
 
 
 def _read_lists(path: Path, frames: LabelledFrames) -> Split:

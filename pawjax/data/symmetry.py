@@ -1,4 +1,4 @@
-"""Left and right: bodyparts that exchange places when a frame is mirrored."""
+"""Left-right symmetry: bodyparts that are swapped when a frame is mirrored."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def pair_indices(pairs: Sequence[tuple[str, str]], bodyparts: Sequence[str]) -> Pairs:
-    """The places in `bodyparts` of pairs that are given by name, as in `config.data.symmetric_pairs`.
+    """Indices into `bodyparts` of pairs given by name, as in `config.data.symmetric_pairs`.
 
-    Raises InputError for a name that is not among the bodyparts.
+    Raises InputError for an unknown name.
     """
     for name in (name for pair in pairs for name in pair):
         if name not in bodyparts:
@@ -25,7 +25,7 @@ def pair_indices(pairs: Sequence[tuple[str, str]], bodyparts: Sequence[str]) -> 
 
 
 def swap_sides(values: jax.Array, pairs: Pairs, axis: int) -> jax.Array:
-    """The values with the two bodyparts of each pair exchanged along `axis`, whose length is that of all bodyparts."""
+    """Swaps the two bodyparts of each pair along `axis`, which runs over all bodyparts."""
     order = list(range(values.shape[axis]))
     for left, right in pairs:
         order[left], order[right] = right, left

@@ -1,4 +1,4 @@
-"""Boxes in the pictures of frames: what a detector proposed and chose, beside the labelled box."""
+"""Boxes in the pictures of frames: a detector's proposals and its chosen box, beside the labelled box."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,9 +13,9 @@ TITLE = "thin: the likeliest proposals, fainter by score; solid: the box chosen;
 
 
 class FrameBoxes(NamedTuple):
-    """Boxes of N frames with A animals of K bodyparts, xyxy px of the images, NaN where there is none.
+    """Boxes of N frames with A animals of K bodyparts, xyxy px of the images, NaN where missing.
 
-    proposals [N,P,4], whatever bodypart they are of; scores [N,P] 0..1; chosen [N,A,K,4]; truth [N,A,K,4].
+    proposals [N,P,4], of any bodypart; scores [N,P] 0..1; chosen [N,A,K,4]; truth [N,A,K,4].
     """
 
     proposals: np.ndarray
@@ -24,13 +24,13 @@ class FrameBoxes(NamedTuple):
     truth: np.ndarray
 
     def of(self, frame: int, animal: int, bodypart: int) -> "PointBoxes":
-        """Those to draw for one point of one frame."""
+        """The boxes to draw for one point of one frame."""
         point = frame, animal, bodypart
         return PointBoxes(self.proposals[frame], self.scores[frame], self.chosen[point], self.truth[point])
 
 
 class PointBoxes(NamedTuple):
-    """Boxes around one point of a frame: proposals [P,4], scores [P], chosen [4], truth [4]; NaN where none."""
+    """Boxes around one point of a frame: proposals [P,4], scores [P], chosen [4], truth [4]; NaN where missing."""
 
     proposals: np.ndarray
     scores: np.ndarray
@@ -38,15 +38,15 @@ class PointBoxes(NamedTuple):
     truth: np.ndarray
 
     def span(self) -> float:
-        """The side of a square, px, that holds the labelled and the chosen box; 0 if there is neither."""
+        """Side of a square, px, that contains the labelled and the chosen box; 0 if there is neither."""
         both = np.stack([box for box in (self.truth, self.chosen) if np.isfinite(box).all()] or [np.zeros(4)])
         return float((both[:, 2:].max(0) - both[:, :2].min(0)).max())
 
     def draw(self, axes: Axes, colour: tuple) -> None:
-        """Proposals thin, the better the stronger and the later; the chosen box solid, the labelled one dashed."""
+        """Draws proposals thin, better ones stronger and on top; the chosen box solid, the labelled one dashed."""
         for box, score in sorted(self._proposals(), key=lambda pair: pair[1]):
-            look = {"ec": style.YELLOW, "lw": 0.5 + 0.6 * score, "alpha": 0.25 + 0.75 * score}
-            axes.add_patch(_rectangle(box, **look))
+            line = {"ec": style.YELLOW, "lw": 0.5 + 0.6 * score, "alpha": 0.25 + 0.75 * score}
+            axes.add_patch(_rectangle(box, **line))
         for box, dashes in ((self.truth, (0, (3, 2))), (self.chosen, "-")):
             if np.isfinite(box).all():
                 axes.add_patch(_rectangle(box, ec=colour, lw=1.3, ls=dashes, path_effects=style.HALO))
@@ -57,6 +57,6 @@ class PointBoxes(NamedTuple):
                 yield box, float(score)
 
 
-def _rectangle(box: np.ndarray, **look) -> Rectangle:
+def _rectangle(box: np.ndarray, **line) -> Rectangle:
     left, top, right, bottom = box
-    return Rectangle((left, top), right - left, bottom - top, fill=False, **look)
+    return Rectangle((left, top), right - left, bottom - top, fill=False, **line)

@@ -1,4 +1,4 @@
-"""The final comparison of runs: one table as Markdown, CSV and on a page with the curves and the worst frames."""
+"""The comparison of runs: one table as Markdown, CSV and on a page with the curves and the worst frames."""
 
 import csv
 import dataclasses
@@ -33,20 +33,20 @@ Row = Mapping[str, Any]  # the columns of table.csv; None where there is no numb
 
 @dataclasses.dataclass(frozen=True)
 class ComparedRun:
-    """All that a comparison tells of one run.
+    """What a comparison shows of one run.
 
     Attributes:
       name: short and unique.
       metrics: {'train', 'dev', 'test': the content of metrics.json}.
-      test_errors: [n] px, the labelled test points' Euclidean distances.
-      curves: what `report.curves.read_metrics` read of the run's log.
+      test_errors: [n] px, Euclidean distances of the labelled test points.
+      curves: the run's log, as returned by `report.curves.read_metrics`.
       pictures: PNGs of the test frames with the largest errors.
-      n_train: training frames.
-      seconds: of training.
-      parameters: that are trained.
-      flops: of predicting one frame, see `pawjax.inference.flops`.
-      device: that trained and tested it, in words.
-      command: that trained it, in words of the shell.
+      n_train: number of training frames.
+      seconds: training time.
+      parameters: number of trained parameters.
+      flops: FLOPs to predict one frame, see `pawjax.inference.flops`.
+      device: name of the device that trained and tested it.
+      command: the training command, as shell words.
     """
 
     name: str
@@ -63,15 +63,15 @@ class ComparedRun:
 
 
 def check_out(folder: Path, workdirs: Sequence[Path]) -> None:
-    """Raises InputError if a comparison in `folder` would stand in a run or in place of files that are not its own."""
+    """Raises InputError if `folder` lies in a run, or holds files of these names that no comparison wrote."""
     for workdir in workdirs:
         if folder.resolve().is_relative_to(workdir.resolve()):
-            raise InputError(f"--out={folder} lies in the run {workdir}, which is left as it is: use another --out")
+            raise InputError(f"--out={folder} lies in the run {workdir}, which must not change: use another --out")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out={folder} is a file: name a folder")
     present = [name for name in FILES if (folder / name).exists()]
     if present and not page.is_ours(folder / "index.html"):
-        raise InputError(f"--out={folder} holds a {present[0]} that is no comparison's: use another --out")
+        raise InputError(f"--out={folder} holds a file {present[0]} that is not a comparison's: use another --out")
 
 
 def read_errors(predictions_csv: Path, n_points: int) -> np.ndarray:
@@ -85,7 +85,7 @@ def read_errors(predictions_csv: Path, n_points: int) -> np.ndarray:
     errors = np.array([float(row[i]) for row in rows for i in columns if row[i]])
     if len(errors) != n_points:
         raise InputError(
-            f"{predictions_csv} has {len(errors)} errors and metrics.json beside it counts {n_points} points: "
+            f"{predictions_csv} has {len(errors)} errors but metrics.json beside it counts {n_points} points: "
             "evaluate again with --evaluate"
         )
     return errors
@@ -94,12 +94,12 @@ def read_errors(predictions_csv: Path, n_points: int) -> np.ndarray:
 def write_comparison(folder: str | Path, runs: Sequence[ComparedRun], published: Published = NOTHING) -> str:
     """Writes `index.html`, `table.md`, `table.csv`, `learning_curves.png` and `cumulative_errors.png`.
 
-    Each file is replaced as a whole, the page last; it holds its pictures itself.
+    Each file is replaced atomically, the page last; it embeds its pictures.
 
     Args:
-      folder: where to; made if absent.
+      folder: output folder; created if missing.
       runs: at least one, in the order of the rows.
-      published: rows that follow, results of others on other frames.
+      published: rows to append, results of others on other frames.
 
     Returns:
       The table as Markdown.
@@ -139,7 +139,7 @@ def _row(run: ComparedRun) -> Row:
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column as people read it: `title` under `group`, made of the row's `key`; `best` marks its lowest number."""
+    """A displayed column: `title` under `group`, made from the row's `key`; `best` marks its lowest number."""
 
     group: str
     title: str
@@ -148,7 +148,7 @@ class Column:
     best: bool = False
 
     def cell(self, row: Row) -> str:
-        """What stands in the row's cell; '-' if there is no number."""
+        """Text of the row's cell; '-' if there is no number."""
         if row.get(self.key) is None:
             return "-"
         value = row[self.key]
@@ -158,7 +158,7 @@ class Column:
 
 
 def duration(seconds: float) -> str:
-    """Seconds with a unit that keeps the number short."""
+    """A duration in the unit that keeps the number short."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     number, unit = (seconds / 60, "min") if seconds < 5400 else (seconds / 3600, "h")
@@ -167,7 +167,7 @@ def duration(seconds: float) -> str:
 
 def count(n: float) -> str:
     """A large count with three digits: 23.7 M, 47.9 G."""
-    exponent = int(f"{n:.2e}".partition("e")[2])  # once rounded, as 999.6 k is 1 M
+    exponent = int(f"{n:.2e}".partition("e")[2])  # after rounding, as 999.6 k is 1 M
     power = max(0, min(exponent // 3, 4))
     return f"{n / 1000**power:.3g} {' kMGT'[power]}".rstrip()
 
@@ -192,7 +192,7 @@ def _markdown(columns: Sequence[Column], rows: Sequence[Row]) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
-    separate = ("time", "network", "")  # groups that say nothing a title does not
+    separate = ("time", "network", "")  # groups that add nothing to their titles
     titles = [c.title if c.group in separate else f"{c.title} {c.group}" for c in columns]
     body = [line([column.cell(row) for column in columns]) for row in rows]
     return "\n".join([line(titles), "|" + "---|" * len(columns), *body]) + "\n"
@@ -202,11 +202,11 @@ def reading(run: ComparedRun) -> str:
     """Bias and variance of a run in words, from the mean errors: one gross miss moves a root mean square too far."""
     train, dev, test = (run.metrics[split]["mean_error_px"] for split in SPLITS)
     if train is None or dev is None or test is None:
-        return "Bias and variance cannot be told: one split has no labelled point."
+        return "Bias and variance are unknown: one split has no labelled points."
     if dev > train:
         variance = f"variance {style.pixels(dev - train)} px (dev is {dev / train:.2f} times train)"
     else:
-        variance = f"no variance to be seen (dev is {style.pixels(dev)} px)"
+        variance = f"no visible variance (dev is {style.pixels(dev)} px)"
     words = f"Mean errors: bias {style.pixels(train)} px (train), {variance}, test {style.pixels(test)} px."
     gross = [f"{n} on {split}" for split in SPLITS if (n := run.metrics[split]["n_over_50px"])]
     return words + (f" Points over {GROSS_MISS} px, which dominate the RMSE: {', '.join(gross)}." if gross else "")
@@ -220,9 +220,9 @@ def _page(folder: Path, columns: Sequence[Column], rows: Sequence[Row], runs: Se
         f"Errors are pixels of the original frames, Euclidean; {test['n_images']} test frames with {test['n_points']} "
         "labelled points. RMSE is the root mean square, the mean error is what DeepLabCut calls RMSE. The lowest test "
         "errors are bold.",
-        "Time is as it was measured, with whatever else the machine did; the test time is that of whole batches. FLOPs "
-        "are the multiplications and additions of the convolutions and matrix products that predict one frame at the "
-        "network's scale, in their plain form, whatever the machine.",
+        "Times are as measured, including any other load on the machine; test times are for whole batches. FLOPs are "
+        "the multiplications and additions of the convolutions and matrix products that predict one frame at the "
+        "network's scale, in their direct form, on any machine.",
     ]
     if note:
         notes.append(note)
@@ -232,18 +232,18 @@ def _page(folder: Path, columns: Sequence[Column], rows: Sequence[Row], runs: Se
             page.table([(column.group, column.title) for column in columns], cells, best, len(runs)),
             *map(page.note, notes),
             page.heading("Learning curves"),
-            page.note("While a run trains, its train error is that of as many training frames as dev has."),
+            page.note("During training, the train error is measured on as many training frames as dev has."),
             page.picture(folder / "learning_curves.png", "train and dev error by step, for each run"),
             page.heading("Errors on test"),
             page.picture(folder / "cumulative_errors.png", "share of test points within a distance, for each run"),
             page.heading("Worst test frames"),
-            *(part for run in runs for part in _section(run)),
+            *(element for run in runs for element in _section(run)),
         ],
     )
 
 
 def _lowest(column: Column, rows: Sequence[Row]) -> list[int]:
-    """The rows whose number is the column's lowest; none if the column marks none, or there is nothing to compare."""
+    """Rows with the column's lowest number; none if the column marks none or there is nothing to compare."""
     values = [row[column.key] if column.best else None for row in rows]
     known = [value for value in values if value is not None]
     return [i for i, value in enumerate(values) if value == min(known)] if len(known) > 1 else []

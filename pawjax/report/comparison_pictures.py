@@ -1,4 +1,4 @@
-"""The pictures of a comparison: every run's learning curve, and all runs' errors over one axis."""
+"""The pictures of a comparison: every run's learning curve, and the errors of all runs over one axis."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from pawjax.metrics import SATISFICING_PX
 from pawjax.report import style
 from pawjax.report.curves import Series, bias_and_variance
 
-DASHES = ((0, (4, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))  # after the colours are used up
+DASHES = ((0, (4, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))  # once all colours are used
 LINES = [
     ("train", "rmse_px", "train RMSE", style.TRAIN, "-"),
     ("dev", "rmse_px", "dev RMSE", style.DEV, "-"),
@@ -22,10 +22,10 @@ LINES = [
 
 
 def learning_curves(runs: Mapping[str, Mapping[str, Series]], out_path: str | Path) -> None:
-    """Draws train against dev error by step, one panel a run, all over the same px.
+    """Draws train and dev error by step, one panel per run, with a shared error axis.
 
     Args:
-      runs: {name: what `read_metrics` read of its log}.
+      runs: {name: its log, as returned by `read_metrics`}.
       out_path: the PNG.
     """
     columns = min(len(runs), 2 if len(runs) in (2, 4) else 3)
@@ -40,7 +40,7 @@ def learning_curves(runs: Mapping[str, Mapping[str, Series]], out_path: str | Pa
         for axes in grid[:, 0]:
             axes.set_ylabel("error (px)")
         first = grid[0, 0]
-        first.set_yscale("log")  # of all, as they are shared
+        first.set_yscale("log")  # for all panels, as they share it
         first.autoscale_view()
         style.plain_log_axis(first.yaxis)
         handles = {
@@ -71,7 +71,7 @@ def _draw_run(axes: Axes, name: str, series: Mapping[str, Series]) -> None:
 
 
 def cumulative_errors(runs: Mapping[str, np.ndarray], out_path: str | Path) -> None:
-    """Draws the share of test points within a distance, one line a run.
+    """Draws the share of test points within a distance, one line per run.
 
     Args:
       runs: {name: errors [n] px, Euclidean distances of the labelled test points; may be empty}.

@@ -1,4 +1,4 @@
-"""The learning curve: how the loss fell, and train error against dev error (bias and variance)."""
+"""The learning curve: the loss, and train error against dev error (bias and variance)."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from pawjax.errors import InputError
 from pawjax.metrics import SATISFICING_PX
 from pawjax.report import style
 
-HUMAN_PX = 2.7  # how far two people's labels of one paw lie apart (seeds: human variability)
+HUMAN_PX = 2.7  # distance between two people's labels of the same paw (seeds: human variability)
 
 Series = tuple[np.ndarray, np.ndarray]  # steps [n], values [n]
 
@@ -20,11 +20,11 @@ Series = tuple[np.ndarray, np.ndarray]  # steps [n], values [n]
 def read_metrics(path: str | Path) -> dict[str, Series]:
     """Reads `metrics.jsonl`: {key: (steps [n], values [n])}, steps ascending, finite values only.
 
-    A step that was logged twice (before and after a resume) counts as it was logged last. A torn last line,
-    as a killed run leaves it, is passed over.
+    If a step was logged twice (before and after a resume), the last record counts. A truncated last line, as
+    left by a killed run, is ignored.
 
     Raises:
-      InputError: another line that is not a JSON object with a whole-number "step".
+      InputError: any other line that is not a JSON object with an integer "step".
     """
     path = Path(path)
     lines = [line for line in path.read_text("utf-8", errors="replace").splitlines() if line.strip()]
@@ -53,7 +53,7 @@ def read_metrics(path: str | Path) -> dict[str, Series]:
 def bias_and_variance(series: dict[str, Series]) -> tuple[int, float, float] | None:
     """Best step (lowest dev RMSE), bias = train RMSE there, variance = dev RMSE - train RMSE there; px.
 
-    Steps count where both were measured; None if there is no such step.
+    Only steps with both errors count; None if there is no such step.
     """
     if "train/rmse_px" not in series or "dev/rmse_px" not in series:
         return None
@@ -69,7 +69,7 @@ def learning_curve(metrics_jsonl_path: str | Path, out_path: str | Path) -> None
     """Draws a run's `metrics.jsonl`: loss and learning rate above, train and dev error below.
 
     Solid lines are root mean squares, dashed ones mean errors, in px. The best step is that of the lowest
-    dev RMSE; bias is the train RMSE there, variance what dev adds to it.
+    dev RMSE; bias is the train RMSE there, variance the dev RMSE minus it.
 
     Raises:
       InputError: as `read_metrics`.
@@ -173,7 +173,7 @@ def _draw_errors(axes: Axes, series: dict[str, Series]) -> None:
 
 
 def _shade_gap(axes: Axes, series: dict[str, Series]) -> None:
-    """Fills the space between train and dev RMSE where both are known."""
+    """Fills the gap between train and dev RMSE if both are known."""
     if "train/rmse_px" in series and "dev/rmse_px" in series:
         steps, dev = series["dev/rmse_px"]
         train = np.interp(steps, *series["train/rmse_px"])
@@ -181,7 +181,7 @@ def _shade_gap(axes: Axes, series: dict[str, Series]) -> None:
 
 
 def _draw_bars(axes: Axes) -> None:
-    """The satisficing bar and the human variability, where they fall within the axis."""
+    """Draws the satisficing bar and the human variability if they fall within the axis."""
     low, high = axes.get_ylim()
     for level, name in ((SATISFICING_PX, "satisficing\n10 px"), (HUMAN_PX, "human vari-\nability 2.7 px")):
         if low < level < high:

@@ -1,4 +1,4 @@
-"""Pictures of the errors: how they are distributed, by bodypart, and what the likelihood knows of them."""
+"""Pictures of the errors: their distribution, by bodypart, and against the likelihood."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ from pawjax.report import style
 
 
 def error_distribution(errors: np.ndarray, out_path: str | Path, title: str = "Errors") -> None:
-    """Histogram above, cumulative share below, over one logarithmic axis of px.
+    """Draws a histogram above and the cumulative share below, over a shared logarithmic axis in px.
 
     Args:
-      errors: [n] px, Euclidean distances of the labelled points; may be empty. Those under 0.01 px stand at
-        0.01.
+      errors: [n] px, Euclidean distances of the labelled points; may be empty. Those under 0.01 px are drawn
+        at 0.01.
       out_path: the PNG.
       title: what was evaluated.
     """
@@ -66,7 +66,7 @@ def _mark_quantiles(both: Sequence[Axes], errors: np.ndarray) -> None:
 
 
 def _mark_thresholds(axes: Axes, errors: np.ndarray) -> None:
-    """Dots on the curve at 2, 5, 10, 20 px; their shares stand above, where no line can cross them."""
+    """Dots on the curve at 2, 5, 10, 20 px, with their shares above the plot, where no line crosses them."""
     for threshold in PCK_THRESHOLDS:
         within = float(np.mean(errors <= threshold))
         axes.plot([threshold, threshold], [within, 1.03], color=style.GREY, lw=0.8, ls=":", clip_on=False)
@@ -84,7 +84,7 @@ def _mark_thresholds(axes: Axes, errors: np.ndarray) -> None:
 
 
 def bodypart_bars(metrics: dict, out_path: str | Path) -> None:
-    """Mean, median and 95th percentile of every bodypart and of all points, as `summarize` gives them."""
+    """Draws median, mean and 95th percentile of every bodypart and of all points, as returned by `summarize`."""
     rows = [("all points", metrics), *metrics["per_bodypart"].items()]
     bars = (
         ("median_px", "median", style.GREEN),
@@ -125,14 +125,14 @@ def likelihood_scatter(
     pcutoff: float,
     out_path: str | Path,
 ) -> None:
-    """Likelihood of every labelled point against its error, with the cut-off and what it keeps and drops.
+    """Draws the error of every labelled point against its likelihood, with the cut-off and what it keeps and drops.
 
     Args:
-      errors: [N,A,K] px, read only where labelled. Errors under 0.01 px stand at 0.01.
+      errors: [N,A,K] px, read only where labelled. Errors under 0.01 px are drawn at 0.01.
       labelled: bool [N,A,K].
       likelihood: [N,A,K], 0..1.
-      bodyparts: K names; coloured one by one while there are at most seven.
-      pcutoff: from this likelihood on a prediction is trusted.
+      bodyparts: K names, each with its own colour if there are at most seven.
+      pcutoff: minimum likelihood of a trusted prediction.
       out_path: the PNG.
     """
     shown = np.asarray(labelled, bool) & np.isfinite(likelihood)
@@ -143,9 +143,9 @@ def likelihood_scatter(
             return
         groups: list[tuple[str, str, np.ndarray]] = [("", style.BLUE, shown)]
         if 1 < len(bodyparts) <= len(style.PALETTE):
-            of_part = np.arange(len(bodyparts))
+            indices = np.arange(len(bodyparts))
             names = [style.shorten(name, 24) for name in bodyparts]
-            groups = [(names[k], style.PALETTE[k], shown & (of_part == k)) for k in of_part]
+            groups = [(names[k], style.PALETTE[k], shown & (indices == k)) for k in indices]
         alpha = float(np.clip(30 / np.sqrt(shown.sum()), 0.15, 0.8))
         for name, colour, chosen in groups:
             axes.scatter(
@@ -175,10 +175,10 @@ def likelihood_scatter(
 
 
 def reliability(numbers: Mapping[str, Any], out_path: str | Path) -> None:
-    """How often points of a likelihood are right: one dot a bin, its area by the number of points in it.
+    """Draws the share of right points by likelihood: one dot per bin, its area by the number of points in it.
 
     Args:
-      numbers: as `pawjax.metrics.reliability` gives them.
+      numbers: as returned by `pawjax.metrics.reliability`.
       out_path: the PNG.
     """
     bins = numbers["bins"]
@@ -200,13 +200,13 @@ def reliability(numbers: Mapping[str, Any], out_path: str | Path) -> None:
         below = f"off by {off:.2f} on average"
         if temperature is not None:
             below += f"; a temperature of {temperature:.2f} would fit best"
-        style.title(axes, "What a likelihood is worth", below)
+        style.title(axes, "Reliability of the likelihood", below)
 
 
 def _what_is_kept(errors: np.ndarray, kept: np.ndarray, pcutoff: float) -> str:
-    """What the cut-off keeps and drops of errors [n], and how much of each is beyond the satisficing bar."""
-    parts = []
+    """How many of the errors [n] the cut-off keeps and drops, and how many of each exceed the satisficing bar."""
+    phrases = []
     for name, chosen in (("keeps", errors[kept]), ("drops", errors[~kept])):
         rmse = f", RMSE {style.pixels(float(np.sqrt(np.mean(chosen**2))))} px" if chosen.size else ""
-        parts.append(f"{name} {chosen.size} points{rmse}, {int((chosen > SATISFICING_PX).sum())} over 10 px")
-    return f"The cut-off {pcutoff:g} " + "; ".join(parts)
+        phrases.append(f"{name} {chosen.size} points{rmse}, {int((chosen > SATISFICING_PX).sum())} over 10 px")
+    return f"The cut-off {pcutoff:g} " + "; ".join(phrases)

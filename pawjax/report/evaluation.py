@@ -1,4 +1,4 @@
-"""Everything an evaluation leaves in `eval/<split>/`: numbers, predictions and pictures."""
+"""Everything an evaluation writes to `eval/<split>/`: numbers, predictions and pictures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,24 +22,24 @@ def write_evaluation(
     about: Mapping[str, Any],
     metrics_jsonl: str | Path | None = None,
 ) -> dict:
-    """Writes one evaluation and returns what it wrote to `metrics.json`.
+    """Writes one evaluation and returns the content of `metrics.json`.
 
-    `metrics.json` (written last: where it stands the rest is complete), `predictions.csv`,
+    `metrics.json` (written last: if it exists, the rest is complete), `predictions.csv`,
     `error_distribution.png`, `bodyparts.png`, `likelihood.png`, `reliability.png`, `worst_frames.png` and, given the
-    run's log, `learning_curve.png`. Each file is replaced as a whole.
+    run's log, `learning_curve.png`. Each file is replaced atomically.
 
     Args:
-      folder: `eval/<split>` of a run; made if absent.
-      frames: what was predicted of which frames.
+      folder: `eval/<split>` of a run; created if missing.
+      frames: frames with labels and predictions.
       split: 'train', 'dev' or 'test'.
-      pcutoff: the likelihood from which a prediction is trusted.
-      seconds: what predicting the N images took.
-      about: further fields of `metrics.json`: the device, the checkpoint's step and the like.
+      pcutoff: minimum likelihood of a trusted prediction.
+      seconds: time to predict the N images.
+      about: further fields of `metrics.json`, e.g. the device and the checkpoint's step.
       metrics_jsonl: the run's `metrics.jsonl`, for the learning curve.
 
     Raises:
       InputError: predictions that are not finite, or a damaged `metrics_jsonl`.
-      ValueError: arrays that do not belong together.
+      ValueError: arrays whose shapes do not match.
     """
     folder = Path(folder)
     truth, labelled, predicted = frames.truth, frames.labelled, frames.predicted

@@ -1,4 +1,4 @@
-"""Frames with their labels and what was predicted of them: the input of an evaluation's numbers and pictures."""
+"""Frames with labels and predictions: the input of an evaluation's numbers and pictures."""
 
 import dataclasses
 

@@ -22,7 +22,7 @@ OBLONG = (TILE - INNER) / 2 / TILE  # height over width of the two views of a gr
 
 
 class Window(NamedTuple):
-    """A part of an image, px: the ranges of x and y that are shown."""
+    """A region of an image, px: the ranges of x and y that are shown."""
 
     left: float
     right: float
@@ -38,15 +38,15 @@ def worst_frames(
 ) -> None:
     """Draws the n frames with the largest error of one point, the worst first.
 
-    Each frame stands beside a magnified view of its worst point: a ring for the label, a cross for the
-    prediction, a line between them, coloured by bodypart. Of a gross miss there are two views, the label
-    above and the prediction below. Boxes, if given, are those of the worst point.
+    Each frame is shown beside a magnified view of its worst point: a ring for the label, a cross for the
+    prediction, a line between them, coloured by bodypart. A gross miss has two views, the label above and
+    the prediction below. Boxes, if given, are those of the worst point.
 
     Args:
       frames: N of them; those without a labelled point are left out.
       out_path: the PNG.
-      n: how many frames at most.
-      boxes: what a detector saw of the N frames, to be drawn with the points.
+      n: largest number of frames.
+      boxes: a detector's boxes in the N frames, drawn with the points.
     """
     sizes, bodyparts = frames.sizes, frames.bodyparts
     errors = np.where(frames.labelled, np.hypot(*np.moveaxis(frames.predicted - frames.truth, -1, 0)), -1.0)
@@ -112,7 +112,7 @@ class _Legend:
         self.height = 0.19 * math.ceil(len(self._entries) / self._columns) + 0.1 if many else 0.0
 
     def draw(self, figure: Figure, place: str = "lower left") -> None:
-        """Puts it at the foot of the figure; 'outside lower left' leaves room for it where a layout engine does."""
+        """Draws it at the bottom of the figure; 'outside lower left' lets a layout engine leave room for it."""
         if self.height:
             marks = [Line2D([], [], ls="", marker="o", ms=6, mfc=c, mec=style.INK, mew=0.5) for _, c in self._entries]
             figure.legend(
@@ -178,9 +178,9 @@ def _draw_tile(
 
 
 def magnified(truth: np.ndarray, predicted: np.ndarray, height: int, width: int, at_least: float = 0.0) -> list[Window]:
-    """The part of a frame to magnify so that label [2] and prediction [2], (x, y) px, can be told apart.
+    """The regions of a frame to magnify so that label [2] and prediction [2], (x, y) px, can be distinguished.
 
-    One square around both, two to three times as wide as they are apart and `at_least` px; where the former would be
+    One square around both, two to three times as wide as their distance and at least `at_least` px; if the former is
     more than half the frame, two oblongs of half the frame's shorter side, around the label and around the prediction.
     """
     short = min(height, width)
@@ -193,7 +193,7 @@ def magnified(truth: np.ndarray, predicted: np.ndarray, height: int, width: int,
 
 
 def _window(centre: np.ndarray, across: float, down: float, height: int, width: int) -> Window:
-    """`across` x `down` px around (x, y), moved into the frame as far as the centre stays in view."""
+    """`across` x `down` px around (x, y), moved into the frame while keeping the centre in view."""
     x, y = (float(np.clip(c, -0.5, s - 0.5)) for c, s in zip(centre, (width, height), strict=True))
     across, down = min(across, width), min(down, height)
     left = float(np.clip(x - across / 2, -0.5, width - 0.5 - across))
@@ -202,13 +202,13 @@ def _window(centre: np.ndarray, across: float, down: float, height: int, width: 
 
 
 def _show(axes: Axes, image: np.ndarray, window: Window) -> None:
-    """The part of the image within the window, plus a margin of one pixel, without ticks."""
+    """Draws the image within the window, plus a margin of one pixel, without ticks."""
     height, width = image.shape[:2]
     x0, x1 = max(math.floor(window.left), 0), min(math.ceil(window.right) + 1, width)
     y0, y1 = max(math.floor(window.top), 0), min(math.ceil(window.bottom) + 1, height)
-    part = image[y0:y1, x0:x1]
-    part = np.repeat(part, 3, -1) if part.shape[-1] == 1 else part
-    axes.imshow(part, extent=(x0 - 0.5, x1 - 0.5, y1 - 0.5, y0 - 0.5))
+    crop = image[y0:y1, x0:x1]
+    crop = np.repeat(crop, 3, -1) if crop.shape[-1] == 1 else crop
+    axes.imshow(crop, extent=(x0 - 0.5, x1 - 0.5, y1 - 0.5, y0 - 0.5))
     axes.set_xlim(window.left, window.right)
     axes.set_ylim(window.bottom, window.top)
     axes.set_xticks([])
@@ -219,7 +219,7 @@ def _show(axes: Axes, image: np.ndarray, window: Window) -> None:
 
 
 def _draw_pair(axes: Axes, truth: np.ndarray, predicted: np.ndarray, colour: tuple, size: float) -> None:
-    """Label (ring) and prediction (cross) with the line between them."""
+    """Draws label (ring) and prediction (cross) with the line between them."""
     axes.plot(*np.stack([truth, predicted], 1), color=colour, lw=0.9 * size**0.5, path_effects=style.HALO)
     ring = {"mfc": "none", "mec": colour, "mew": 1.1 * size**0.5, "path_effects": style.HALO}
     axes.plot(*truth, "o", ms=6.5 * size, **ring)
@@ -235,7 +235,7 @@ def points_grid(
     n_columns: int = 4,
     bodyparts: Sequence[str] = (),
 ) -> None:
-    """Draws images with their labelled points, row by row; for looking at augmented batches.
+    """Draws images with their labelled points, row by row, for inspecting augmented batches.
 
     Args:
       images: N images [H,W,C] of 0..255, C 1 or 3; uint8 or float (clipped and rounded); sizes may differ.
@@ -244,7 +244,7 @@ def points_grid(
       out_path: the PNG.
       titles: N captions.
       n_columns: images per row.
-      bodyparts: K names for a legend of colours.
+      bodyparts: K names for a legend of the colours.
     """
     if not len(images):
         with style.picture(out_path, 6, 2) as figure:

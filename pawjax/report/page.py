@@ -1,4 +1,4 @@
-"""A page that needs no other file: plain HTML with its style and its pictures inside."""
+"""A self-contained HTML page, with its style and pictures embedded."""
 
 import base64
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ img { display: block; max-width: 100%; height: auto; margin: .8rem 0; }
 
 
 def render(title: str, parts: Sequence[str]) -> str:
-    """The whole page: a title, and parts made by the functions below, in order."""
+    """The whole page: a title, then the elements in `parts`, made by the functions below."""
     head = f'<meta charset="utf-8">\n{MARK}\n<meta name="viewport" content="width=device-width, initial-scale=1">'
     body = "\n".join([heading(title, level=1), *parts])
     return (
@@ -46,12 +46,10 @@ def is_ours(path: Path) -> bool:
 
 
 def heading(text: str, level: int = 2) -> str:
-    """A heading, 1 the largest."""
     return f"<h{level}>{escape(text)}</h{level}>"
 
 
 def paragraph(text: str) -> str:
-    """A paragraph of plain text."""
     return f"<p>{escape(text)}</p>"
 
 
@@ -61,12 +59,11 @@ def note(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A command."""
     return f"<code>{escape(text)}</code>"
 
 
 def picture(png: Path, description: str) -> str:
-    """A PNG, kept in the page; `description` is for those who cannot see it."""
+    """A PNG, embedded in the page; `description` is its alternative text."""
     content = base64.b64encode(png.read_bytes()).decode("ascii")
     return f'<img alt="{escape(description)}" src="data:image/png;base64,{content}">'
 
@@ -74,13 +71,13 @@ def picture(png: Path, description: str) -> str:
 def table(
     titles: Sequence[tuple[str, str]], cells: Sequence[Sequence[str]], best: set[tuple[int, int]], n_own: int
 ) -> str:
-    """A table whose neighbouring columns of one group share a head.
+    """A table whose adjacent columns of the same group share a header.
 
     Args:
-      titles: (group, title) of each column; a group of '' has no head.
+      titles: (group, title) of each column; the group '' has no header.
       cells: rows of texts, one for each column.
       best: (column, row) of the cells to mark.
-      n_own: rows after these are someone else's, and look it.
+      n_own: number of own rows; those after them are results of others, set apart by their style.
     """
     groups, below = [], []
     last = len(titles) - 1

@@ -1,4 +1,4 @@
-"""Where a device's time goes: a trace of a few calls, summed by kind of operation."""
+"""Device time by kind of operation, from a trace of a few calls."""
 
 import collections
 import re
@@ -11,11 +11,11 @@ from jax.profiler import ProfileData
 
 
 def trace_calls(step: Callable[[], Any], folder: Path, calls: int) -> dict[str, float]:
-    """Records some calls into a new trace under `folder`, for TensorBoard or Perfetto too.
+    """Records `calls` calls in a new trace under `folder`, which TensorBoard and Perfetto can open too.
 
     Returns:
-      Seconds of one call by kind of operation, longest first: the compiler's names without their numbers. What runs
-      side by side counts side by side, so that on a CPU the sum may exceed the time that passes.
+      Seconds per call by kind of operation, longest first; kinds are the compiler's names without their numbers.
+      Operations that run in parallel each count in full, so on a CPU the sum may exceed the wall time.
     """
     with jax.profiler.trace(str(folder)):
         for _ in range(calls):

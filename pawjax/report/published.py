@@ -1,4 +1,4 @@
-"""Results that others published, to stand below the runs of a comparison."""
+"""Published results of others, shown below the runs of a comparison."""
 
 import csv
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from pawjax.errors import InputError
 
-# The columns that a table shows in another unit. Of the others it shows the digits as they were published.
+# Columns that a table shows in another unit. The others keep the digits as published.
 NUMBERS = ("training_seconds", "test_ms_per_frame", "parameters", "flops_per_frame")
 
 
 class Published(NamedTuple):
-    """rows: {column of table.csv: value} for each result; note: what a reader has to know of them, or ''."""
+    """rows: {column of table.csv: value} for each result; note: what readers must know about them, or ''."""
 
     rows: tuple[dict[str, Any], ...]
     note: str
@@ -23,20 +23,20 @@ def read_published(path: Path, columns: Sequence[str]) -> Published:
 
     Args:
       path: the CSV; empty cells are unknown.
-      columns: that it may have, 'run' among them.
+      columns: allowed columns; 'run' is required.
 
-    Raises InputError for a file without rows, or with an unknown column or a cell that must be a number.
+    Raises InputError for a file without rows, an unknown column, or text in a cell that must be a number.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
     note = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
     table = csv.DictReader(line for line in lines if not line.startswith("#"))
     unknown = [name for name in table.fieldnames or () if name not in columns]
     if unknown or "run" not in (table.fieldnames or ()):
-        problem = f"has a column '{unknown[0]}'" if unknown else "has no column 'run'"
+        problem = f"has an unknown column '{unknown[0]}'" if unknown else "has no column 'run'"
         raise InputError(f"--published={path} {problem}: its columns are those of table.csv, {', '.join(columns)}")
     rows = tuple({name: _value(path, name, text) for name, text in row.items() if text} for row in table)
     if not rows:
-        raise InputError(f"--published={path} has no rows: leave it out, or add some")
+        raise InputError(f"--published={path} has no rows: omit it or add rows")
     return Published(rows, note)
 
 

@@ -1,4 +1,4 @@
-"""How every picture looks: fonts, colours that colour-blind readers can tell apart, and how it is saved."""
+"""Style of all pictures: fonts, colours that colour-blind readers can distinguish, and how they are saved."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ SKY, PURPLE, YELLOW = "#56B4E9", "#CC79A7", "#F0E442"
 INK, GREY, FAINT = "#222222", "#767676", "#D9D9D9"
 TRAIN, DEV = BLUE, VERMILION
 PALETTE = (SKY, ORANGE, GREEN, VERMILION, PURPLE, YELLOW, BLUE)
-HALO = [Stroke(linewidth=3.2, foreground="black", alpha=0.55), Normal()]  # makes a line stand out from a frame
+HALO = [Stroke(linewidth=3.2, foreground="black", alpha=0.55), Normal()]  # sets a line off from the frame
 
 _RC = {
     **{key: value for key, value in matplotlib.rcParamsDefault.items() if key.startswith(("text.", "font."))},
@@ -73,14 +73,14 @@ def picture(path: str | Path, width: float, height: float) -> Iterator[Figure]:
 
 
 def bodypart_colors(n: int) -> list[tuple[float, float, float]]:
-    """n colours; after every seven the same hues return paler, then darker, so 21 differ."""
+    """n colours: seven hues, then the same paler, then darker, so 21 differ."""
     base = np.array([matplotlib.colors.to_rgb(color) for color in PALETTE])
     shades = np.concatenate([base, 0.5 + 0.5 * base, 0.55 * base])
     return [tuple(shades[i % len(shades)]) for i in range(n)]
 
 
 def log_errors(errors: np.ndarray) -> np.ndarray:
-    """Errors in px as they can stand on a logarithmic axis."""
+    """Errors in px, clipped from below for a logarithmic axis."""
     return np.maximum(errors, SMALLEST_PX)
 
 
@@ -94,7 +94,7 @@ def plain_log_axis(axis: Axis) -> None:
 
 
 def title(axes: Axes, text: str, below: str = "") -> None:
-    """The title of a plot at its left, with an optional line of plain text under it."""
+    """The left-aligned title of a plot, with an optional line of plain text below it."""
     axes.set_title(text, pad=23 if below else 8)
     if below:
         at = {"xycoords": "axes fraction", "xytext": (0, 7), "textcoords": "offset points"}
@@ -102,7 +102,7 @@ def title(axes: Axes, text: str, below: str = "") -> None:
 
 
 def legend(axes: Axes, columns: int, raised: bool = False) -> None:
-    """The legend above the plot at its right, level with its title (`raised` if a line stands under that)."""
+    """The legend at the upper right, level with the title (`raised` if the title has a line below)."""
     offset = ScaledTranslation(0, (15 if raised else 0) / 72, axes.figure.dpi_scale_trans)
     axes.legend(
         loc="lower right",
@@ -116,13 +116,13 @@ def legend(axes: Axes, columns: int, raised: bool = False) -> None:
 
 
 def notice(axes: Axes, text: str) -> None:
-    """An empty plot that says why it is empty."""
+    """An empty plot with the reason as text."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY, fontsize=12, transform=axes.transAxes)
 
 
 def share(value: float) -> str:
-    """0..1 as a percentage; 100 % only if it is all of them, 0 % only if none."""
+    """0..1 as a percentage; 100 % only if it is all, 0 % only if it is none."""
     text = f"{100 * value:.0f}"
     if (text == "100" and value < 1) or (text == "0" and value > 0):
         text = f"{np.clip(100 * value, 0.1, 99.9):.1f}"
@@ -130,7 +130,7 @@ def share(value: float) -> str:
 
 
 def pixels(value: float | None) -> str:
-    """A length with three digits, '-' if there is none."""
+    """A length with three digits; '-' for None."""
     if value is None:
         return "-"
     if 0 < abs(value) < 0.01:
@@ -140,7 +140,7 @@ def pixels(value: float | None) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """The text, with its middle left out where it is longer than `length`."""
+    """The text, with its middle replaced by an ellipsis if it is longer than `length`."""
     if len(text) <= length:
         return text
     tail = (length - 1) * 2 // 3

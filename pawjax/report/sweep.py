@@ -18,14 +18,14 @@ FRAMES = re.compile(r"(.+), (\d+) frames")  # names of settings that differ in t
 def write_sweep(folder: str | Path, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Writes `table.md`, `runs.csv` and `rmse.png` and returns the table.
 
-    Settings whose names are 'LINE, N frames' also become lines over N in `frames.png`.
+    Settings named 'LINE, N frames' are also drawn as lines over N in `frames.png`.
 
     Args:
-      folder: where to; made if absent. Each file is replaced as a whole.
-      results: for every setting its runs, one a seed: {'train', 'dev', 'test': the content of metrics.json,
-        'seconds': of training}.
+      folder: output folder; created if missing. Each file is replaced atomically.
+      results: the runs of every setting, one per seed: {'train', 'dev', 'test': the content of metrics.json,
+        'seconds': training time}.
 
-    Errors are pixels of the original images: the mean over the seeds and, of two or more, the standard deviation.
+    Errors are pixels of the original images: the mean over the seeds and, with two or more, the standard deviation.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def _table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def _draw(results: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
-    """Every run as a dot, the mean as a bar: train, dev and test beside one another for each setting."""
+    """Draws every run as a dot and the mean as a bar: train, dev and test side by side for each setting."""
     with style.picture(path, 8.0, 1.2 + 0.75 * len(results)) as figure:
         axes = figure.add_subplot()
         colors = dict(zip(SPLITS, (style.TRAIN, style.DEV, style.INK), strict=True))
@@ -91,7 +91,7 @@ def _draw(results: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> Non
 
 
 def _draw_frames(results: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
-    """Test error against the number of training frames: dots for runs, lines through their means."""
+    """Draws test error against the number of training frames: dots for runs, lines through their means."""
     lines: dict[str, list[tuple[int, np.ndarray]]] = {}
     for name, runs in results.items():
         if match := FRAMES.fullmatch(name):

@@ -25,12 +25,12 @@ def write_predictions_csv(
 
     The columns are `id` and then, for every bodypart in order, `NAME_x_true`, `NAME_y_true` (the label),
     `NAME_x`, `NAME_y`, `NAME_likelihood` (the prediction) and `NAME_error_px` (their Euclidean distance).
-    x, y and errors are pixels of the original image, pixel centres at whole numbers, with four decimals.
-    Where a bodypart is not labelled `x_true`, `y_true` and `error_px` are empty; a number that is not
-    finite leaves its cell empty too. Of several animals, one after another, NAME is `animal1_NAME` and so on.
+    x, y and errors are pixels of the original image, pixel centres at integers, with four decimals.
+    Where a bodypart is not labelled, `x_true`, `y_true` and `error_px` are empty; a number that is not
+    finite leaves its cell empty too. With several animals, one after another, NAME is `animal1_NAME` and so on.
 
     Args:
-      path: the CSV; replaced as a whole.
+      path: the CSV; replaced atomically.
       ids: N frame ids.
       bodyparts: K names.
       truth: [N,A,K,2] (x, y), A animals.

@@ -156,20 +156,21 @@ def test_folders_without_a_project_are_refused(tmp_path, make_project):
 
 def test_labels_of_another_scorer_are_reported(make_project):
     project = make_project(config="scorer: Bob\nbodyparts: [snout, tail]\n")
-    with pytest.raises(InputError, match="CollectedData_Bob.*the tables there are of Ann.*field 'scorer'"):
+    with pytest.raises(InputError, match="CollectedData_Bob.*the scorers of its tables are Ann.*field 'scorer'"):
         read_deeplabcut(project)
 
 
 def test_columns_that_do_not_fit_the_config_are_refused(make_project):
     project = make_project(config="scorer: Ann\nbodyparts: [snout, ear, paw]\n")
-    with pytest.raises(InputError, match="CollectedData_Ann.csv: .*config.yaml: the table lacks ear, paw and has tail"):
+    message = "CollectedData_Ann.csv: .*config.yaml: the table lacks ear, paw and also has tail"
+    with pytest.raises(InputError, match=message):
         read_deeplabcut(project)
 
 
 def test_frame_in_two_tables_is_refused(make_project):
     project = make_project()
     shutil.copytree(project / "labeled-data/m1", project / "labeled-data/m2")
-    with pytest.raises(InputError, match="row labeled-data/m1/img000.png.*comes more than once"):
+    with pytest.raises(InputError, match="row labeled-data/m1/img000.png.*appears more than once"):
         read_deeplabcut(project)
 
 

@@ -78,16 +78,16 @@ def test_video_of_is_the_folder():
 WRONG = {
     "number": (HEADER + "a/i.png,1,2\na/j.png,1,2o\n", "line 5, column 'snout y' holds '2o'"),
     "infinite": (HEADER + "a/i.png,1,inf\n", "snout in a/i.png has an infinite"),
-    "half": (HEADER + "a/i.png,1,\n", "snout in a/i.png has one coordinate of two"),
-    "short row": (HEADER + "a/i.png,1\n", "line 4 has 2 cells and the header 3"),
+    "half": (HEADER + "a/i.png,1,\n", "snout in a/i.png has only one coordinate"),
+    "short row": (HEADER + "a/i.png,1\n", "line 4 has 2 cells but the header has 3"),
     "long row": (HEADER + "a/i.png,1,2,3\n", "line 4 has 4 cells"),
-    "twice": (HEADER + "a/i.png,1,2\na/j.png,1,2\na\\i.png,3,4\n", "row a/i.png comes more than once"),
+    "twice": (HEADER + "a/i.png,1,2\na/j.png,1,2\na\\i.png,3,4\n", "row a/i.png appears more than once"),
     "column twice": (
         "scorer,A,A,A,A\nbodyparts,p,p,p,p\ncoords,x,y,x,y\na/i.png,1,2,3,4\n",
-        "column p x, p y comes more than once",
+        "column p x, p y appears more than once",
     ),
     "no y": ("scorer,A\nbodyparts,p\ncoords,x\na/i.png,1\n", "bodypart 'p' has no column 'y'"),
-    "3D": ("scorer,A\nbodyparts,p\ncoords,z\na/i.png,1\n", "column 'p z' is none of x, y"),
+    "3D": ("scorer,A\nbodyparts,p\ncoords,z\na/i.png,1\n", "column 'p z' is not x, y"),
     "semicolons": ("scorer;A;A\nbodyparts;p;p\ncoords;x;y\na/i.png;1;2\n", "each followed by commas"),
     "empty": ("", "nothing"),
     "multi-animal": (

@@ -99,7 +99,7 @@ def test_unknown_layout_is_named(tmp_path):
     path = _golden(tmp_path, "fixed_one_column")
     with h5py.File(path, "r+") as file:
         file["df_with_missing"].attrs["pandas_type"] = np.bytes_(b"series")
-    with pytest.raises(InputError, match="pandas' kind 'series'"):
+    with pytest.raises(InputError, match="pandas type 'series'"):
         read_label_h5(path)
 
 

@@ -40,5 +40,5 @@ def test_bad_folders_are_named(tmp_path, write_csv, make_project):
     with pytest.raises(InputError, match="the table has no rows"):
         read_lightning_pose(tmp_path)
     write_csv(tmp_path / "CollectedData_cam2.csv", IDS, POINTS)
-    with pytest.raises(InputError, match="CollectedData_cam1.csv, CollectedData_cam2.csv none is named"):
+    with pytest.raises(InputError, match="none of the tables CollectedData_cam1.csv, CollectedData_cam2.csv is named"):
         read_lightning_pose(tmp_path)

@@ -68,7 +68,7 @@ def test_all_bad_files_are_listed_at_once(tmp_path, pixels):
         text = str(error.value)
         assert "5 of 6 labelled images" in text and "good.png" not in text
         assert "gone.png is missing" in text and "deep.png has more than 8 bits" in text
-        assert all(f"{name} is truncated or no image" in text for name in ("cut.png", "half.jpg", "empty.png"))
+        assert all(f"{name} is truncated or not an image" in text for name in ("cut.png", "half.jpg", "empty.png"))
 
 
 def test_hash_follows_bytes_and_order(tmp_path, pixels):

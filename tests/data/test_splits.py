@@ -85,7 +85,7 @@ def test_smaller_training_sets_are_subsets(tmp_path):
     write_split(tmp_path / "split.json", frames, some[0])  # as a run writes it and its evaluation reads it
     again = split(config(n_train=5, split_file=str(tmp_path / "split.json")), frames)
     assert (again["train"] == some[0]["train"]).all()
-    with pytest.raises(InputError, match="config.data.n_train: is 37"):
+    with pytest.raises(InputError, match="config.data.n_train = 37 must be at most"):
         split(config(n_train=37), frames)
 
 
@@ -208,16 +208,16 @@ def test_deeplabcut_split_counts_rows_of_the_merged_table(tmp_path, write_csv):
 def test_bad_documentation_is_named(tmp_path):
     frames, path = frames_of({"a": 10}), tmp_path / "Documentation_data-x.pickle"
     _documentation(path, frames, range(8), [8, 12])
-    with pytest.raises(InputError, match="counts up to row 12 and there are 10"):
+    with pytest.raises(InputError, match="refers to row 12, but there are only 10"):
         split(config(split_file=path), frames)
     _documentation(path, frames, range(9), [8, 9])
     with pytest.raises(InputError, match="row 8 is in both train and test"):
         split(config(split_file=path), frames)
     path.write_bytes(pickle.dumps([[{"image": frames.ids[9]}], list(range(8)), [8, 9], 0.8]))
-    with pytest.raises(InputError, match="names labeled-data/a/img009.png for training.*labels changed"):
+    with pytest.raises(InputError, match="names labeled-data/a/img009.png for training.*labels have changed"):
         split(config(split_file=path), frames)
     path.write_bytes(pickle.dumps([[], range, [1], 0.8]))
-    with pytest.raises(InputError, match="holds more than plain data.*builtins.range"):
+    with pytest.raises(InputError, match="contains more than plain data.*builtins.range"):
         split(config(split_file=path), frames)
     path.write_bytes(b"no pickle")
     with pytest.raises(InputError, match="is not a Documentation_data pickle"):

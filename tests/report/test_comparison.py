@@ -124,7 +124,7 @@ def test_published_rows_are_copied_digit_by_digit(tmp_path):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("run,rmse\nx,1\n", "has a column 'rmse': its columns are those of table.csv, run, train_rmse_px"),
+        ("run,rmse\nx,1\n", "has an unknown column 'rmse': its columns are those of table.csv, run, train_rmse_px"),
         ("test_rmse_px\n1\n", "has no column 'run'"),
         ("# nothing\nrun\n", "has no rows"),
         ("run,training_seconds\nx,24 h\n", "training_seconds = '24 h' must be a number"),
@@ -144,7 +144,7 @@ def test_bias_and_variance_in_words(tmp_path):
         "Points over 50 px, which dominate the RMSE: 1 on test."
     )
     metrics = {"train": metrics_of(3.0), "dev": metrics_of(2.0), "test": metrics_of(2.0)}
-    assert "no variance to be seen" in reading(make_run(tmp_path, "x", 4.0, metrics=metrics))
+    assert "no visible variance" in reading(make_run(tmp_path, "x", 4.0, metrics=metrics))
 
 
 def test_errors_are_read_back_from_predictions(tmp_path):
@@ -153,7 +153,7 @@ def test_errors_are_read_back_from_predictions(tmp_path):
     labelled = np.array([[[True, True]], [[False, True]]])
     write_predictions_csv(path, ["a", "b"], ["paw_error_px", "nose"], truth, labelled, predicted, np.ones((2, 1, 2)))
     np.testing.assert_allclose(read_errors(path, 3), [5, 1, 17])
-    with pytest.raises(InputError, match="3 errors and metrics.json beside it counts 4"):
+    with pytest.raises(InputError, match="3 errors but metrics.json beside it counts 4"):
         read_errors(path, 4)
 
 
@@ -166,7 +166,7 @@ def test_only_a_comparison_is_replaced(tmp_path):
     write_comparison(out, [make_run(tmp_path, "x", 4.0)])
     check_out(out, [run])
     (out / "index.html").write_text("my thesis")
-    with pytest.raises(InputError, match="index.html that is no comparison's"):
+    with pytest.raises(InputError, match="index.html that is not a comparison's"):
         check_out(out, [run])
     with pytest.raises(InputError, match="is a file"):
         check_out(tmp_path / "worst.png", [run])

@@ -1,4 +1,4 @@
-"""`paw_on_ball`: made-up frames of a head-fixed mouse on a ball, with the true place of its left forepaw.
+"""`paw_on_ball`: synthetic frames of a head-fixed mouse on a ball, with the true position of its left forepaw.
 
 `render` draws one frame; see `frame.py` for what is labelled. The package needs no other data.
 """

@@ -7,7 +7,7 @@ import numpy as np
 from pawjax.data.paw_on_ball.draw import Canvas, Layer, Part, capsule, draw_hairs, draw_parts, noise, point, sample
 from pawjax.data.paw_on_ball.look import Look
 
-# Tapered capsules (start x, y, end x, y, radii) that melt into the outline of the body: trunk, hump, neck, head, snout.
+# Tapered capsules (start x, y, end x, y, radii) blended into the body outline: trunk, hump, neck, head, snout.
 _BODY = (
     ((305, 322), (545, 330), (68, 96)),
     ((420, 285), (520, 305), (92, 104)),
@@ -20,7 +20,7 @@ _BODY = (
 
 @dataclass(frozen=True)
 class Body:
-    """The body with head and holder, in full-frame arrays [H, W]; fur: the gain of its hairs alone;
+    """The body with head and holder, in full-frame arrays [H, W]; fur: the gain of its hairs only;
     sway [W]: how far a column follows the rump, 0..1."""
 
     colour: np.ndarray
@@ -29,7 +29,7 @@ class Body:
     sway: np.ndarray
 
     def layer_at(self, lift: float) -> Layer:
-        """The body with its rump moved down by `lift` pixels, the head held fast."""
+        """The body with its rump moved down by `lift` pixels and its head fixed."""
         shift = self.sway * lift
         whole = np.floor(shift).astype(int)
         fraction = (shift - whole).astype(np.float32)
@@ -52,12 +52,12 @@ def body_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     total = None
     for start, end, radii in _BODY:
         *_, distance, radius = capsule(y, x, point(*start), point(*end), radii)
-        near = distance[0] - radius[0]
+        piece = distance[0] - radius[0]
         if total is None:
-            total = near
+            total = piece
             continue
-        mix = np.clip(0.5 + (total - near) / 44.0, 0, 1)
-        total = total + (near - total) * mix - 22.0 * mix * (1 - mix)
+        mix = np.clip(0.5 + (total - piece) / 44.0, 0, 1)
+        total = total + (piece - total) * mix - 22.0 * mix * (1 - mix)
     return total
 
 
@@ -74,7 +74,7 @@ def _body_points(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _fur_gain(rng: np.random.Generator, look: Look, shape: tuple[int, int]) -> np.ndarray:
-    """Gain [H, W] of strokes of fur, lighter and darker in turn, combed backward and down the flanks."""
+    """Gain [H, W] of fur strokes, alternately lighter and darker, combed backward and down the flanks."""
     gain = np.ones(shape, np.float32)
     for grey in (2.1, 0.4, 1.8, 0.5, 1.5):
         points, depth = _body_points(rng, 6500)
@@ -89,15 +89,15 @@ def _fur_gain(rng: np.random.Generator, look: Look, shape: tuple[int, int]) -> n
 
 
 def _add_fringe(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray, look: Look) -> None:
-    """Hairs that stand past the outline of the body, added in place."""
+    """Adds hairs that reach beyond the body outline, in place."""
     points, depth = _body_points(rng, 16000)
     roots = points[np.abs(depth + 2) < 3]
     n = len(roots)
     slope = np.arctan2(roots[:, 1] - 310, 260.0) * 1.5 + rng.normal(0, 0.35, n)
     length = rng.uniform(6, 17, n) * np.where(roots[:, 0] < 230, 0.35, 1.0)
     below = roots[:, 1] > 370
-    for part, grey in ((below, 1.7), (~below, 0.9)):
-        curves = _hair_curves(roots[part], slope[part], length[part], rng.uniform(0, 0.3, int(part.sum())))
+    for mask, grey in ((below, 1.7), (~below, 0.9)):
+        curves = _hair_curves(roots[mask], slope[mask], length[mask], rng.uniform(0, 0.3, int(mask.sum())))
         hairs = draw_hairs(look.view, curves, np.ones(len(curves)), grey * look.fur)
         free = 1 - alpha[hairs.window]
         colour[hairs.window] += hairs.colour * free
@@ -105,7 +105,7 @@ def _add_fringe(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray,
 
 
 def draw_body(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray) -> Body:
-    """The body of one session, with the scene's x and y of every pixel, [H, W]."""
+    """Draws the body of one session; x, y [H, W] are the scene coordinates of every pixel."""
     distance = body_distance(x, y)
     distance = distance + 1.8 * sample(noise(rng, (64, 128), (1.2, 1.2)), y / 8, x / 8)
     scale = np.float32(look.view.scale)
@@ -131,7 +131,7 @@ def draw_body(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray
 
 
 def _head(look: Look) -> list[Layer]:
-    """Ear, eye with its glint, nose, head plate and the holder that goes out of the frame."""
+    """Ear, eye with its glint, nose, head plate and the holder that leaves the frame."""
     fur, view = look.fur, look.view
     metal = 70 + 0.5 * look.paw
 

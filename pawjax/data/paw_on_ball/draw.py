@@ -1,7 +1,7 @@
 """Anti-aliased drawing for `paw_on_ball`: tapered capsules and hairs, composited layer over layer.
 
-Scene coordinates are pixels of the 800x600 reference frame (x right, y down, pixel centres at whole numbers); a
-`View` carries them to the pixels of any frame size. Grey values run from 0 to 255.
+Scene coordinates are pixels of the 800x600 reference frame (x right, y down, pixel centres at integers); a `View`
+maps them to the pixels of any frame size. Grey values run from 0 to 255.
 """
 
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class Part:
     """One tapered capsule in scene units, at K instants of the exposure.
 
     start, end: [K, 2] (x, y); radii: at start and end; values: grey at start and end; softness: width of the edge
-    beyond one pixel (scene units); opacity: of the whole part.
+    beyond one pixel (scene units); opacity: of the whole capsule.
     """
 
     start: np.ndarray
@@ -84,15 +84,15 @@ class Layer:
 
 
 class Canvas:
-    """A grey image [H, W] under construction; `watch` follows how much of one layer stays visible."""
+    """A grey image [H, W] under construction; `watch` tracks how much of one layer stays visible."""
 
     def __init__(self, image: np.ndarray):
         self.image = image
-        self.watched: Layer | None = None  # what is still visible of the layer last watched
+        self.watched: Layer | None = None  # the visible remainder of the watched layer
         self.whole: Layer | None = None
 
     def over(self, layer: Layer) -> None:
-        """Composite `layer` over the image; hides what is watched behind it."""
+        """Composite `layer` over the image and the watched layer."""
         view = self.image[layer.window]
         view *= 1 - layer.alpha
         view += layer.colour
@@ -100,7 +100,7 @@ class Canvas:
             _hide(self.watched, layer)
 
     def watch(self, layer: Layer) -> None:
-        """Follow the visible coverage of a layer just drawn: `watched.alpha` shrinks as others cover it."""
+        """Track the visible coverage of a layer just drawn: `watched.alpha` shrinks as others cover it."""
         self.whole = layer
         self.watched = Layer(layer.colour, layer.alpha.copy(), layer.top, layer.left)
 
@@ -211,7 +211,7 @@ def draw_hairs(view: View, curves: np.ndarray, width: np.ndarray, value: float) 
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Separable Gaussian blur of [H, W] with edges repeated; returns the image itself below a third of a pixel."""
+    """Separable Gaussian blur of [H, W] with edges repeated; returns the image itself for sigma < 0.33 px."""
     if sigma < 0.33:
         return image
     reach = int(np.ceil(2.5 * sigma))
@@ -230,7 +230,7 @@ def blur(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def point(x: float, y: float) -> np.ndarray:
-    """[1, 2]."""
+    """The point (x, y) as an array [1, 2]."""
     return np.array([[x, y]], np.float64)
 
 

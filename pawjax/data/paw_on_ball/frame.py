@@ -1,8 +1,8 @@
-"""`paw_on_ball`: made-up frames of a head-fixed mouse on a ball, seen from its left under infrared light.
+"""`paw_on_ball`: synthetic frames of a head-fixed mouse on a ball, seen from its left under infrared light.
 
-The labelled point is the centre of the left forepaw: the centroid of the whole foot (palm and digits, whether or not
-something hides part of it) averaged over the exposure, exact to a few hundredths of a pixel. A frame in which less than
-`MIN_VISIBLE` of the foot can be seen is not labelled. Everything is a pure function of its arguments.
+The labelled point is the centre of the left forepaw: the centroid of the whole foot (palm and digits, even if partly
+hidden) averaged over the exposure, exact to a few hundredths of a pixel. A frame with less than `MIN_VISIBLE` of the
+foot visible is not labelled. Everything is a pure function of its arguments.
 """
 
 from typing import NamedTuple
@@ -91,7 +91,7 @@ def _check(session: int, time_s: float, height: int, width: int) -> None:
 
 
 def draw(session: int, time_s: float, seed: int, height: int, width: int) -> Drawing:
-    """The noiseless frame, from the far side to the near one, with the labelled foot watched for occlusion."""
+    """Draws the noiseless frame from far to near and tracks how much of the labelled foot stays visible."""
     _check(session, time_s, height, width)
     look, stage = session_stage(seed, session, height, width)
     motion = session_motion(seed, session)
@@ -125,7 +125,7 @@ def draw(session: int, time_s: float, seed: int, height: int, width: int) -> Dra
 
 
 def _exposed(look: Look, motion: Motion, limb: str, time_s: float, scale: float) -> np.ndarray:
-    """Foot table [K, 4] of `limb` at K instants of the exposure; K by how far the foot moves, in pixels of `scale`."""
+    """Foot table [K, 4] of `limb` at K instants of the exposure; K grows with its motion in pixels of `scale`."""
     table = motion.feet[limb]
     ends = motion.at(table, np.array([time_s - look.exposure / 2, time_s + look.exposure / 2]))
     moved = float(np.hypot(*(ends[1, :2] - ends[0, :2]))) * scale

@@ -139,7 +139,7 @@ def tail_layer(look: Look, time_s: float, bob: float, lean: float) -> Layer:
 
 
 def whisker_layer(look: Look, time_s: float, activity: float, rng: np.random.Generator) -> Layer:
-    """Thin whiskers fanning from the snout; `rng` gives those of the session."""
+    """Thin whiskers fanning from the snout, drawn from the session's `rng`."""
     n = 13
     roots = np.stack([SNOUT[0] + rng.uniform(4, 34, n), SNOUT[1] + rng.uniform(-10, 8, n)], -1)
     rest = np.linspace(2.55, 1.05, n) + rng.normal(0, 0.1, n)  # forward-down to backward-down

@@ -34,7 +34,7 @@ class Look:
 
 
 def session_look(seed: int, session: int, height: int, width: int) -> Look:
-    """Draw the look of one session; the same at every frame size but for its `view`."""
+    """Draw the look of one session; only its `view` depends on the frame size."""
     rng = np.random.default_rng([seed, session, 23])
     shift = (rng.uniform(-16, 16), rng.uniform(-14, 10))
     view = View(height, width, rng.uniform(0.96, 1.06), rng.normal(0, 0.015), shift)

@@ -13,7 +13,7 @@ SESSION_SECONDS = 60.0
 FRAME_RATE = 150.0
 TABLE_RATE = 600.0
 _LEAD_SECONDS = 8.0
-BALL_RADIUS, BALL_CENTRE = 640.0, (370.0, 1094.0)  # scene units (see paw_on_ball_draw); the top lies at y = 454
+BALL_RADIUS, BALL_CENTRE = 640.0, (370.0, 1094.0)  # scene units (see draw.py); the top lies at y = 454
 LIMBS = ("left_fore", "right_fore", "left_hind", "right_hind")
 
 _SHARES = {"rest": 0.22, "walk": 0.34, "trot": 0.22, "groom": 0.13, "reach": 0.09}
@@ -81,7 +81,7 @@ def _bouts(rng: np.random.Generator, n: int) -> tuple[np.ndarray, dict[str, np.n
 def _gait(
     rng: np.random.Generator, limb: str, phase: np.ndarray, duty: np.ndarray, travel: np.ndarray, activity: np.ndarray
 ) -> np.ndarray:
-    """Foot table [T, 4] of one limb from its phase (touchdown at whole numbers), stance share and ball travel."""
+    """Foot table [T, 4] of one limb from its phase (touchdown at integers), stance share and ball travel."""
     times = np.arange(len(phase))
     first = int(np.floor(phase[0])) - 1
     strides = np.arange(first, int(np.ceil(phase[-1])) + 2)
@@ -155,7 +155,7 @@ def session_motion(seed: int, session: int) -> Motion:
 def bend(root: np.ndarray, tip: np.ndarray, upper: float, lower: float, sign: float) -> np.ndarray:
     """The middle joint [K, 2] of a two-segment limb from `root` to `tip` [K, 2]; `sign` picks the side it bends to.
 
-    Where the tip is out of reach, both segments are stretched in proportion, so that the limb never comes apart.
+    If the tip is out of reach, both segments are stretched in proportion, so that the limb never comes apart.
     """
     span = tip - root
     distance = np.sqrt((span**2).sum(-1, keepdims=True))

@@ -1,8 +1,8 @@
 """Renders the frames of `paw_on_ball` in several processes.
 
 The workers are plain child processes that run `work`, not a multiprocessing pool: a pool would import the user's
-main script again in every worker, which never ends well where that script has no main guard, and a fork is not
-safe once JAX runs its threads.
+main script again in every worker, which fails if that script has no main guard, and a fork is not safe once JAX
+has started its threads.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class RenderedFrame:
 
 
 def render_frames(n_frames: int, *, seed: int, height: int, width: int, workers: int = 0) -> Iterator[RenderedFrame]:
-    """Frames 0 .. n_frames - 1 in order, from `workers` processes (0: as many as pay); 1 renders in this process."""
+    """Frames 0 .. n_frames - 1 in order, from `workers` processes (0: as many as save time); 1 renders in-process."""
     workers = workers or min(n_processors(), max(1, n_frames // FRAMES_PER_WORKER))
     if workers == 1:
         for index in range(n_frames):
@@ -50,7 +50,7 @@ def render_frames(n_frames: int, *, seed: int, height: int, width: int, workers:
             try:
                 yield pickle.load(process.stdout)  # noqa: S301 - written by our own child
             except EOFError:
-                raise RuntimeError(f"a process that rendered frames ended early (exit code {process.wait()})") from None
+                raise RuntimeError(f"a rendering process exited early (exit code {process.wait()})") from None
     finally:
         for process in processes:
             process.stdout.close()
@@ -84,14 +84,14 @@ def _render(index: int, seed: int, height: int, width: int) -> RenderedFrame:
 
 
 def work() -> None:
-    """The body of a worker: renders the frames that its arguments name and writes them to its standard output."""
+    """Entry point of a worker: renders the frames given by its arguments and writes them to stdout."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends its workers
     first, stride, n_frames, seed, height, width = map(int, sys.argv[1:])
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    sys.stdout = sys.stderr  # nothing but frames goes into the pipe
+    sys.stdout = sys.stderr  # only frames go into the pipe
     try:
         for index in range(first, n_frames, stride):
             pickle.dump(_render(index, seed, height, width), out)
         out.close()
-    except BrokenPipeError:  # whoever asked for the frames is gone
+    except BrokenPipeError:  # the parent has closed the pipe
         os._exit(1)

@@ -1,4 +1,4 @@
-"""What stays the same through one session of `paw_on_ball`: background, body, ball, spout and post."""
+"""The constant elements of a `paw_on_ball` session: background, body, ball, spout and post."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -119,7 +119,7 @@ def _ball(rng: np.random.Generator, look: Look, x: np.ndarray, y: np.ndarray) ->
 
 
 def _front(look: Look) -> tuple[Layer, ...]:
-    """What stands between the camera and the near paw: a lick spout, and in some sessions a blurred post."""
+    """Objects between the camera and the near paw: a lick spout, and in some sessions a blurred post."""
     layers = []
     if look.spout is not None:
         x, y = look.spout

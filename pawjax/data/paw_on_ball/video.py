@@ -1,4 +1,4 @@
-"""A session of `paw_on_ball` as a video file, with its true points beside it."""
+"""Writes a session of `paw_on_ball` as a video file, with a table of its true points."""
 
 import csv
 import os
@@ -31,7 +31,7 @@ def write_video(
     path = Path(path)
     truth = path.with_suffix(".csv")
     if height % 2 or width % 2:
-        raise InputError(f"paw_on_ball: a video of {height}x{width} is not possible, use even height and width.")
+        raise InputError(f"paw_on_ball: a video cannot be {height}x{width}, use even height and width.")
     if not 1 <= n_frames <= FRAMES_PER_SESSION:
         raise InputError(f"paw_on_ball: n_frames is {n_frames}, use 1 to {FRAMES_PER_SESSION}.")
     for target in (path, truth):

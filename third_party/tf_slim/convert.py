@@ -14,14 +14,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-LAYER_VARIABLES = {
-    "weights",
-    "biases",
-    "gamma",
-    "beta",
-    "moving_mean",
-    "moving_variance",
-}  # slots have other endings
+# Optimizer slots have other endings.
+LAYER_VARIABLES = {"weights", "biases", "gamma", "beta", "moving_mean", "moving_variance"}
 
 
 def read(prefix: str) -> dict[str, np.ndarray]:

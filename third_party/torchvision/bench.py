@@ -181,7 +181,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--side", choices=("both", "torch"), default="both")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turns", type=int, default=0, help="calls of each side, in turns, instead of rounds")
-    parser.add_argument("--against", type=Path, help="with --turns: another checkout of pawjax to time, too")
+    parser.add_argument("--against", type=Path, help="with --turns: also time this checkout of pawjax")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--json", type=Path)
     for name in ("batch", "height", "width"):

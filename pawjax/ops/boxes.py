@@ -70,7 +70,7 @@ def encode_boxes(
     """Deltas from each anchor to its box: the targets of box regression (R-CNN, Girshick et al. 2014).
 
     dx = wx (cx - ax) / aw, dy likewise, dw = ww log(w / aw), dh likewise, with centres c and a, sides w and aw.
-    Sides are at least `SMALLEST_SIDE`, so that padding gives finite deltas and gradients.
+    Sides are clamped to at least `SMALLEST_SIDE`, so that padding gives finite deltas and gradients.
 
     Args:
       boxes: [..., 4] xyxy.

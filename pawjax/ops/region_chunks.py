@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from pawjax.ops.chip import on_cpu
 
-CPU_BYTES, BYTES = 2**27, 2**33  # limit of intermediate results, on a CPU (about its caches) and elsewhere
+CPU_BYTES, BYTES = 2**27, 2**33  # limits of intermediate results, on a CPU (about its caches) and elsewhere
 
 
 def over_regions(function: Callable[[jax.Array], Any], regions: jax.Array, bytes_per_region: int) -> Any:

@@ -3,8 +3,8 @@
 Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", section 4.3. NHWC, kernels HWIO, stride 1.
 The rounding error in float32 is about 2e-5 of the largest entry, some ten times that of the plain sum.
 
-The 36 products form `Six` batches of six, one for each term of the columns' transform: XLA's CPU runtime hardly splits
-one batch of small products, but runs the six in parallel.
+The 36 products come in six batches of six (`Six`), one for each term of the columns' transform: XLA's CPU runtime
+hardly splits one batch of small products, but runs the six in parallel.
 """
 
 import jax

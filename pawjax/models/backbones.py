@@ -1,9 +1,9 @@
 """Backbones: networks that turn images into feature maps, by name.
 
 A backbone is a Flax module called as `backbone(images, train) -> {stride: features}`, images uint8 [B, H, W, 1 or 3],
-features [B, H / stride, W / stride, C]; it standardises its input itself, as its published weights want it. It has
-`cell_center(stride)`, the pixel that cell (0, 0) of a map is centred on, on both axes. Where it has them, `norm` and
-`axis_name` are as in `pawjax.models.layers.ConvNorm`, and `taps` names further layers to return.
+features [B, H / stride, W / stride, C]; it standardises its input itself, as its published weights require. It has
+`cell_center(stride)`, the pixel that cell (0, 0) of a map is centred on, on both axes. Optional fields: `norm` and
+`axis_name`, as in `pawjax.models.layers.ConvNorm`, and `taps`, names of further layers to return.
 
 A new backbone is a file here and a line in `BACKBONES`.
 """
@@ -33,7 +33,7 @@ class Model(Section):
 
     Attributes:
       backbone: a name in `BACKBONES`: 'resnet26', 'resnet50', 'resnet101', 'resnet152' or 'vgg16'.
-      stem_channels: of its first layer, 64 as published; fewer make the whole network narrower.
+      stem_channels: of the first layer, 64 as published; fewer make the whole network narrower.
       norm: 'batch', 'frozen' or 'group', see `pawjax.models.layers.ConvNorm`; VGG-16 has none.
       variant: 'torchvision', or 'slim' for TensorFlow's weights of a ResNet, see `pawjax.models.resnet`.
       remat: recompute activations in the backward pass: less memory, more time.

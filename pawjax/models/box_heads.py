@@ -1,6 +1,6 @@
-"""The heads of Faster R-CNN, which make features of regions: two dense layers, or a ResNet's fourth block (C4).
+"""Faster R-CNN's heads, which compute features of regions: two dense layers, or a ResNet's fourth block (C4).
 
-Both take the whole map and `crop`, which makes regions of a map: `crop(x, step=1)` [B, h, w, C] -> [N, side / step,
+Both take the whole map and `crop`, which crops regions from a map: `crop(x, step=1)` [B, h, w, C] -> [N, side / step,
 side / step, C], every step-th cell of each of the N regions.
 """
 
@@ -22,17 +22,17 @@ Crop = Callable[..., jax.Array]
 class DenseHead(nn.Module):
     """fc6 and fc7, each with a ReLU, on regions of 7 x 7 cells.
 
-    A region is flattened in the order rows, columns, channels; `pawjax.weights.vgg` puts torchvision's rows (channels
-    first) in this order.
+    A region is flattened in the order rows, columns, channels; `pawjax.weights.vgg` reorders torchvision's rows
+    (channels first).
 
     Attributes:
-      features: of both layers; 4096 in the paper, 1024 in torchvision's detectors on finer maps.
-      dropout: share of each layer's outputs that is dropped in training; 0.5 in the paper.
+      features: outputs of both layers; 4096 in the paper, 1024 in torchvision's detectors on finer maps.
+      dropout: share of each layer's outputs dropped in training; 0.5 in the paper.
       kernel_init: of both layers.
     """
 
     side = 7
-    bytes_per_region = 2**11  # what it makes at once of one
+    bytes_per_region = 2**11  # of intermediate results
 
     features: int = 4096
     dropout: float = 0.0
@@ -40,10 +40,10 @@ class DenseHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, crop: Crop, train: bool, keys: jax.Array | None = None) -> jax.Array:
-        """[B, h, w, C] -> [N, features]. `train` changes nothing without `keys`.
+        """[B, h, w, C] -> [N, features]. `train` has no effect without `keys`.
 
-        In training `keys` [B] are those of the images, each with N / B regions in turn: what is dropped then does not
-        depend on what else is in the batch.
+        In training, `keys` [B] are one per image, each for N / B consecutive regions: dropout then does not depend on
+        what else is in the batch.
         """
         x = crop(x)
         x = x.reshape(len(x), -1)
@@ -56,17 +56,17 @@ class DenseHead(nn.Module):
 
 
 def dropout_by_image(x: jax.Array, keys: jax.Array, share: float) -> jax.Array:
-    """Zeros in place of a share of x [N, C], and the rest larger for it; each of the keys [B] draws for N / B rows."""
+    """Zeros a share of x [N, C] and scales up the rest; each of the keys [B] draws for N / B rows."""
     kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - share, (len(x) // len(keys), x.shape[1])))(keys)
     return jnp.where(kept.reshape(x.shape), x / (1 - share), 0)
 
 
 class BlockHead(nn.Module):
-    """The fourth block of a ResNet on regions of 14 x 14 cells, stride 2 in its first unit, and the mean over cells.
+    """A ResNet's fourth block on regions of 14 x 14 cells, with stride 2 in its first unit, then the mean over cells.
 
     Attributes:
       depth, stem_channels, norm, axis_name: of the ResNet.
-      linear: whether `crop` is a linear map: the 1x1 convolutions of the first unit then run on the whole map.
+      linear: whether `crop` is linear: the first unit's 1x1 convolutions then run on the whole map.
     """
 
     side = 14
@@ -80,7 +80,7 @@ class BlockHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, crop: Crop, train: bool, keys: jax.Array | None = None) -> jax.Array:
-        """[B, h, w, 16 stem_channels] -> [N, 32 stem_channels]. `keys` change nothing."""
+        """[B, h, w, 16 stem_channels] -> [N, 32 stem_channels]. `keys` have no effect."""
         channels, common = 8 * self.stem_channels, dict(norm=self.norm, axis_name=self.axis_name)
         if self.linear:
             x = FirstUnit(channels, name="block4_unit1", **common)(x, crop, train)
@@ -92,9 +92,9 @@ class BlockHead(nn.Module):
 
 
 class FirstUnit(nn.Module):
-    """A `Bottleneck` of stride 2 on regions that are cropped between its 1x1 convolutions and their normalisation.
+    """A `Bottleneck` of stride 2 that crops regions between its 1x1 convolutions and their normalisation.
 
-    Equal to cropping first, for a linear crop that mixes no channels, and far less work: a map has fewer cells than
+    Equal to cropping first if the crop is linear and mixes no channels, and far less work: a map has fewer cells than
     all of its regions together.
     """
 

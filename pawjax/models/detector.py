@@ -18,15 +18,15 @@ NET_STRIDE = 16  # both sides of an image must be multiples of it
 
 
 class Detector(nn.Module):
-    """Feature map, proposals' scores and deltas, and regions' scores and deltas.
+    """Computes a feature map, and scores and deltas of proposals and of regions.
 
     Attributes:
       backbone: see `pawjax.models.backbones`.
-      box_head: of `pawjax.models.box_heads`.
-      n_classes: K, the classes beside the background.
-      n_anchors: A, the anchors of a cell.
-      pyramid_channels: 0 takes the backbone's features of stride 16; otherwise those of strides 32, 16 and 8 are joined
-        at stride 8 as in FPN (Lin et al. 2017), with so many channels.
+      box_head: see `pawjax.models.box_heads`.
+      n_classes: K, the number of classes besides the background.
+      n_anchors: A, the number of anchors per cell.
+      pyramid_channels: 0 takes the backbone's features of stride 16; otherwise those of strides 32, 16 and 8 are merged
+        at stride 8 as in FPN (Lin et al. 2017), with this many channels.
       pool: 'align' (bilinear samples) or 'max' (maxima of whole cells, as in the paper).
       class_agnostic: one box for all classes of a region instead of one for each.
       norm, axis_name: of the pyramid, see `ConvNorm`.
@@ -65,7 +65,7 @@ class Detector(nn.Module):
         self.class_box = nn.Dense(4 * n_boxes, kernel_init=nn.initializers.normal(0.001))
 
     def __call__(self, images: jax.Array, rois: jax.Array, train: bool) -> tuple[jax.Array, ...]:
-        """Everything in turn: `proposals` of `features`, and `regions` at [B, R, 4] `rois`. Makes every parameter."""
+        """Runs `features`, then `proposals`, then `regions` at [B, R, 4] `rois`. Creates all parameters."""
         features = self.features(images, train)
         return *self.proposals(features), *self.regions(features, rois, train)
 
@@ -87,13 +87,13 @@ class Detector(nn.Module):
     def regions(
         self, features: jax.Array, rois: jax.Array, train: bool, keys: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
-        """What the head makes of regions.
+        """Classifies regions and refines their boxes.
 
         Args:
           features: [B, h, w, C].
           rois: [B, R, 4] xyxy, pixels of the images. No gradient flows into them.
-          train: whether statistics are live.
-          keys: of the images [B], if outputs are to be dropped.
+          train: whether batch norm uses the batch's statistics.
+          keys: [B], one per image, for dropout; None for none.
 
         Returns:
           logits [B, R, K + 1], background first, and deltas [B, R, K + 1, 4], or [B, R, 1, 4] if class-agnostic.
@@ -111,12 +111,12 @@ class Detector(nn.Module):
         bins = (self.box_head.side, self.box_head.side)
         if self.pool == "max":
             return roi_pool(features, rois, bins, scale=1 / self.stride)
-        # Seen from the centre of the first cell, cell i lies at pixel i * stride whatever the backbone.
+        # Relative to the centre of the first cell, cell i lies at pixel i * stride for every backbone.
         return roi_align(features, rois - self.center, bins, scale=1 / self.stride, step=step)
 
 
 class ProposalNetwork(nn.Module):
-    """A 3x3 convolution, and from it one score and four deltas for each of the `n_anchors` anchors of a cell."""
+    """A 3x3 convolution, then one score and four deltas for each of the `n_anchors` anchors of a cell."""
 
     n_anchors: int
 
@@ -130,9 +130,9 @@ class ProposalNetwork(nn.Module):
 
 
 def _doubled(x: jax.Array, size: int, axis: int) -> jax.Array:
-    """`size` cells along an axis instead of half as many, linearly: cell i becomes 2i, which has the same centre.
+    """Interpolates an axis linearly to `size` cells, twice as many: cell i becomes 2i, which has the same centre.
 
-    Repeated cells, as in FPN, would lie half a cell further.
+    Repeating cells, as in FPN, would shift them by half a cell.
     """
     after = jnp.concatenate([lax.slice_in_dim(x, 1, None, axis=axis), lax.slice_in_dim(x, -1, None, axis=axis)], axis)
     pairs = jnp.stack([x, (x + after) / 2], axis + 1)

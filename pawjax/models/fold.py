@@ -1,4 +1,4 @@
-"""Batch norm with constant statistics, folded into the kernels before it: what prediction runs."""
+"""Folds batch norm with constant statistics into the kernels before it, for prediction."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def fold(variables: Mapping[str, Any]) -> dict[str, Any]:
         `ConvNorm`.
 
     Returns:
-      {'params': ...} alone.
+      Only {'params': ...}.
     """
     return {"params": _folded(variables["params"], variables["batch_stats"])}
 
@@ -32,7 +32,7 @@ def _folded(params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, An
 
 
 def with_fields(net: nn.Module, **fields: Any) -> nn.Module:
-    """A copy of a network in which it, and every network it is composed of, has these values where it has the field."""
+    """A copy of a network with these values in it and in every network it is composed of, where the field exists."""
     values = {name: getattr(net, name) for name in net.__dataclass_fields__ if name not in ("parent", "name")}
     composed = {name: with_fields(value, **fields) for name, value in values.items() if isinstance(value, nn.Module)}
     return net.clone(**composed, **{name: value for name, value in fields.items() if name in values})

@@ -1,4 +1,4 @@
-"""The layers that every network here is built from: convolutions, normalised or not, and a deconvolution head.
+"""Layers of all networks: convolutions with or without normalisation, and a deconvolution head.
 
 Arrays are [B, H, W, C]; kernels are [kh, kw, in, out], float32, cast to the input's type for the arithmetic.
 """
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from pawjax.ops.conv import conv2d, conv_transpose_3x3_stride2
 from pawjax.ops.norm import affine_of, batch_norm, group_norm
 
-EPSILON = 1e-5  # of torchvision, timm and TF-slim alike
+EPSILON = 1e-5  # the same in torchvision, timm and TF-slim
 GROUPS = 32
 NORMS = ("batch", "frozen", "group")
 
@@ -20,7 +20,7 @@ NORMS = ("batch", "frozen", "group")
 def standardize(
     images: jax.Array, mean: tuple[float, float, float], std: tuple[float, float, float], dtype: jnp.dtype
 ) -> jax.Array:
-    """Images [B, H, W, 1 or 3] of 0..255 -> [B, H, W, 3] of `dtype`: (RGB in 0..1 - mean) / std; grey becomes RGB."""
+    """Images [B, H, W, 1 or 3] in 0..255 -> [B, H, W, 3] of `dtype`: (RGB in 0..1 - mean) / std; grey becomes RGB."""
     x = images.astype(jnp.float32) / 255.0
     return ((x - jnp.array(mean)) / jnp.array(std)).astype(dtype)
 
@@ -32,9 +32,9 @@ class ConvNorm(nn.Module):
       features: number of output channels.
       size, stride, dilation: of the square kernel; padding is (size - 1) * dilation / 2, as in torchvision.
       norm: 'batch' (statistics of the batch in training, running ones otherwise), 'frozen' (running statistics
-        always, scale and bias trained: DeepLabCut's TensorFlow recipe), 'group' (32 groups), or 'none' (a bias alone,
-        for variables that `pawjax.models.fold` made).
-      momentum: share of the old running statistics kept at a training step.
+        always, scale and bias trained: DeepLabCut's TensorFlow recipe), 'group' (32 groups), or 'none' (only a bias,
+        for variables from `pawjax.models.fold`).
+      momentum: share of the old running statistics kept in a training step.
       axis_name: mapped axis over which batch statistics are averaged (pmap).
       scale_init: initial scale; zeros make a residual block start as the identity.
     """
@@ -96,7 +96,7 @@ class ConvNorm(nn.Module):
 
 
 class Convolution(nn.Module):
-    """Convolution of stride 1 with a bias, padded to keep the size; `size` of the square kernel is odd."""
+    """Convolution of stride 1 with a bias, padded to keep the map's size; the kernel is square, its `size` odd."""
 
     features: int
     size: int = 1
@@ -114,7 +114,7 @@ class Convolution(nn.Module):
 class Deconvolution(nn.Module):
     """Transposed convolution 3x3, stride 2, SAME, with bias: DeepLabCut's head.
 
-    The centre tap of feature cell i lands on map cell 2i + 1. Kernel [3, 3, out, in], TensorFlow's own layout.
+    The centre tap of feature cell i lands on map cell 2i + 1. Kernel [3, 3, out, in], TensorFlow's layout.
     """
 
     features: int

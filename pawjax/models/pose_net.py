@@ -5,7 +5,7 @@ import jax
 
 from pawjax.models.layers import Deconvolution
 
-NET_STRIDE = 16  # of the features that the heads read; both sides of an image must be multiples of it
+NET_STRIDE = 16  # stride of the heads' input; both sides of an image must be multiples of it
 MAP_STRIDE = 8
 
 
@@ -17,7 +17,7 @@ class PoseNet(nn.Module):
       n_keypoints: K, the number of bodyparts.
       score_bias: initial bias of the score maps; -4 starts a sigmoid at 2 %, about the share of positive cells.
       intermediate: unit of the backbone, among its `taps`, that gets heads of its own for training; '' for none.
-      intermediate_locref: whether these heads are two, or the score map's alone (DeeperCut).
+      intermediate_locref: whether these heads include location refinement; in DeeperCut they do not.
     """
 
     backbone: nn.Module
@@ -31,8 +31,8 @@ class PoseNet(nn.Module):
         """uint8 [B, H, W, C] -> float32 {'scoremap': [B, h, w, K], 'locref': [B, h, w, K, 2]}, h = H / 8, w = W / 8.
 
         'scoremap' is raw (no sigmoid); 'locref' holds (x, y) offsets in units of the method's `locref_stdev`. The maps
-        of `intermediate` are called 'intermediate_scoremap' and 'intermediate_locref'; where nothing reads them, the
-        compiler leaves them out.
+        of `intermediate` are 'intermediate_scoremap' and 'intermediate_locref'; if nothing reads them, the compiler
+        drops them.
         """
         features = self.backbone(images, train)
         maps = self._heads(features[NET_STRIDE], "", locref=True)

@@ -1,7 +1,7 @@
 """Residual networks as dense feature extractors (He et al. 2015, bottleneck form).
 
-At output stride 16 the last block keeps its resolution and is dilated instead. The parameters of the published networks
-have the same shapes everywhere, but mean what they were trained for only in the geometry of their own variant.
+At output stride 16 the last block keeps its resolution and is dilated instead. Published parameters have the same
+shapes in all variants, but work only in the geometry of the variant they were trained in.
 """
 
 import dataclasses
@@ -20,11 +20,11 @@ EXPANSION = 4
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """What differs between published ResNets of one shape.
+    """What differs between published ResNets of the same shapes.
 
     Attributes:
-      strided: blocks with a unit of stride 2, on its 3x3 convolution, at output stride 32; at 16 the last is without.
-      strided_last: whether that is the block's last unit, its identity subsampled, or the first.
+      strided: blocks with a unit of stride 2 (in its 3x3 convolution) at output stride 32; at 16 the last has none.
+      strided_last: whether that unit is the block's last, with its identity subsampled, or its first.
       dilated_from: first unit of block 4 whose 3x3 convolution is dilated by 2 at output stride 16, counted from 1.
       same_pool: whether the stem pools with TensorFlow's SAME padding.
       mean, std: of RGB in 0..1; the input is (RGB - mean) / std.
@@ -48,7 +48,7 @@ VARIANTS = {
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
     ),
-    # TF-slim's `resnet_v1` with `output_stride=16`, of DeepLabCut's TensorFlow engine: 0..255 minus the mean.
+    # TF-slim's `resnet_v1` with `output_stride=16`, as in DeepLabCut's TensorFlow engine: 0..255 minus the mean.
     "slim": Variant(
         strided=(1, 2, 3),
         strided_last=True,
@@ -104,9 +104,9 @@ class ResNet(nn.Module):
       axis_name: mapped axis for batch statistics.
       variant: a key of `VARIANTS`.
       remat: checkpoint each unit: keep its input, recompute the rest in the backward pass.
-      blocks: how many of the four there are; 3 ends at the literature's conv4 (C4).
-      output_stride: of block 4: 16, where it is dilated instead, or 32.
-      taps: units whose outputs are returned too, as 'block3_unit12'.
+      blocks: number of blocks, up to four; 3 ends at the literature's conv4 (C4).
+      output_stride: of block 4: 16 (dilated) or 32 (strided).
+      taps: units whose outputs are returned too, such as 'block3_unit12'.
       dtype: of the arithmetic.
     """
 
@@ -127,10 +127,10 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> dict[int | str, jax.Array]:
-        """Images [B, H, W, 1 or 3] of 0..255 -> {stride: the last features of this stride}, sizes rounded up.
+        """Images [B, H, W, 1 or 3] in 0..255 -> {stride: the last features of this stride}, sizes rounded up.
 
         Blocks 1 to 4 are the literature's conv2 to conv5; keys are 4, 8, 16 and, at output stride 32, 32. The outputs
-        of `taps` stand under the units' names.
+        of `taps` have the units' names as keys.
         """
         common, variant = dict(norm=self.norm, axis_name=self.axis_name), VARIANTS[self.variant]
         dense = self.output_stride == 16
@@ -158,6 +158,6 @@ class ResNet(nn.Module):
 
 
 def _pool(x: jax.Array, same: bool) -> jax.Array:
-    """The stem's pool, padded by one on each side; with `same` as TensorFlow does, an even size after its end only."""
+    """The stem's pool, padded by one on each side; with `same`, as in TensorFlow, an even size only at its end."""
     above, left = (0 if same and size % 2 == 0 else 1 for size in x.shape[1:3])
     return max_pool_3x3_stride2(x, rows=(above, 1), columns=(left, 1))

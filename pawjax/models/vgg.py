@@ -7,13 +7,13 @@ import jax.numpy as jnp
 from pawjax.models.layers import Convolution, standardize
 from pawjax.ops.pooling import max_pool_2x2
 
-BLOCKS = (2, 2, 3, 3, 3)  # convolutions of each
-CHANNELS = (1, 2, 4, 8, 8)  # of each block, in units of the stem's
+BLOCKS = (2, 2, 3, 3, 3)  # convolutions per block
+CHANNELS = (1, 2, 4, 8, 8)  # per block, in units of the stem's
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's, of RGB in 0..1
 
 
 class VGG16(nn.Module):
-    """conv1_1 to conv5_3, a 2x2 pool behind each of the blocks 1 to 4, none behind the last: output stride 16.
+    """conv1_1 to conv5_3, a 2x2 pool after each of blocks 1 to 4, none after the last: output stride 16.
 
     Attributes:
       stem_channels: of block 1; blocks 2 to 5 have 2, 4, 8 and 8 times as many. 64 in the paper.
@@ -29,9 +29,9 @@ class VGG16(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> dict[int | str, jax.Array]:
-        """Images [B, H, W, 1 or 3] of 0..255 -> {stride: the last features of this stride}, sizes rounded down.
+        """Images [B, H, W, 1 or 3] in 0..255 -> {stride: the last features of this stride}, sizes rounded down.
 
-        The keys are 1, 2, 4, 8 and 16. `train` changes nothing: there is no normalisation.
+        The keys are 1, 2, 4, 8 and 16. `train` has no effect: there is no normalisation.
         """
         x = standardize(images, MEAN, STD, self.dtype)
         features, init = {}, nn.initializers.variance_scaling(2.0, "fan_out", "normal")

@@ -23,14 +23,15 @@ def grid_anchors(
     """The anchors of a whole feature map.
 
     Args:
-      height, width: of the map, in cells.
-      stride: pixels from cell to cell.
+      height, width: map size in cells.
+      stride: cell spacing in pixels.
       sizes: in pixels.
       ratios: height / width.
-      center: pixel that cell (0, 0) is centred on, on both axes: `cell_center` of the backbone.
+      center: pixel at the centre of cell (0, 0), on both axes: the backbone's `cell_center`.
 
     Returns:
-      float32 [height * width * A, 4] xyxy, cells row by row, the A = len(sizes) * len(ratios) of a cell together.
+      float32 [height * width * A, 4] xyxy, cells row by row, the A = len(sizes) * len(ratios) anchors of a
+      cell together.
     """
     x, y = jnp.meshgrid(jnp.arange(width) * stride + center, jnp.arange(height) * stride + center, indexing="xy")
     cells = jnp.stack([x, y, x, y], axis=-1).astype(jnp.float32)
@@ -38,12 +39,12 @@ def grid_anchors(
 
 
 def inside_image(anchors: jax.Array, height: int, width: int) -> jax.Array:
-    """bool [...]: anchors [..., 4] whose corners are pixels of the image; py-faster-rcnn trains on no others."""
+    """bool [...]: whether anchors [..., 4] lie within the image; py-faster-rcnn trains only on these."""
     return (anchors[..., :2] >= 0).all(axis=-1) & (anchors[..., 2:] < jnp.array([width, height])).all(axis=-1)
 
 
 def _around_zero(sizes, ratios):
-    """The anchors of a cell at (0, 0): float32 [A, 4], the ratios of the first size first."""
+    """Anchors of a cell centred on (0, 0): float32 [A, 4], all ratios of the first size first."""
     sizes, ratios = np.asarray(sizes, np.float64)[:, None], np.asarray(ratios, np.float64)
     width = np.sqrt(sizes**2 / ratios)
     height = width * ratios

@@ -1,4 +1,4 @@
-"""Boxes: formats, areas, overlaps, and the codes by which a network moves one box onto another.
+"""Boxes: formats, areas, overlaps, and the deltas by which a network moves one box onto another.
 
 A box is xyxy float32: left, top, right, bottom, in pixels of the image. Its width is x2 - x1, as in torchvision and
 detectron2.
@@ -31,7 +31,7 @@ def box_area(boxes: jax.Array) -> jax.Array:
 
 
 def box_iou(first: jax.Array, second: jax.Array) -> jax.Array:
-    """Intersection over union of every pair of boxes; zero where both are empty, as the padding of a batch is.
+    """Intersection over union of every pair of boxes; zero where both are empty, as in a batch's padding.
 
     Args:
       first: [N, 4] xyxy.
@@ -40,7 +40,7 @@ def box_iou(first: jax.Array, second: jax.Array) -> jax.Array:
     Returns:
       float32 [N, M], 0..1.
     """
-    # One [N, M] array per coordinate: XLA then makes a single loop of it all, without arrays of [N, M, 2].
+    # One [N, M] array per coordinate: XLA fuses them into one loop, without [N, M, 2] arrays.
     (left, top, right, bottom) = (
         jnp.maximum(first[:, None, 0], second[:, 0]),
         jnp.maximum(first[:, None, 1], second[:, 1]),
@@ -53,7 +53,7 @@ def box_iou(first: jax.Array, second: jax.Array) -> jax.Array:
 
 
 def clip_boxes(boxes: jax.Array, height: int, width: int) -> jax.Array:
-    """Boxes [..., 4] cut at the border of an image: to 0..width, 0..height."""
+    """Boxes [..., 4] clipped to an image: to 0..width and 0..height."""
     return jnp.clip(boxes, 0, jnp.array([width, height, width, height], jnp.float32))
 
 
@@ -67,18 +67,18 @@ def encode_boxes(
     anchors: jax.Array,
     weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
 ) -> jax.Array:
-    """What takes each anchor to its box: the targets of box regression (R-CNN, Girshick et al. 2014).
+    """Deltas from each anchor to its box: the targets of box regression (R-CNN, Girshick et al. 2014).
 
-    dx = wx (cx - ax) / aw, dy alike, dw = ww log(w / aw), dh alike, with centres c and a, sides w and aw.
-    Sides below `SMALLEST_SIDE` count as that, so that padding gives finite deltas and gradients.
+    dx = wx (cx - ax) / aw, dy likewise, dw = ww log(w / aw), dh likewise, with centres c and a, sides w and aw.
+    Sides are clamped to at least `SMALLEST_SIDE`, so that padding gives finite deltas and gradients.
 
     Args:
       boxes: [..., 4] xyxy.
       anchors: [..., 4] xyxy, one for each box.
-      weights: of dx, dy, dw, dh; 10, 10, 5, 5 in the heads of all three lineages.
+      weights: wx, wy, ww, wh; 10, 10, 5, 5 in the heads of all three lineages.
 
     Returns:
-      deltas [..., 4]: dx, dy, dw, dh, without unit.
+      deltas [..., 4]: dx, dy, dw, dh, dimensionless.
     """
     (centre, sides), (anchor_centre, anchor_sides) = _centre_and_sides(boxes), _centre_and_sides(anchors)
     sides, anchor_sides = jnp.maximum(sides, SMALLEST_SIDE), jnp.maximum(anchor_sides, SMALLEST_SIDE)
@@ -95,10 +95,10 @@ def decode_boxes(
     """Anchors moved by deltas: the inverse of `encode_boxes`.
 
     Args:
-      deltas: [..., 4] of `encode_boxes`.
+      deltas: [..., 4], as from `encode_boxes`.
       anchors: [..., 4] xyxy, one for each.
-      weights: those of the encoding.
-      max_log_ratio: bound of dw and dh, against overflow of the exponential; py-faster-rcnn has none (math.inf).
+      weights: as in `encode_boxes`.
+      max_log_ratio: upper bound of dw and dh, so that exp cannot overflow; py-faster-rcnn has none (math.inf).
 
     Returns:
       [..., 4] xyxy, not clipped to any image.

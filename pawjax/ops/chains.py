@@ -1,8 +1,8 @@
 """Splits a training batch inside the operations, into sub-batches that XLA's CPU runtime runs side by side.
 
 While one sub-batch is multiplied, another waits for memory. Within `over(images)` an operation splits its arrays,
-works on each sub-batch and joins the results (`each`). XLA's simplifier removes a split that follows a join, so the
-sub-batches run through a whole network as independent chains, although the network only sees arrays.
+processes each sub-batch and joins the results (`each`). XLA's simplifier removes a split that follows a join, so the
+sub-batches run through a whole network as independent chains, although the network only handles arrays.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ _current = contextvars.ContextVar("current", default=(0, 1))  # images in the ba
 
 @contextlib.contextmanager
 def over(images: jax.Array) -> Iterator[None]:
-    """Within it operations on batches as long as images [B, H, W, C] run in up to `CHAINS` chains.
+    """Context in which operations on batches as long as images [B, H, W, C] run in up to `CHAINS` chains.
 
-    For training only: prediction gains nothing. Has no effect on chips other than CPUs and for fewer than `PIXELS`
-    pixels. Results agree to rounding.
+    For training only: prediction gains nothing. No effect on chips other than CPUs or below `PIXELS` pixels. Results
+    agree to rounding.
     """
-    wanted = on_cpu() and math.prod(images.shape[:3]) >= PIXELS
-    token = _current.set((len(images), math.gcd(len(images), CHAINS) if wanted else 1))
+    worthwhile = on_cpu() and math.prod(images.shape[:3]) >= PIXELS
+    token = _current.set((len(images), math.gcd(len(images), CHAINS) if worthwhile else 1))
     try:
         yield
     finally:
@@ -38,7 +38,7 @@ def over(images: jax.Array) -> Iterator[None]:
 
 
 def split(x: jax.Array) -> tuple[jax.Array, ...]:
-    """x [B, ...] -> equal sub-batches in order; x alone outside `over` and for another B than that of its images."""
+    """x [B, ...] -> equal sub-batches in order; only x outside `over` or if B differs from that of its images."""
     batch, chains = _current.get()
     return _split(x, chains) if chains > 1 and len(x) == batch else (x,)
 
@@ -49,8 +49,8 @@ def join(parts: tuple[jax.Array, ...]) -> jax.Array:
 
 
 def each(function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array:
-    """`function(*arrays)`, computed by sub-batch. The function treats every image of its arrays [B, ...] alone."""
-    return join(tuple(function(*parts) for parts in zip(*map(split, arrays), strict=True)))
+    """`function(*arrays)`, computed per sub-batch. The function treats images of its arrays [B, ...] independently."""
+    return join(tuple(function(*chunks) for chunks in zip(*map(split, arrays), strict=True)))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -63,7 +63,7 @@ def _split_forward(x, chains):
 
 
 def _split_backward(chains, _, gradients):
-    return (jnp.concatenate(gradients),)  # JAX's own rule would pad each one to the whole and add them
+    return (jnp.concatenate(gradients),)  # JAX's own rule pads each one to the whole batch and adds them
 
 
 _split.defvjp(_split_forward, _split_backward)

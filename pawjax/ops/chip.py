@@ -1,4 +1,4 @@
-"""Which kind of chip the program being traced is meant for."""
+"""The kind of chip that the traced program will run on."""
 
 import contextlib
 import contextvars
@@ -10,17 +10,17 @@ _plain = contextvars.ContextVar("plain", default=False)
 
 
 def on_cpu() -> bool:
-    """Whether the program being traced is meant for a CPU: the one switch between the two sets of forms.
+    """Whether the traced program will run on a CPU: the only switch between the two sets of forms.
 
-    Read at trace time, not with `lax.platform_dependent`, so that other chips see plain XLA operations that are
-    differentiated by JAX's own rules, in both modes.
+    Read at trace time, not with `lax.platform_dependent`, so that other chips get plain XLA operations, which JAX
+    differentiates by its own rules in both forward and reverse mode.
     """
     return jax.default_backend() == "cpu" and not _plain.get()
 
 
 @contextlib.contextmanager
 def plain_forms() -> Iterator[None]:
-    """Within it programs are traced as for other chips, also on a CPU: to count what they do, not to run them."""
+    """Context in which programs are traced as for other chips, even on a CPU: to count operations, not to run them."""
     token = _plain.set(True)
     try:
         yield

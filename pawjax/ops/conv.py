@@ -1,9 +1,9 @@
-"""Convolutions in the form the chip likes; NHWC, kernels HWIO, padding as ((top, bottom), (left, right)).
+"""Convolutions in the form that suits the chip; NHWC, kernels HWIO, padding as ((top, bottom), (left, right)).
 
 On a GPU or TPU these are `lax.conv_general_dilated`. On a CPU XLA runs 1x1 convolutions, kernel gradients and the
 input gradients of strided convolutions several times slower than the same arithmetic written as matrix products, so
-there the products are written out, and wide 3x3 convolutions take Winograd's form. All forms agree to rounding, and
-there only reverse-mode differentiation works.
+there they are written as products, and wide 3x3 convolutions use Winograd's form. All forms agree to rounding; on
+a CPU only reverse-mode differentiation works.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ from jax import lax
 from pawjax.ops import chains, winograd
 from pawjax.ops.chip import on_cpu
 
-WINOGRAD_CHANNELS = 128  # from here on Winograd's fewer products outweigh its passes over memory
+WINOGRAD_CHANNELS = 128  # minimum for Winograd's fewer products to outweigh its passes over memory
 WINOGRAD_GRADIENT_CHANNELS = 32  # the same for kernel gradients, whose plain form is slower
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
@@ -31,7 +31,7 @@ def conv2d(
     dilation: int = 1,
     relu: bool = False,
 ) -> jax.Array:
-    """Cross-correlates images with a kernel, and optionally adds a bias and cuts the result at zero.
+    """Cross-correlates images with a kernel, and optionally adds a bias and applies a ReLU.
 
     Args:
       x: [B, H, W, I].
@@ -40,7 +40,7 @@ def conv2d(
       stride: step in pixels, both axes.
       padding: rows and columns of zeros, ((top, bottom), (left, right)).
       dilation: distance in pixels between the kernel's taps.
-      relu: also cut the result at zero.
+      relu: whether to apply a ReLU.
 
     Returns:
       [B, H', W', O] in the dtype of `x`, H' = (H + top + bottom - dilation * (kh - 1) - 1) // stride + 1.
@@ -59,8 +59,9 @@ def conv2d(
 def conv_transpose_3x3_stride2(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Doubles the size of maps by a transposed 3x3 convolution with stride 2.
 
-    Tap (a, b) of cell (i, j) lands on pixel (2i + a, 2j + b), so the centre tap on (2i + 1, 2j + 1); what falls
-    beyond the last row or column is cut. Equals `lax.conv_transpose(x, kernel, (2, 2), "SAME", transpose_kernel=True)`.
+    Tap (a, b) of cell (i, j) lands on pixel (2i + a, 2j + b), so the centre tap on (2i + 1, 2j + 1); taps
+    beyond the last row or column are cropped. Equals
+    `lax.conv_transpose(x, kernel, (2, 2), "SAME", transpose_kernel=True)`.
 
     Args:
       x: [B, H, W, I].
@@ -82,7 +83,7 @@ def conv_transpose_3x3_stride2(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def _convolve(x, kernel, stride, padding, dilation):
     if not on_cpu():
         return _xla_conv(x, kernel, stride, padding, dilation)
-    dtype = jnp.promote_types(x.dtype, jnp.float32)  # CPUs gain nothing from less
+    dtype = jnp.promote_types(x.dtype, jnp.float32)  # CPUs gain nothing from lower precision
     return _conv2d(x.astype(dtype), kernel.astype(dtype), stride, padding, dilation).astype(x.dtype)
 
 
@@ -107,19 +108,19 @@ def _conv2d(x, kernel, stride, padding, dilation):
 
 
 def _conv2d_forward(x, kernel, stride, padding, dilation):
-    # Here and below: without a barrier XLA works out the additions that made an array again for its later readers.
+    # Here and below: without a barrier XLA recomputes the additions behind an array for its later consumers.
     x = lax.optimization_barrier(x)
     if _is_product(kernel, padding):
         return _product(x[:, ::stride, ::stride], kernel[0, 0]), (x, kernel)
     if _is_winograd(kernel, stride, WINOGRAD_CHANNELS):
-        tiles = winograd.transform_input(x, padding, dilation)  # kept: the kernel's gradient is a product of them too
+        tiles = winograd.transform_input(x, padding, dilation)  # saved: the kernel's gradient is a product of them too
         shape = winograd.output_shape(x, padding, dilation)
         return winograd.correlate(tiles, winograd.transform_kernel(kernel), shape, dilation), (tiles, kernel)
     return _conv2d(x, kernel, stride, padding, dilation), (x, kernel)
 
 
 def _conv2d_backward(stride, padding, dilation, saved, dy):
-    x, kernel = saved  # x transformed, where the forward pass took Winograd's form
+    x, kernel = saved  # x as tiles if the forward pass used Winograd's form
     dy = lax.optimization_barrier(dy)
     if _is_product(kernel, padding):
         return (
@@ -149,15 +150,15 @@ def _is_winograd(kernel, stride, channels):
 
 
 def _product(x, weights):
-    """[B, H, W, I] x [I, O] -> [B, H, W, O], by way of the shape in which `_pixel_product` reads x too.
+    """[B, H, W, I] x [I, O] -> [B, H, W, O], with x in the same shape as in `_pixel_product`.
 
-    XLA works out an array again for each shape that it is read in.
+    XLA recomputes an array for each shape in which it is read.
     """
     return (x.reshape(-1, x.shape[-1]) @ weights).reshape(*x.shape[:-1], -1)
 
 
 def _spread(x, stride, shape):
-    """Puts the pixels of x on every stride-th pixel of a map of zeros of the given shape."""
+    """Places the pixels of x on every stride-th pixel of a zero map of the given shape."""
     if stride == 1:
         return x
     pads = [(0, shape[axis] - (x.shape[axis] - 1) * stride - 1, stride - 1) for axis in (1, 2)]
@@ -165,7 +166,7 @@ def _spread(x, stride, shape):
 
 
 def _pixel_product(x, dy):
-    """Sum over pixels of x [..., I] times dy [..., O] -> [I, O], worked out with the wider factor on the right."""
+    """Sum over pixels of x [..., I] times dy [..., O] -> [I, O], computed with the wider factor on the right."""
     if x.shape[-1] > dy.shape[-1]:
         return lax.optimization_barrier(_pixel_product(dy, x)).T  # without a barrier XLA would swap the two again
     return x.reshape(-1, x.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])
@@ -179,7 +180,7 @@ def _input_gradient(dy, kernel, x, stride, padding, dilation):
 
 
 def _place_taps(dy, kernel, shape, stride, padding):
-    """Gradient of the input, of the given shape, of a strided convolution: one product, then each tap in its place."""
+    """Input gradient, of the given shape, of a strided convolution: one product, then each tap shifted into place."""
     rows, columns, inputs, outputs = kernel.shape
     weights = kernel.transpose(3, 0, 1, 2).reshape(outputs, -1)
     taps = conv2d(dy, weights[None, None]).reshape(*dy.shape[:3], rows, columns, inputs)
@@ -195,9 +196,9 @@ def _place_taps(dy, kernel, shape, stride, padding):
 
 
 def _tap_gradient(x, dy, shape, stride, padding, dilation):
-    """Gradient of a kernel of the given shape: shifted inputs times the output's gradient, one row of taps at a time.
+    """Kernel gradient of the given shape: shifted inputs times the output's gradient, one row of taps at a time.
 
-    A row's shifts lie side by side as channels, which makes wide products out of a stem's three channels.
+    A row's shifts are concatenated as channels, so that even a stem's three channels give wide products.
     """
     rows, columns = shape[:2]
     bottom, right = ((size - 1) * stride + 1 for size in dy.shape[1:3])

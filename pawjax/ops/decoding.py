@@ -1,4 +1,4 @@
-"""Score maps to keypoints, by the geometry of `pawjax.ops.scoremaps`."""
+"""Score maps to keypoints, with the geometry of `pawjax.ops.scoremaps`."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from pawjax.ops.scoremaps import ScoreMaps, cell_centers
 
 DECODERS = ("locref", "votes", "soft_argmax", "taylor")
-REACH = 2  # cells on each side of the best one that vote
+REACH = 2  # cells that vote on each side of the best one
 SMALLEST = 1e-12  # likelihood
 
 
@@ -15,10 +15,10 @@ def decode(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Arr
 
     Args:
       maps: of B images and K bodyparts.
-      decoder: 'locref', the best cell's offset (DeepLabCut); 'votes', the mean over the 5x5 cells around it of where
-        each one's offset points, weighted by likelihood; 'soft_argmax', the same mean of the cells' own places, without
-        locref (Luvizon et al. 2019, in a window); 'taylor', one Newton step on the logarithm of the likelihood, without
-        locref, exact for a Gaussian (DARK, Zhang et al. 2020).
+      decoder: 'locref', the best cell's offset (DeepLabCut); 'votes', the mean of the points given by the
+        offsets of the 5x5 cells around it, weighted by likelihood; 'soft_argmax', the same mean of the cells' centres,
+        without locref (Luvizon et al. 2019, in a window); 'taylor', one Newton step on the logarithm of the
+        likelihood, without locref, exact for a Gaussian (DARK, Zhang et al. 2020).
 
     Returns:
       keypoints float32 [B, K, 2], (x, y) in pixels of the images; likelihood [B, K] of the best cell.
@@ -43,7 +43,7 @@ def decode(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Arr
 
 
 def _around(best: jax.Array, height: int, width: int, reach: int) -> tuple[jax.Array, jax.Array]:
-    """Flat indices of the (2 reach + 1)^2 cells around the best, row by row, and which of them are on the map."""
+    """Flat indices of the (2 reach + 1)^2 cells around the best, row by row, and whether each is on the map."""
     steps = jnp.arange(-reach, reach + 1)
     down, right = (step.reshape(1, -1, 1) for step in jnp.meshgrid(steps, steps, indexing="ij"))
     row, column = best // width + down, best % width + right
@@ -52,11 +52,11 @@ def _around(best: jax.Array, height: int, width: int, reach: int) -> tuple[jax.A
 
 
 def _newton_step(likelihood: jax.Array, inside: jax.Array) -> jax.Array:
-    """From the middle of 3x3 cells to the top of the parabola through their logarithms: (x, y) in cells, at most 1.
+    """Step from the middle of 3x3 cells to the peak of their logarithms' parabola: (x, y) in cells, at most 1.
 
     Args:
       likelihood: [B, 9, K].
-      inside: the same shape; without all nine there is no step.
+      inside: the same shape; the step is zero unless all nine are.
 
     Returns:
       [B, K, 2].

@@ -1,4 +1,4 @@
-"""Products of vectors with a large matrix in the form the chip likes: for the layers that hold most of a detector."""
+"""Products of vectors with a large matrix, in the form that suits the chip: for a detector's largest layers."""
 
 from typing import Any
 
@@ -29,8 +29,8 @@ def _forward(x, weights):
 
 def _backward(saved, dy):
     x, weights = saved
-    # The matrix read along its rows: across them Eigen takes two to five times as long. The barrier keeps XLA from
-    # writing the product the other way round again.
+    # This order reads the matrix along its rows: across them Eigen takes two to five times as long. The barrier keeps
+    # XLA from swapping the factors back.
     dx = lax.optimization_barrier(lax.dot_general(weights, dy, (((1,), (1,)), ((), ())))).T
     return dx, x.T @ dy
 

@@ -1,4 +1,4 @@
-"""Which labelled box a candidate (an anchor or a proposal) stands for, if any: training targets of Faster R-CNN."""
+"""Assigns labelled boxes to candidates (anchors or proposals): training targets of Faster R-CNN."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
 
 
 class Matches(NamedTuple):
-    """For every candidate: `index` int32 [A] of its box, `label` int32 [A] (1, 0 or -1), `iou` float32 [A] of both."""
+    """For every candidate: `index` int32 [A] of its box, `label` int32 [A] (1, 0 or -1), their `iou` float32 [A]."""
 
     index: jax.Array
     label: jax.Array
@@ -27,17 +27,17 @@ def match(
     allow_low_quality: bool = False,
     usable: jax.Array | None = None,
 ) -> Matches:
-    """Assigns to every candidate the valid box it overlaps most (the first of equals), and a label by their IoU.
+    """Assigns to every candidate the valid box it overlaps most (the first on ties), and a label by their IoU.
 
-    POSITIVE from `high` on, NEGATIVE under `low`, IGNORED between them. With `allow_low_quality` a candidate is
-    positive too if no other comes closer to one of the boxes (all that tie; none if the best IoU is zero, where
-    torchvision takes them all); its index stays the box that it overlaps most itself. Ren et al. 2015, section 3.1.2.
+    POSITIVE if at least `high`, NEGATIVE if below `low`, otherwise IGNORED. With `allow_low_quality` each box's best
+    candidates are positive too (all on ties; none if the best IoU is zero, where torchvision takes them all); their
+    index remains the box that they overlap most. Ren et al. 2015, section 3.1.2.
 
     Args:
       iou: [G, A], of labelled boxes with candidates.
       valid: bool [G]; False marks padding. With no valid box every candidate is negative.
       high, low: 0.7 and 0.3 for anchors, 0.5 and 0.5 for proposals.
-      usable: bool [A]; the others are IGNORED, and no box's best (py-faster-rcnn: anchors within the image).
+      usable: bool [A]; the others are IGNORED and never a box's best (py-faster-rcnn: anchors within the image).
 
     Returns:
       Matches; where nothing overlaps, index 0 and IoU 0.
@@ -57,6 +57,8 @@ def match(
 
 
 def best_iou_per_box(boxes: jax.Array, anchors: jax.Array) -> jax.Array:
-    """The IoU of each box [N, 4] with the anchor [A, 4] that fits it best: float32 [N]. Under the low threshold of
-    `match`, training has next to nothing to show the network for that box."""
+    """IoU of each box [N, 4] with its best anchor [A, 4]: float32 [N].
+
+    A box below the low threshold of `match` gives training almost no positive anchors.
+    """
     return jax.lax.map(lambda box: box_iou(box[None], anchors).max(), boxes, batch_size=64)

@@ -8,7 +8,7 @@ from jax import lax
 
 from pawjax.ops import chains
 
-PARTS = 8  # XLA's CPU reduction over rows uses one core; a batch of partial sums uses all
+PARTIAL_SUMS = 8  # XLA's CPU reduction over rows uses one core; a batch of partial sums uses all
 
 
 def batch_norm(
@@ -27,12 +27,12 @@ def batch_norm(
       scale: float32 [C].
       bias: float32 [C].
       eps: added to the variance.
-      relu: also cut the result at zero.
+      relu: whether to apply a ReLU.
       axis_name: mapped axis (pmap, shard_map) over which the moments are averaged too.
 
     Returns:
-      (x - mean) / sqrt(var + eps) * scale + bias, like `x` in shape and dtype; mean and biased variance, float32 [C],
-      for running statistics: no gradient flows through these two.
+      (x - mean) / sqrt(var + eps) * scale + bias, in the shape and dtype of `x`; mean and biased variance, float32
+      [C], for running statistics: no gradient flows through these two.
     """
     y, mean, var = _batch_norm(chains.split(x), scale, bias, eps, relu, axis_name)
     return chains.join(y), lax.stop_gradient(mean), lax.stop_gradient(var)
@@ -49,7 +49,7 @@ def group_norm(
       bias: float32 [C].
       groups: number of groups of neighbouring channels; divides C.
       eps: added to the variance.
-      relu: also cut the result at zero.
+      relu: whether to apply a ReLU.
 
     Returns:
       [B, ..., C] in the dtype of `x`.
@@ -66,10 +66,10 @@ def group_norm(
 def affine_of(
     scale: jax.Array, bias: jax.Array, mean: jax.Array, var: jax.Array, eps: float
 ) -> tuple[jax.Array, jax.Array]:
-    """Gain and offset, [C], with which x * gain + offset is (x - mean) / sqrt(var + eps) * scale + bias.
+    """Gain and offset, [C], such that x * gain + offset is (x - mean) / sqrt(var + eps) * scale + bias.
 
-    Both end in a division, which XLA holds for expensive and does once a channel. What it holds for cheap it would do
-    again for every pixel of the map that the result is applied to.
+    Both end in a division, which XLA considers expensive and computes once per channel. It would recompute a cheap
+    operation for every pixel of the map.
     """
     deviation = jnp.sqrt(var + eps)
     return scale / deviation, (bias * deviation - mean * scale) / deviation
@@ -100,10 +100,12 @@ def _batch_norm(x, scale, bias, eps, relu, axis_name):
 
 
 def _batch_norm_forward(x, scale, bias, eps, relu, axis_name):
-    means, variances = zip(*(_moments(part) for part in x), strict=True)
+    means, variances = zip(*(_moments(chunk) for chunk in x), strict=True)
     mean = _average(means, axis_name)
-    # The variance of the whole is the parts' own and that of their means, so that the parts meet only here.
-    var = _average([own + jnp.square(part - mean) for own, part in zip(variances, means, strict=True)], axis_name)
+    # The batch's variance is the mean of the chunks' own plus that of their means: the chunks meet only here.
+    var = _average(
+        [own + jnp.square(chunk_mean - mean) for own, chunk_mean in zip(variances, means, strict=True)], axis_name
+    )
     gain, offset = affine_of(scale, bias, mean, var, eps)
 
     def normalise(x):
@@ -121,7 +123,7 @@ def _moments(x):
 
 def _batch_norm_backward(eps, relu, axis_name, saved, cotangents):
     x, scale, mean, var, gain, offset = saved
-    mean = lax.optimization_barrier(mean)  # or XLA would keep x - mean of the forward pass, as large as x, for here
+    mean = lax.optimization_barrier(mean)  # or XLA would keep the forward pass's x - mean, as large as x
     deviation = jnp.sqrt(var + eps)
     count = x[0].size // x[0].shape[-1]
 
@@ -135,7 +137,7 @@ def _batch_norm_backward(eps, relu, axis_name, saved, cotangents):
     dscales = [_column_sums(dy * (x.astype(jnp.float32) - mean)) / deviation for x, dy in pairs]
     mean_dy = _average(dbiases, axis_name) / count
     slope = _average(dscales, axis_name) / count / deviation
-    # dx = (dy - mean_dy - (x - mean) * slope) * gain; the divisions are why, see `affine_of`.
+    # dx = (dy - mean_dy - (x - mean) * slope) * gain; for the divisions see `affine_of`.
     factor, constant = slope * scale / deviation, (mean_dy - mean * slope) * scale / deviation
     dx = tuple((dy * gain - x * factor - constant).astype(x.dtype) for x, dy in pairs)
     return dx, sum(dscales[1:], dscales[0]), sum(dbiases[1:], dbiases[0])
@@ -145,13 +147,13 @@ _batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)
 
 
 def _average(values, axis_name):
-    """The mean of equally large parts, and over the mapped axis."""
+    """The mean over equally large chunks and over the mapped axis."""
     mean = sum(values[1:], values[0]) / len(values)
     return mean if axis_name is None else lax.pmean(mean, axis_name)
 
 
 def _column_sums(x):
-    """[..., C] -> float32 [C], summed in PARTS parallel parts."""
+    """[..., C] -> float32 [C], in PARTIAL_SUMS parallel sums."""
     rows = x.size // x.shape[-1]
-    parts = PARTS if rows % PARTS == 0 else 1
-    return x.reshape(parts, rows // parts, -1).sum(1, dtype=jnp.float32).sum(0)
+    sums = PARTIAL_SUMS if rows % PARTIAL_SUMS == 0 else 1
+    return x.reshape(sums, rows // sums, -1).sum(1, dtype=jnp.float32).sum(0)

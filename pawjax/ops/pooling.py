@@ -1,4 +1,4 @@
-"""Max pooling whose gradient is the same on every run, on every chip."""
+"""Max pooling with a deterministic gradient on every chip."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ def max_pool_3x3_stride2(
 
     Args:
       x: [B, H, W, C], floating point.
-      rows, columns: how many that lose against every other are added (above, below) and (left, right).
+      rows, columns: padding by minus infinity, (above, below) and (left, right).
 
     Returns:
       [B, H', W', C], H' = (H + above + below - 1) // 2, W' likewise; cell (i, j) is centred on pixel
@@ -38,13 +38,13 @@ def subsample(x: jax.Array, stride: int) -> jax.Array:
 
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
-    """Maximum over 2x2 windows, stride 2: VGG's. Written, and its gradient given, as in `max_pool_3x3_stride2`.
+    """Maximum over 2x2 windows, stride 2: VGG's. Form and gradient as in `max_pool_3x3_stride2`.
 
     Args:
       x: [B, H, W, C], floating point.
 
     Returns:
-      [B, H // 2, W // 2, C]; an odd last row or column is left out, as in PyTorch.
+      [B, H // 2, W // 2, C]; an odd last row or column is dropped, as in PyTorch.
     """
 
     def pool(x: jax.Array) -> jax.Array:
@@ -70,6 +70,6 @@ def _pool_axis(x, axis, before, after):
 
 
 def _pairs(x, axis):
-    """The even and the odd rows of an axis."""
+    """The even and the odd slices along an axis."""
     pairs = x.reshape(*x.shape[:axis], x.shape[axis] // 2, 2, *x.shape[axis + 1 :])
     return (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in range(2))

@@ -1,4 +1,4 @@
-"""Functions of many regions, applied to as many at a time as suits the chip."""
+"""Applies functions of many regions to as many at a time as suits the chip."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,16 +8,16 @@ import jax.numpy as jnp
 
 from pawjax.ops.chip import on_cpu
 
-CPU_BYTES, BYTES = 2**27, 2**33  # of intermediate results, on a CPU (about its caches) and on other chips
+CPU_BYTES, BYTES = 2**27, 2**33  # limits of intermediate results, on a CPU (about its caches) and elsewhere
 
 
 def over_regions(function: Callable[[jax.Array], Any], regions: jax.Array, bytes_per_region: int) -> Any:
-    """`function(regions)`, with the regions of every image in equal chunks if all at once take too much memory.
+    """`function(regions)`, in equal chunks of every image's regions if all at once take too much memory.
 
     Args:
-      function: boxes [B, r, 4] -> a tree of arrays [B, r, ...]; treats every region alone.
+      function: boxes [B, r, 4] -> a tree of arrays [B, r, ...]; treats regions independently.
       regions: [B, R, 4].
-      bytes_per_region: what the function makes of one region.
+      bytes_per_region: the function's intermediate results for one region.
 
     Returns:
       The tree of arrays [B, R, ...].

@@ -1,4 +1,4 @@
-"""Where a residual unit begins and ends (He et al. 2015, figure 2): one map for two paths, and their sum."""
+"""Fork and sum of the two paths through a residual unit (He et al. 2015, figure 2)."""
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +9,13 @@ from pawjax.ops.chip import on_cpu
 
 
 def fork(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """x twice, for the two paths through a residual unit.
+    """Returns x twice, for the two paths through a residual unit.
 
-    Where two operations read one array, their gradients are added as whole arrays, which would join the chains of
-    `pawjax.ops.chains`. These are added by sub-batch.
+    If two operations read one array, JAX adds their gradients as whole arrays, which would join the chains of
+    `pawjax.ops.chains`. Here they are added per sub-batch.
     """
-    parts = chains.split(x)
-    return chains.join(parts), chains.join(parts)
+    chunks = chains.split(x)
+    return chains.join(chunks), chains.join(chunks)
 
 
 def add_relu(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -47,7 +47,7 @@ _add_relu.defvjp(_forward, _backward)
 
 
 def _once(x):
-    # A call that is not inlined: XLA drops optimization barriers before it fuses, but does not look into a call.
+    # A call that is not inlined: XLA drops optimization barriers before it fuses, but does not fuse into a call.
     with set_xla_metadata(inlineable="false"):
         return _identity(x)
 

@@ -1,9 +1,9 @@
-"""RoI align: boxes cut out of a feature map at one size, by bilinear samples (Mask R-CNN, He et al. 2017).
+"""RoI align: crops boxes from a feature map to one size by bilinear sampling (Mask R-CNN, He et al. 2017).
 
-Every bin of a region is the mean of bilinear samples on a regular grid in it. Samples more than a
-cell off the map count as zero, nearer ones are moved to its border. It is a linear map of the features: the output is
-gathered from the four cells around each sample; the gradient is Y^T G X with a matrix for each axis and region, faster
-than a scatter and, unlike that, with a fixed order of sums on a GPU.
+Every bin of a region is the mean of bilinear samples on a regular grid in it. Samples more than a cell off the map
+count as zero, nearer ones are clamped to its border. The output is linear in the features: it is gathered from the four
+cells around each sample; the gradient is Y^T G X with a matrix for each axis and region, which is faster than a scatter
+and sums in a fixed order on a GPU.
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-BLOCK = 16  # regions per product of the gradient: larger ones wait for memory on a CPU
+BLOCK = 16  # regions per product of the gradient: larger blocks wait for memory on a CPU
 
 _product = partial(jnp.einsum, precision="highest")  # not TF32
 
@@ -38,12 +38,12 @@ def roi_align(
     aligned: bool = False,
     step: int = 1,
 ) -> jax.Array:
-    """The features within each region, as torchvision's roi_align and ONNX's RoiAlign (avg) give them.
+    """The features within each region, as torchvision's roi_align and ONNX's RoiAlign (avg) compute them.
 
     Pixel x lies at cell x * scale, or at x * scale - 0.5 if `aligned`. With pixel centres at whole numbers that makes
     aligned=False exact for ResNets, whose cell i is centred on pixel i / scale; a VGG, whose cell lies (stride - 1) / 2
-    further, wants aligned=True and 0.5 added to the boxes. A region thinner than one cell is widened to one unless
-    `aligned`, where an empty one gives what is at its corner.
+    further, needs aligned=True and 0.5 added to the boxes. A region thinner than one cell is widened to one unless
+    `aligned`, where an empty one samples its corner.
 
     Args:
       features: [H, W, C] of one image; for a batch use `jax.vmap`.
@@ -51,42 +51,42 @@ def roi_align(
       bins: rows and columns of the output, (7, 7) in most heads.
       scale: 1 / stride of the features.
       sampling_ratio: samples of a bin along each axis.
-      step: makes only every step-th bin, from the first one on, on both axes.
+      step: computes only every step-th bin, starting with the first, on both axes.
 
     Returns:
-      [K, ceil(bins[0] / step), ceil(bins[1] / step), C] of the type of the features; the sums are in float32.
+      [K, ceil(bins[0] / step), ceil(bins[1] / step), C] in the dtype of the features, summed in float32.
     """
     grid = Grid(tuple(bins), step, scale, sampling_ratio, aligned)
     return _align(grid, features, rois.astype(jnp.float32))
 
 
 def _samples(ends: jax.Array, size: int, axis: int, grid: Grid) -> tuple[jax.Array, jax.Array]:
-    """Samples of regions along one axis: cells [..., made, samples] on the map, and their weights in the bin's mean.
+    """Samples of regions along one axis: cells [..., bins, samples] on the map, and their weights in the bin's mean.
 
     Args:
       ends: [..., 2], first and last pixel of the regions on this axis.
-      size: cells of the map on it.
+      size: cells of the map on this axis.
     """
     bins = grid.bins[axis]
     ends = ends * grid.scale - 0.5 * grid.aligned
     start, length = ends[..., :1, None], (ends[..., 1:] - ends[..., :1])[..., None]
     if not grid.aligned:
         length = jnp.maximum(length, 1.0)
-    made = jnp.arange(0, bins, grid.step)
-    place = start + length / bins * (made[:, None] + (jnp.arange(grid.samples) + 0.5) / grid.samples)
+    index = jnp.arange(0, bins, grid.step)
+    place = start + length / bins * (index[:, None] + (jnp.arange(grid.samples) + 0.5) / grid.samples)
     inside = (place >= -1) & (place <= size)
     return jnp.clip(place, 0, size - 1), jnp.where(inside, 1 / grid.samples, 0.0)
 
 
 def _axis_matrix(ends, size, axis, grid):
-    """[made, size]: the weight of every cell in the bins of one region, along one axis."""
+    """[bins, size]: the weight of every cell in the bins of one region, along one axis."""
     place, weight = _samples(ends, size, axis, grid)
     hat = jnp.maximum(1 - jnp.abs(place[..., None] - jnp.arange(size)), 0)
     return (weight[..., None] * hat).sum(axis=-2)
 
 
 def _neighbours(ends, size, axis, grid):
-    """The cell before each sample [K, made, samples], and the weights of that cell and of the next one."""
+    """The cell before each sample [K, bins, samples], and the weights of that cell and the next one."""
     place, weight = _samples(ends, size, axis, grid)
     cell = jnp.floor(place).astype(jnp.int32)
     after = place - cell
@@ -95,7 +95,7 @@ def _neighbours(ends, size, axis, grid):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _align(grid, features, rois):
-    """The four cells around each sample, weighted."""
+    """Weighted sums of the four cells around each sample."""
     height, width, channels = features.shape
     flat = features.reshape(height * width, channels)
     row, row_weights = _neighbours(rois[:, 1::2], height, 0, grid)
@@ -111,7 +111,7 @@ def _align(grid, features, rois):
         return total
 
     zeros = jnp.zeros((len(rois), row.shape[1], column.shape[1], channels), jnp.float32)
-    # Unrolled, the sums of all samples are one loop over the output.
+    # Unrolled, so that XLA fuses the sums of all samples into one loop over the output.
     return lax.fori_loop(0, grid.samples**2, add_sample, zeros, unroll=True).astype(features.dtype)
 
 
@@ -120,7 +120,7 @@ def _forward(grid, features, rois):
 
 
 def _backward(grid, residuals, cotangent):
-    """The transposed matrices, summed over blocks of regions in their order."""
+    """Applies the transposed matrices, summed over blocks of regions in order."""
     features, rois = residuals
     blocks = -(-len(rois) // BLOCK)
 

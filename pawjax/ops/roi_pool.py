@@ -8,12 +8,12 @@ from jax import lax
 
 
 def roi_pool(features: jax.Array, rois: jax.Array, bins: tuple[int, int], *, scale: float) -> jax.Array:
-    """The maxima of bins of each region, as py-faster-rcnn and torchvision's roi_pool round them.
+    """Maxima of each region's bins, rounded as in py-faster-rcnn and torchvision's roi_pool.
 
     A region covers the cells round(x1 * scale) to round(x2 * scale) inclusive, at least one (halves are rounded away
-    from zero). Bin p of n along an axis of s cells runs from floor(p s / n) to ceil((p + 1) s / n); bins overlap. What
-    lies off the map is left out, and a bin that is all off the map is zero. (torchvision computes the bins in float32
-    and so adds a row or column of cells to some regions of 57 cells or more.)
+    from zero). Bin p of n along an axis of s cells runs from floor(p s / n) to ceil((p + 1) s / n); bins overlap.
+    Cells off the map are ignored, and a bin that is entirely off the map is zero. (torchvision computes the bins in
+    float32 and so adds a row or column of cells to some regions of 57 cells or more.)
 
     Args:
       features: [H, W, C] of one image, floating point; for a batch use `jax.vmap`.
@@ -23,7 +23,7 @@ def roi_pool(features: jax.Array, rois: jax.Array, bins: tuple[int, int], *, sca
 
     Returns:
       [K, bins[0], bins[1], C]. The gradient goes to the first maximum of a bin, row by row. It is a scatter, which on a
-      GPU adds in the same order only under XLA's flags for determinism.
+      GPU adds in a fixed order only with XLA's determinism flags.
     """
     edges = lax.round(rois.astype(jnp.float32) * scale).astype(jnp.int32)
     return _pool(tuple(bins), features, edges)
@@ -51,7 +51,7 @@ _pool.defvjp(_forward, _backward)
 
 
 def _maxima(bins, features, edges):
-    """Maxima [K, *bins, C] of the bins, and the cells of the flattened map where they are (H * W for an empty bin)."""
+    """Maxima [K, *bins, C] of the bins, and their cells in the flattened map (H * W for an empty bin)."""
     height, width, channels = features.shape
     flat = features.reshape(height * width, channels)
     top, bottom = (edge[:, :, None] for edge in _bins(edges[:, 1::2], bins[0], height))
@@ -67,13 +67,13 @@ def _maxima(bins, features, edges):
         return jnp.where(larger, value, maxima), jnp.where(larger, cell[..., None], cells)
 
     shape = (len(edges), *bins, channels)
-    # As many rounds as the largest bin has cells: a handful, but not known before it runs.
+    # One round per cell of the largest bin: a handful, but unknown at compile time.
     nothing = jnp.zeros(shape, features.dtype), jnp.full(shape, height * width, jnp.int32)
     return lax.fori_loop(0, tallest * widest, compare, nothing)
 
 
 def _bins(ends: jax.Array, bins: int, size: int) -> tuple[jax.Array, jax.Array]:
-    """Where on the map the bins of regions from cell ends[:, 0] to ends[:, 1] begin, and where they end: [K, bins]."""
+    """First cells and ends of the bins of regions from cell ends[:, 0] to ends[:, 1], clipped to the map: [K, bins]."""
     start = ends[:, :1]
     length = jnp.maximum(ends[:, 1:] - start + 1, 1)
     before = jnp.arange(bins) * length

@@ -1,4 +1,4 @@
-"""A fixed number of positive and negative candidates, drawn at random: the minibatch of Faster R-CNN's losses."""
+"""Draws a fixed number of positive and negative candidates: the minibatch of Faster R-CNN's losses."""
 
 from typing import NamedTuple
 
@@ -20,21 +20,21 @@ class Sample(NamedTuple):
 
 
 def sample(key: jax.Array | None, labels: jax.Array, size: int, positive_fraction: float) -> Sample:
-    """Draws `size` different candidates without preference, at most int(size * positive_fraction) of them positive.
+    """Draws `size` distinct candidates uniformly, at most int(size * positive_fraction) of them positive.
 
-    Negatives fill what positives leave; where they do not suffice the rest is padding (Ren et al. 2015, section 3.1.3).
+    Negatives fill the remaining slots; if there are too few, the rest is padding (Ren et al. 2015, section 3.1.3).
 
     Args:
       key: PRNG key, one per image; None takes the first candidates instead of random ones.
-      labels: [A], those of `pawjax.ops.matching`: 1 positive, 0 negative; others are never drawn.
+      labels: [A], as in `pawjax.ops.matching`: 1 positive, 0 negative; others are never drawn.
       size: number of draws, 256 anchors or 128 to 512 proposals.
-      positive_fraction: 0.5 of the anchors, 0.25 of the proposals.
+      positive_fraction: 0.5 for anchors, 0.25 for proposals.
 
     Returns:
       Sample.
     """
     count = labels.shape[0]
-    # One number each serves both draws, for no candidate is of both kinds. top_k takes the first of equals.
+    # One number per candidate serves both draws, as none is of both kinds. On ties top_k takes the first.
     rank = jnp.ones(count) if key is None else jax.random.uniform(key, (count,))
     positive, negative = labels == POSITIVE, labels == NEGATIVE
     n_positive = jnp.minimum(positive.sum(), int(size * positive_fraction))

@@ -1,7 +1,7 @@
-"""Score maps and location refinement: the targets of keypoints. `pawjax.ops.decoding` goes the way back.
+"""Score maps and location refinement: training targets of keypoints. `pawjax.ops.decoding` is the inverse.
 
-Cell (i, j) of a map of stride s stands for the image point (s j + s/2, s i + s/2), in pixels whose centres lie at
-whole numbers (DeepLabCut's rule). Points are (x, y); maps are [B, h, w, K].
+Cell (i, j) of a map of stride s represents the image point (s j + s/2, s i + s/2), in pixels whose centres lie at
+whole numbers (DeepLabCut's convention). Points are (x, y); maps are [B, h, w, K].
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 
 class ScoreMaps(NamedTuple):
-    """Where the bodyparts of B images may be, as any method with score maps tells it.
+    """Where the bodyparts of B images may be, as every method with score maps returns it.
 
     log_likelihood [B, h, w, K], the logarithm of each cell's likelihood (values above 0 count as 0);
     offsets [B, h, w, K, 2], (x, y) pixels of the images from each cell's centre to the keypoint;
@@ -24,7 +24,7 @@ class ScoreMaps(NamedTuple):
 
 
 def cell_centers(height: int, width: int, stride: int) -> jax.Array:
-    """Image points (x, y), in pixels, that the cells stand for: float32 [height, width, 2]."""
+    """Image points (x, y), in pixels, that the cells represent: float32 [height, width, 2]."""
     x = jnp.arange(width, dtype=jnp.float32) * stride + stride / 2
     y = jnp.arange(height, dtype=jnp.float32) * stride + stride / 2
     return jnp.stack(jnp.meshgrid(x, y, indexing="xy"), axis=-1)
@@ -39,7 +39,7 @@ def disc_targets(offsets: jax.Array, radius: float) -> jax.Array:
     """1 on the cells within `radius` pixels of the keypoint, else 0 (DeeperCut, Insafutdinov et al. 2016).
 
     Args:
-      offsets: [B, h, w, K, 2] of `offsets_to_keypoints`.
+      offsets: [B, h, w, K, 2] from `offsets_to_keypoints`.
       radius: in pixels.
 
     Returns:
@@ -49,5 +49,5 @@ def disc_targets(offsets: jax.Array, radius: float) -> jax.Array:
 
 
 def gaussian_targets(offsets: jax.Array, sigma: float) -> jax.Array:
-    """exp(-d^2 / (2 sigma^2)) with d the distance in pixels of the cell to the keypoint: [B, h, w, K]."""
+    """exp(-d^2 / (2 sigma^2)) with d the distance in pixels from cell to keypoint: [B, h, w, K]."""
     return jnp.exp(-jnp.sum(offsets**2, axis=-1) / (2 * sigma**2))

@@ -46,14 +46,14 @@ def resize(images: jax.Array, height: int, width: int) -> jax.Array:
 
 
 def sample_bilinear(image: jax.Array, points: jax.Array) -> jax.Array:
-    """Bilinear values of one image at points; zero outside of it.
+    """Samples one image bilinearly at points; zero outside it.
 
     Args:
-      image: [H, W, C], any type.
+      image: [H, W, C], any dtype.
       points: float32 [..., 2], (x, y) in pixels of the image.
 
     Returns:
-      float32 [..., C]; within a pixel outside the border the value fades to zero.
+      float32 [..., C]; the value fades to zero over one pixel outside the border.
     """
     height, width, channels = image.shape
     padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0))).reshape((height + 2) * (width + 2), channels)
@@ -73,7 +73,7 @@ def sample_bilinear(image: jax.Array, points: jax.Array) -> jax.Array:
 
 
 def warp(image: jax.Array, to_source: jax.Array, height: int, width: int) -> jax.Array:
-    """Image [H, W, C] seen through an affine map: out(p) = image(to_source(p)).
+    """Resamples an image [H, W, C] by an affine map: out(p) = image(to_source(p)).
 
     Args:
       to_source: [2, 3], from pixels of the output to pixels of `image`.

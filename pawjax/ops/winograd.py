@@ -1,10 +1,10 @@
-"""3x3 convolutions by Winograd's F(4x4, 3x3): 36 products over a sixteenth of the pixels, not 9 over all of them.
+"""3x3 convolutions by Winograd's F(4x4, 3x3): 36 products over a sixteenth of the pixels, not 9 over all.
 
 Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", section 4.3. NHWC, kernels HWIO, stride 1.
-Rounding is about 2e-5 of the largest entry in float32, some ten times that of the plain sum.
+The rounding error in float32 is about 2e-5 of the largest entry, some ten times that of the plain sum.
 
-The 36 products come as `Six` batches of six, one for each term of the columns' transform: XLA's CPU runtime cuts up
-one batch of small products hardly at all, and runs the six side by side.
+The 36 products come in six batches of six (`Six`), one for each term of the columns' transform: XLA's CPU runtime
+hardly splits one batch of small products, but runs the six in parallel.
 """
 
 import jax
@@ -29,7 +29,7 @@ OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0],
 BOTH_AXES = np.einsum("ia,jb->jiab", KERNEL, KERNEL).reshape(36, 9)
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
-Six = tuple[jax.Array, ...]  # each [6, ., .], its axis the terms of the rows' transform
+Six = tuple[jax.Array, ...]  # each [6, ., .], one entry for each term of the rows' transform
 
 
 def transform_kernel(kernel: jax.Array) -> Six:
@@ -40,13 +40,13 @@ def transform_kernel(kernel: jax.Array) -> Six:
 
 
 def transform_input(x: jax.Array, padding: Padding, dilation: int) -> Six:
-    """x [B, H, W, I] -> tiles, six [6, N, I], of which `correlate` and `kernel_gradient` are products."""
+    """x [B, H, W, I] -> tiles, six [6, N, I], the factors of `correlate` and `kernel_gradient`."""
     counts = _tile_counts(output_shape(x, padding, dilation)[1:], dilation)
     return _transform_tiles(x, INPUT, counts, [lo for lo, _ in padding], dilation)
 
 
 def correlate(tiles: Six, weights: Six, shape: tuple[int, int, int], dilation: int) -> jax.Array:
-    """The cross-correlation of what became `tiles` with a transformed kernel, six [6, I, O] -> [B, H', W', O].
+    """Cross-correlation of an input, given as `tiles`, with a transformed kernel, six [6, I, O] -> [B, H', W', O].
 
     `shape` is (B, H', W'), see `output_shape`.
     """
@@ -88,7 +88,7 @@ def _transform_tiles(x, matrix, counts, before, dilation):
     """Applies a transform to the rows and columns of tiles of x [B, H, W, C], one tile every 4 pixels.
 
     Returns six [rows' transform, B * tile rows * dilation * tile columns * dilation, C], one for each term of the
-    columns' transform. The barrier keeps XLA from fusing the two axes, which would do the first one again for every
+    columns' transform. The barrier keeps XLA from fusing the two axes, which would recompute the first one for every
     term of the second.
     """
     rows = jnp.stack(_transform_axis(x, matrix, 1, counts[0], before[0], dilation))
@@ -97,10 +97,10 @@ def _transform_tiles(x, matrix, counts, before, dilation):
 
 
 def _transform_axis(x, matrix, axis, count, before, dilation):
-    """Cuts an axis into `count` overlapping tiles, one every 4 taps, and multiplies each by matrix [out, taps].
+    """Splits an axis into `count` overlapping tiles, one every 4 taps, and multiplies each by matrix [out, taps].
 
-    The taps are `dilation` pixels apart, and the interleaved grids that this leaves become an axis of their own, so
-    that no pixel is moved to gather a grid. `before` zeros precede the axis, as many as needed follow.
+    The taps are `dilation` pixels apart; the resulting interleaved grids become an axis of their own, so that no pixel
+    is moved to gather a grid. The axis is padded with `before` zeros in front and as many as needed behind.
 
     Returns `out` arrays [..., count, dilation, ...].
     """
@@ -120,6 +120,6 @@ def _transform_axis(x, matrix, axis, count, before, dilation):
 
 
 def _mix(values, matrix):
-    """The sums of `values` weighted by each row of a matrix, most of whose entries are 0 or 1."""
+    """Sums of `values` weighted by each row of a matrix, skipping its zeros."""
     terms = [[value * factor for value, factor in zip(values, row, strict=True) if factor] for row in matrix.tolist()]
     return [sum(row[1:], row[0]) for row in terms]

@@ -1,10 +1,10 @@
 """torchvision's detectors: its `FasterRCNN` on a ResNet's first three blocks (C4) or on VGG-16.
 
-The nets within one have the names of the plain files behind a prefix. With a feature pyramid, as in the published
-`fasterrcnn_resnet50_fpn`, the net below it is all that has a place here: the rest has learnt on other maps. (That file
-was trained with an epsilon of zero in its frozen batch norm, which is 1e-5 here as in torchvision's other files.)
+Their networks' tensors are named as in the plain files, after a prefix. With a feature pyramid, as in the published
+`fasterrcnn_resnet50_fpn`, only the network below it is used: the rest was trained on other maps. (That file was trained
+with an epsilon of zero in its frozen batch norm, which is 1e-5 here as in torchvision's other files.)
 
-Anchors of a cell are in the order ratio, size there and size, ratio in `pawjax.methods.detection_targets`.
+torchvision orders a cell's anchors by ratio, then size; `pawjax.methods.detection_targets` by size, then ratio.
 """
 
 import re
@@ -16,10 +16,10 @@ PLAIN_NAMES = (
     (r"backbone\.(?:body\.)?((?:conv1|bn1|layer[1-4])\..+)", r"\1"),
     (r"backbone\.(?:body\.)?(?:features\.)?(\d+\.(?:weight|bias))", r"features.\1"),
     (r"roi_heads\.box_head\.(?:layer4|0)\.(\d+\.(?:conv\d|bn\d|downsample\.\d)\.\w+)", r"layer4.\1"),
-    (r"roi_heads\.box_head\.(?:fc6|1)\.(weight|bias)", r"classifier.0.\1"),  # by number in a Sequential that flattens
+    (r"roi_heads\.box_head\.(?:fc6|1)\.(weight|bias)", r"classifier.0.\1"),  # numbered if in a Sequential that flattens
     (r"roi_heads\.box_head\.(?:fc7|4)\.(weight|bias)", r"classifier.3.\1"),
 )
-OUTER = {  # layers of no plain net: pawjax's name, and how many channels an anchor has
+OUTER = {  # layers of no plain network: pawjax's name, and channels per anchor
     "rpn.head.conv": ("rpn/conv", 0),  # until torchvision 0.13
     "rpn.head.conv.0.0": ("rpn/conv", 0),
     "rpn.head.cls_logits": ("rpn/score", 1),
@@ -27,11 +27,11 @@ OUTER = {  # layers of no plain net: pawjax's name, and how many channels an anc
     "roi_heads.box_predictor.cls_score": ("class_score", 0),
     "roi_heads.box_predictor.bbox_pred": ("class_box", 0),
 }
-BLOCK4 = ("/backbone/block4_", "/box_head/block4_")  # a ResNet's last block may be either's
+BLOCK4 = ("/backbone/block4_", "/box_head/block4_")  # a ResNet's last block may be in either
 
 
 def plain_name(name: str) -> str:
-    """The name that a tensor of a detector has in the file of the net within it; any other name unchanged."""
+    """A detector tensor's name in the file of the plain network; other names unchanged."""
     for pattern, plain in PLAIN_NAMES:
         match = re.fullmatch(pattern, name)
         if match:
@@ -40,22 +40,21 @@ def plain_name(name: str) -> str:
 
 
 def is_of_pyramid(names: Iterable[str]) -> bool:
-    """Whether these are the names of a detector whose heads look at a feature pyramid."""
+    """Whether these names are of a detector whose heads read a feature pyramid."""
     return any(name.startswith("backbone.fpn.") for name in names)
 
 
 def is_of_detector_head(name: str) -> bool:
-    """Whether a tensor belongs to a detector behind its backbone."""
+    """Whether a tensor belongs to a detector's layers after its backbone."""
     return name.startswith(("rpn.", "roi_heads."))
 
 
 def leaf_of_detector(name: str, value: np.ndarray, anchors: tuple[int, int]) -> tuple[str, np.ndarray] | None:
-    """pawjax's path of a tensor of the proposal network or the last layers, and its value in pawjax's layout, or None.
+    """pawjax's path, and value in pawjax's layout, of a proposal network's or last layers' tensor; else None.
 
     Args:
       name, value: of the tensor.
-      anchors: how many sizes and how many ratios the anchors of a cell have. Of a file with another number of anchors
-        in all the order stays.
+      anchors: numbers of sizes and of ratios of a cell's anchors. A file with another total keeps its order.
     """
     layer, _, leaf = name.rpartition(".")
     if layer not in OUTER or leaf not in ("weight", "bias"):
@@ -71,9 +70,9 @@ def leaf_of_detector(name: str, value: np.ndarray, anchors: tuple[int, int]) -> 
 
 
 def with_block4_in_place(leaves: dict[str, np.ndarray], names: Iterable[str]) -> dict[str, np.ndarray]:
-    """The leaves, a ResNet's last block under its name in the network that has the leaves `names`.
+    """The leaves, with a ResNet's last block renamed as in the network that has the leaves `names`.
 
-    It ends the backbone of most networks and is the head of a C4 detector.
+    It ends the backbone of most networks, but is the head of a C4 detector.
     """
     names = set(names)
 

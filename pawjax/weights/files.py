@@ -1,4 +1,4 @@
-"""Weight files as named numpy arrays: PyTorch's .pth and .pt, .safetensors and .npz, by content and not by suffix."""
+"""Reads weight files as named numpy arrays: .pth, .pt, .safetensors and .npz, recognised by content, not suffix."""
 
 import json
 import zipfile
@@ -28,13 +28,13 @@ DTYPES = {
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
     """Every tensor of a weight file under its own name, in its own layout and dtype.
 
-    Of a PyTorch file the dictionary of tensors, also where it lies under 'model' (DeepLabCut), 'state_dict' or
-    'model_state_dict'. Nothing in the file is executed.
+    From a PyTorch file it returns the dictionary of tensors, even if nested under 'model' (DeepLabCut), 'state_dict'
+    or 'model_state_dict'. Nothing in the file is executed.
 
     Raises InputError for a missing, broken or unsupported file.
     """
     if not path.is_file():
-        raise InputError(f"{path}: there is no such weight file")
+        raise InputError(f"{path}: no such weight file")
     with path.open("rb") as file:
         head = file.read(9)
     try:
@@ -50,10 +50,10 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
         if head[:1] == b"\x80":  # a pickle
             return read_torch(path)
     except (BrokenTorchFile, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: the weight file cannot be read ({error}); fetch it again") from error
+        raise InputError(f"{path}: cannot read the weight file ({error}); download it again") from error
     raise InputError(
-        f"{path}: not a weight file of PyTorch, .safetensors or .npz "
-        "(of a TensorFlow checkpoint, third_party/tf_slim/convert.py makes an .npz)"
+        f"{path}: not a PyTorch, .safetensors or .npz weight file "
+        "(third_party/tf_slim/convert.py converts TensorFlow checkpoints to .npz)"
     )
 
 
@@ -67,6 +67,6 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     for name, entry in header.items():
         start, stop = entry["data_offsets"]
         if stop > len(data):
-            raise ValueError(f"it ends within '{name}'")
+            raise ValueError(f"it is truncated within '{name}'")
         tensors[name] = np.frombuffer(data[start:stop].tobytes(), DTYPES[entry["dtype"]]).reshape(entry["shape"])
     return tensors

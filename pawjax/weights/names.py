@@ -1,4 +1,4 @@
-"""Foreign tensor names and layouts to pawjax's: residual networks of torchvision and timm, DeepLabCut 3's snapshots.
+"""Converts foreign tensor names and layouts to pawjax's: torchvision's and timm's ResNets, DeepLabCut 3 snapshots.
 
 pawjax names a leaf by its path, 'params/backbone/block1_unit1/conv1/kernel'; see `pawjax.models`. The names of TF-slim,
 of VGG-16 and of torchvision's detectors have files of their own.
@@ -28,13 +28,13 @@ DEEPLABCUT_HEADS = {
 def read_weights(
     tensors: Mapping[str, np.ndarray], anchors: tuple[int, int] = (1, 1)
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Renames and transposes what is known: {pawjax's path: float32 array}, and the names that are not known.
+    """Renames and transposes known tensors: {pawjax's path: float32 array}, and the unknown names.
 
     Convolutions [out, in, kh, kw] become [kh, kw, in, out]; transposed convolutions [in, out, kh, kw] become
     [kh, kw, out, in], the layout of `pawjax.models.layers.Deconvolution`.
 
     Args:
-      tensors: by their names.
+      tensors: by name.
       anchors: of a detector, see `pawjax.weights.detection.leaf_of_detector`.
     """
     known, unknown = {}, []
@@ -45,10 +45,10 @@ def read_weights(
             unknown.append(name)
             continue
         plain = plain_name(bare)
-        found = _leaf(plain, value) or leaf_of_slim(plain, value) or leaf_of_vgg(plain, value)
-        found = found or leaf_of_detector(plain, value, anchors)
-        if found:
-            known[found[0]] = np.ascontiguousarray(found[1], np.float32)
+        leaf = _leaf(plain, value) or leaf_of_slim(plain, value) or leaf_of_vgg(plain, value)
+        leaf = leaf or leaf_of_detector(plain, value, anchors)
+        if leaf:
+            known[leaf[0]] = np.ascontiguousarray(leaf[1], np.float32)
         else:
             unknown.append(name)
     return known, unknown
@@ -57,7 +57,7 @@ def read_weights(
 def variant_of(tensors: Mapping[str, np.ndarray]) -> str:
     """'torchvision' or 'slim': the geometry that a residual network's tensors were trained in; '' for other tensors.
 
-    Their shapes do not tell; see `pawjax.models.resnet.VARIANTS`.
+    Both have the same shapes; see `pawjax.models.resnet.VARIANTS`.
     """
     for variant, leaf_of in (("torchvision", _leaf), ("slim", leaf_of_slim)):
         if any(leaf_of(plain_name(_bare(name)), value) for name, value in tensors.items()):

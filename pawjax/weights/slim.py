@@ -1,8 +1,8 @@
 """TF-slim's names: `resnet_v1_50`, `_101` and `_152`, and the snapshots of DeepLabCut's TensorFlow engine.
 
-The files are checkpoints turned into .npz by `third_party/tf_slim/convert.py`. Kernels are [kh, kw, in, out] and those
-of the heads [kh, kw, out, in], the layouts of `pawjax.models.layers`; nothing is transposed. The location refinement
-holds x and y of the first bodypart, then of the second, as ours does.
+The files are checkpoints converted to .npz by `third_party/tf_slim/convert.py`. Kernels are [kh, kw, in, out] and those
+of the heads [kh, kw, out, in], as in `pawjax.models.layers`; nothing is transposed. The location refinement holds x and
+y of the first bodypart, then of the second, as in pawjax.
 """
 
 import re
@@ -29,7 +29,7 @@ HEAD = re.compile(r"pose/(\w+)/block4/(weights|biases)")
 
 
 def leaf_of_slim(name: str, value: np.ndarray) -> tuple[str, np.ndarray] | None:
-    """pawjax's path of a variable, and its value; None for a name that is not known."""
+    """pawjax's path of a variable, and its value; None for an unknown name."""
     match = BACKBONE.fullmatch(name)
     if match:
         stem, block, unit, layer, leaf = match.groups()

@@ -1,7 +1,7 @@
-"""PyTorch's two file formats without PyTorch: the zip archive (since 1.6) and the stream of pickles before it.
+"""Reads PyTorch's two file formats without PyTorch: the zip archive (since 1.6) and the stream of pickles before it.
 
-Tensors are described in a pickle and their numbers lie beside it. The pickle is read with every class replaced by a
-description or an inert stand-in, so that nothing of the file's choosing runs.
+A pickle describes the tensors; their numbers are stored beside it. Unpickling replaces every class by a description or
+an inert stand-in, so that no code chosen by the file runs.
 """
 
 import io
@@ -32,11 +32,11 @@ WRAPPERS = ("model", "state_dict", "model_state_dict")
 
 
 class BrokenTorchFile(ValueError):
-    """The file is no PyTorch file, or is damaged, or holds no dictionary of tensors."""
+    """The file is not a PyTorch file, is damaged, or holds no dictionary of tensors."""
 
 
 class _Storage:
-    """A run of numbers of one dtype, filled in when the pickle has been read."""
+    """A flat array of one dtype, filled in after the pickle has been read."""
 
     def __init__(self, dtype: np.dtype, key: str):
         self.dtype, self.key = dtype, key
@@ -61,7 +61,7 @@ class _Tensor:
 
 
 class _Opaque:
-    """Stands for any other object: takes whatever the pickle gives it and does nothing."""
+    """Replaces any other object: accepts whatever the pickle passes and does nothing."""
 
     def __init__(self, *_: Any, **__: Any):
         pass
@@ -100,7 +100,7 @@ class _Unpickler(pickle.Unpickler):
             return _Opaque()
         _, dtype, key, *_ = pid
         if not isinstance(dtype, type) or not issubclass(dtype, np.generic):
-            raise BrokenTorchFile("a tensor is of a type that is not supported")
+            raise BrokenTorchFile("a tensor has an unsupported type")
         return self.storages.setdefault(str(key), _Storage(np.dtype(dtype), str(key)))
 
 
@@ -126,13 +126,13 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
 
 def _read_zip(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
-        found = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        if len(found) != 1:
-            raise BrokenTorchFile("a zip file, but not one of PyTorch")
-        folder = found[0].removesuffix("data.pkl")
+        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise BrokenTorchFile("a zip file, but not PyTorch's")
+        folder = pickles[0].removesuffix("data.pkl")
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
             raise BrokenTorchFile("it was written on a big-endian machine")
-        unpickler = _Unpickler(io.BytesIO(archive.read(found[0])))
+        unpickler = _Unpickler(io.BytesIO(archive.read(pickles[0])))
         content = unpickler.load()
         for storage in unpickler.storages.values():
             storage.values = np.frombuffer(archive.read(f"{folder}data/{storage.key}"), storage.dtype)
@@ -142,7 +142,7 @@ def _read_zip(path: Path) -> Any:
 def _read_stream(path: Path) -> Any:
     with path.open("rb") as file:
         if _load(file) != MAGIC:
-            raise BrokenTorchFile("a pickle, but not one of PyTorch")
+            raise BrokenTorchFile("a pickle, but not PyTorch's")
         _load(file)  # version of the protocol
         _load(file)  # sizes of the writer's C types
         unpickler = _Unpickler(file)
@@ -161,5 +161,5 @@ def _load(file: BinaryIO) -> Any:
 def _numbers(file: BinaryIO, dtype: np.dtype, count: int) -> np.ndarray:
     content = file.read(count * dtype.itemsize)
     if len(content) < count * dtype.itemsize:
-        raise BrokenTorchFile("it ends too early")
+        raise BrokenTorchFile("it is truncated")
     return np.frombuffer(content, dtype)

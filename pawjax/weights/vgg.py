@@ -1,14 +1,14 @@
 """VGG-16's names in torchvision and timm: 'features.0.weight', and the classifier's first two layers.
 
-The layer behind the pool of 7x7 cells sees them flattened, channels first there and channels last in
-`pawjax.models.vgg`: its rows are put in our order. timm has the same numbers as a 7x7 convolution.
+The layer after the pool to 7x7 cells takes them flattened, channels first there and channels last in
+`pawjax.models.box_heads`: its rows are reordered. timm stores the same numbers as a 7x7 convolution.
 """
 
 import re
 
 import numpy as np
 
-CONVOLUTIONS = {  # place among torchvision's `features`, where ReLUs and pools count too
+CONVOLUTIONS = {  # index in torchvision's `features`, where ReLUs and pools count too
     0: "conv1_1",
     2: "conv1_2",
     5: "conv2_1",
@@ -24,11 +24,11 @@ CONVOLUTIONS = {  # place among torchvision's `features`, where ReLUs and pools 
     28: "conv5_3",
 }
 BOX_HEAD = {"classifier.0": "fc6", "classifier.3": "fc7", "pre_logits.fc1": "fc6", "pre_logits.fc2": "fc7"}
-CELLS = {"fc6": 7, "fc7": 1}  # of the map that a layer sees, along a side
+CELLS = {"fc6": 7, "fc7": 1}  # cells along a side of the layer's input
 
 
 def leaf_of_vgg(name: str, value: np.ndarray) -> tuple[str, np.ndarray] | None:
-    """pawjax's path of a tensor, and its value in pawjax's layout; None for a name that is not known."""
+    """pawjax's path of a tensor, and its value in pawjax's layout; None for an unknown name."""
     layer, _, leaf = name.rpartition(".")
     if leaf not in ("weight", "bias"):
         return None

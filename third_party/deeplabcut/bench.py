@@ -1,4 +1,4 @@
-"""Times DeepLabCut and pawjax on the same work, in turns, and prints a table with the ratios. See README.md.
+"""Times DeepLabCut and pawjax on the same work, in turns, and prints a table of ratios. See README.md.
 
 python third_party/deeplabcut/bench.py --project=PROJECT --pawjax-python=.venv/bin/python --json=FILE
 """
@@ -63,7 +63,7 @@ class DeepLabCut:
         torch.save({"model": self._model.state_dict(), "metadata": {"epoch": 0}}, self._snapshot)
         self._video = _short_video(next((project / "videos").glob("*.mp4")), folder / "short.mp4", n_frames)
         self._n_frames = n_frames
-        self.analyze(8)  # not timed: the first run of anything is slow
+        self.analyze(8)  # warm-up, not timed
 
     def train(self, seconds: float) -> float:
         """Images/s of training steps with loading and augmentation, batch 8, 448x448."""
@@ -80,7 +80,7 @@ class DeepLabCut:
         return 8 / statistics.median(times[1:])
 
     def analyze(self, batch: int) -> float:
-        """Frames/s of its video analysis: decoding, network, decoding of the maps."""
+        """Frames/s of its video analysis: video decoding, network, keypoint decoding."""
         runner = self._engine.get_pose_inference_runner(self._cfg, self._snapshot, batch_size=batch, device="cpu")
         start = time.perf_counter()
         self._engine.video_inference(self._video, runner)
@@ -116,7 +116,7 @@ def _short_video(source: Path, target: Path, n_frames: int) -> Path:
 
 
 def pawjax(python: str, flags: list[str], mode: str, batch: int, size: tuple[int, int], seconds: float) -> float:
-    """Images/s by pawjax's benchmark door, in a process of its own."""
+    """Images/s from `pawjax.benchmark`, run in its own process."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = [python, "-m", "pawjax.benchmark", *flags, f"--mode={mode}", f"--batch={batch}"]
         command += [f"--height={size[0]}", f"--width={size[1]}", f"--seconds={seconds}", f"--json={file.name}"]
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--project", type=Path, required=True)
     parser.add_argument("--pawjax-python", default=sys.executable)
     parser.add_argument("--config", default="configs/dlc_r50.py")
-    parser.add_argument("--norms", default="batch,frozen,group", help="of pawjax's networks")
+    parser.add_argument("--norms", default="batch,frozen,group", help="norms of pawjax's networks")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--frames", type=int, default=48)

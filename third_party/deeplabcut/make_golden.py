@@ -1,4 +1,4 @@
-"""Maps of DeepLabCut 3.0.2's own networks under weights that follow from their names, for tests/golden.
+"""Maps of DeepLabCut 3.0.2's own networks with weights derived from their names, for tests/golden.
 
     .venv-dlc/bin/python third_party/deeplabcut/make_golden.py          (README.md has the installation)
 
@@ -27,7 +27,7 @@ BODYPARTS = ["snout", "leftear", "tailbase"]
 
 
 def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The values of a tensor of DeepLabCut's state dict, in its layout, from its name alone."""
+    """Values of a tensor of DeepLabCut's state dict, in its layout, derived only from its name."""
     noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
     if name.endswith("running_var"):
         values = np.exp(0.1 * noise)
@@ -35,7 +35,7 @@ def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
         fan_in = shape[0] * 9 if "deconv" in name else np.prod(shape[1:])
         values = noise * np.sqrt(2 / fan_in)
     elif name.endswith("weight"):
-        values = (0.3 if "bn3" in name else 1.0) * (1 + 0.1 * noise)  # or the sum over the units would grow
+        values = (0.3 if "bn3" in name else 1.0) * (1 + 0.1 * noise)  # small, or the sum over the units would grow
     else:
         values = 0.1 * noise
     return values.astype(np.float32)

@@ -3,7 +3,7 @@
     pip install onnxruntime==1.31.1 onnx==1.23.2 numpy
     python third_party/onnxruntime/make_detection_golden.py
 
-The file holds the inputs with the answers.
+The file holds inputs and results.
 """
 
 import sys
@@ -64,8 +64,8 @@ def main() -> None:
     for i, threshold in enumerate(THRESHOLDS):
         inputs = {"boxes": boxes[None, :, [1, 0, 3, 2]], "scores": scores[None, None]}
         inputs |= {"most": np.array([200]), "threshold": np.array([threshold], np.float32)}
-        found = run("NonMaxSuppression", inputs)[:, 2]
-        kept[i, : len(found)] = found
+        index = run("NonMaxSuppression", inputs)[:, 2]
+        kept[i, : len(index)] = index
     arrays |= {"boxes": boxes, "scores": scores, "thresholds": np.array(THRESHOLDS), "kept": kept}
     np.savez_compressed(GOLDEN, **arrays)
     print(GOLDEN.name, GOLDEN.stat().st_size, "bytes", file=sys.stderr)

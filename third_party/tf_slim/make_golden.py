@@ -2,9 +2,9 @@
 
     .venv-slim/bin/python third_party/tf_slim/make_golden.py          (README.md has the installation)
 
-The graph is TF-slim's own, called as DeepLabCut's TensorFlow engine calls it. No weights are shipped: every variable
-follows from its name by `recipe`, which the tests repeat. With --snapshot=PREFIX the ResNet-50 is also saved as a
-checkpoint with Momentum's slots, to try convert.py on.
+The graph is TF-slim's own, called as DeepLabCut's TensorFlow engine calls it. No weights are shipped: `recipe`
+derives every variable from its name, and the tests repeat it. With --snapshot=PREFIX the ResNet-50 is also saved as a
+checkpoint with Momentum's slots, to test convert.py.
 """
 
 import argparse
@@ -20,14 +20,14 @@ from tf_slim.nets import resnet_v1
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 MEAN = (123.68, 116.779, 103.939)
-NETS = {50: (resnet_v1.resnet_v1_50, 4), 101: (resnet_v1.resnet_v1_101, 12)}  # and the unit of block 3 with a head
+NETS = {50: (resnet_v1.resnet_v1_50, 4), 101: (resnet_v1.resnet_v1_101, 12)}  # with the unit of block 3 that has a head
 HEADS = {"part_pred": 3, "locref_pred": 6}
 SIZES = {"even": (64, 96), "odd": (70, 90)}  # the odd one's stem is 35 x 45
 v1 = tf.compat.v1
 
 
 def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The values of a variable, from its name alone."""
+    """Values of a variable, derived only from its name."""
     noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
     layer, kind = name.rsplit("/", 1)
     if kind == "weights":
@@ -36,7 +36,7 @@ def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
     if kind == "gamma":
         return ((0.3 if "/conv3/" in name else 1.0) * (1 + 0.1 * noise)).astype(np.float32)
     if kind == "moving_variance":
-        raw = 1e4 if layer.count("/") == 2 else 1.0  # the stem sees 0..255
+        raw = 1e4 if layer.count("/") == 2 else 1.0  # the stem's input is 0..255
         return (raw * np.exp(0.1 * noise)).astype(np.float32)
     return (0.1 * noise).astype(np.float32)
 
@@ -84,7 +84,7 @@ def run(depth: int, pictures: dict[str, np.ndarray], snapshot: str) -> dict[str,
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--snapshot", default="", help="prefix of a checkpoint to write, as /tmp/snapshot")
+    parser.add_argument("--snapshot", default="", help="prefix of a checkpoint to write, such as /tmp/snapshot")
     options = parser.parse_args()
     rng = np.random.default_rng(4)
     pictures = {size: rng.integers(0, 256, (1, *shape, 3), np.uint8) for size, shape in SIZES.items()}

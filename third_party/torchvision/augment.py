@@ -1,7 +1,7 @@
-"""pawjax's augmentation in PyTorch, with the defaults of `pawjax.data.augment.Augment`, all frames of a batch at once.
+"""pawjax's augmentation in PyTorch, with the defaults of `pawjax.data.augment.Augment`, for a whole batch at once.
 
-Written for torch.compile: no kind of change is skipped for a frame, the ones not drawn are given a size of zero. The
-crop's place is drawn without pawjax's care for the labelled points.
+Written for torch.compile: every kind of change is applied to every frame, at size zero if not drawn. Unlike pawjax's,
+the crop does not keep labelled points in view.
 """
 
 import math
@@ -22,7 +22,7 @@ OCCLUSION, OCCLUSION_P, PATCHES = 0.15, 0.3, 3
 
 
 def augment(images: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor]:
-    """uint8 images [B, 3, H, W] and keypoints [B, K, 2], (x, y) pixels -> the same of changed frames."""
+    """uint8 images [B, 3, H, W] and keypoints [B, K, 2], (x, y) pixels -> both, augmented."""
     images, keypoints = warp(images.float(), keypoints)
     images = relight(images)
     images = occlude(images + drawn_noise(images))
@@ -30,7 +30,7 @@ def augment(images: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def warp(images: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor]:
-    """Rotated, zoomed and shifted about the middle of the frame; bilinear, zero outside."""
+    """Rotates, zooms and shifts about the middle of the frame; bilinear, zero outside."""
     batch, _, height, width = images.shape
     device = images.device
     angle = sometimes(uniform(batch, -ROTATION, ROTATION, device), ROTATION_P, 0.0).deg2rad()
@@ -46,12 +46,12 @@ def warp(images: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor]:
     inverse = torch.stack([torch.stack([cos, sin], 1), torch.stack([-sin, cos], 1)], 1) / zoom[:, None, None].square()
     source = (cells.reshape(1, -1, 2) - middle - shift) @ inverse.mT + middle
     grid = ((2 * source + 1) / size - 1).reshape(batch, height, width, 2)
-    seen = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return seen, (keypoints - middle) @ forward.mT + middle + shift
+    warped = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return warped, (keypoints - middle) @ forward.mT + middle + shift
 
 
 def relight(images: Tensor) -> Tensor:
-    """Contrast about the frame's mean, brightness, gamma and motion blur."""
+    """Changes contrast about the frame's mean, brightness and gamma, and adds motion blur."""
     batch, device = len(images), images.device
     contrast = per_frame(sometimes(uniform(batch, *CONTRAST, device), CONTRAST_P, 1.0))
     mean = images.mean((1, 2, 3), keepdim=True)
@@ -62,7 +62,7 @@ def relight(images: Tensor) -> Tensor:
 
 
 def motion_blur(images: Tensor) -> Tensor:
-    """Averages along a line of up to BLUR pixels: tap by tap, which a compiler makes one pass of."""
+    """Averages along a line of up to BLUR pixels: tap by tap, which a compiler fuses into one pass."""
     batch, _, height, width = images.shape
     device, reach = images.device, BLUR // 2
     length = sometimes(uniform(batch, 0.0, BLUR - 1.0, device), BLUR_P, 0.0)
@@ -87,7 +87,7 @@ def drawn_noise(images: Tensor) -> Tensor:
 
 
 def occlude(images: Tensor) -> Tensor:
-    """Flat grey rectangles anywhere on the frame."""
+    """Draws flat grey rectangles anywhere on the frame."""
     batch, _, height, width = images.shape
     device = images.device
     extent = torch.tensor([height, width], device=device)
@@ -97,11 +97,11 @@ def occlude(images: Tensor) -> Tensor:
     grey = 255 * torch.rand(batch, PATCHES, device=device)
     rows, columns = torch.arange(height, device=device)[:, None], torch.arange(width, device=device)
     for n in range(PATCHES):
-        near = [
+        within = [
             (cells - place[:, n, axis, None, None]).abs() < half[:, n, axis, None, None]
             for axis, cells in enumerate((rows, columns))
         ]
-        images = torch.where((near[0] & near[1] & used)[:, None], per_frame(grey[:, n]), images)
+        images = torch.where((within[0] & within[1] & used)[:, None], per_frame(grey[:, n]), images)
     return images
 
 
@@ -116,7 +116,7 @@ def log_uniform(batch: int, bounds: tuple[float, float], device: torch.device) -
 
 
 def sometimes(values: Tensor, probability: float, otherwise: float) -> Tensor:
-    """The values [B] with a probability each, or the other one."""
+    """Each of the values [B] with a probability, else the other one."""
     return torch.where(torch.rand_like(values) < probability, values, otherwise)
 
 

@@ -1,4 +1,4 @@
-"""Times eager PyTorch and pawjax on the same networks, in turns, and prints a table with the ratios. See README.md.
+"""Times eager PyTorch and pawjax on the same networks, in turns, and prints a table of ratios. See README.md.
 
 python third_party/torchvision/bench.py --pawjax-python=.venv/bin/python --json=FILE
 """
@@ -41,7 +41,7 @@ VARIANTS = {
     "train": ("channels last", "contiguous"),
     "predict": ("channels last, folded", "channels last", "contiguous"),
 }
-DETECTOR_FLAGS = {  # one class; and torchvision's regions are aligned, the paper's pooled
+DETECTOR_FLAGS = {  # one class; torchvision aligns regions, the paper pools them
     "c4": ["--bodyparts=1"],
     "fpn": ["--bodyparts=1"],
     "vgg16": ["--bodyparts=1", "--config.faster_rcnn.pool=align"],
@@ -80,14 +80,14 @@ def make_detector(kind: str) -> nn.Module:
 
 
 def pose_loss(net: nn.Module, images: Tensor) -> Callable[[], Tensor]:
-    """The loss of one batch, whose targets are made once, here."""
+    """The loss of one batch; its targets are made only once, here."""
     batch, _, height, width = images.shape
     targets = pose.make_targets(pose.random_keypoints(batch, height, width), height, width)
     return lambda: pose.loss(net, images, *targets)
 
 
 def detector_loss(net: nn.Module, images: Tensor) -> Callable[[], Tensor]:
-    """The four losses of torchvision's detector, added up; one box in each image."""
+    """The sum of torchvision's four detector losses; one box in each image."""
     batch, _, height, width = images.shape
     corners = torch.rand(batch, 1, 2) * torch.tensor([width - BOX, height - BOX])
     boxes = torch.cat([corners, corners + BOX], dim=2)
@@ -96,7 +96,7 @@ def detector_loss(net: nn.Module, images: Tensor) -> Callable[[], Tensor]:
 
 
 def make_step(options: argparse.Namespace) -> Callable[[], object]:
-    """One training step or one prediction of PyTorch's, ready to be called."""
+    """A function that makes one training step or one prediction in PyTorch."""
     torch.manual_seed(0)
     torch.set_num_threads(os.cpu_count())
     kind, layout = options.net, torch.channels_last if "last" in options.variant else torch.contiguous_format
@@ -129,7 +129,7 @@ def make_step(options: argparse.Namespace) -> Callable[[], object]:
 
 
 def time_torch(options: argparse.Namespace) -> dict:
-    """What `pawjax.benchmark` reports, of PyTorch: two calls to warm up, then calls that fill the seconds."""
+    """PyTorch's timing, reported as by `pawjax.benchmark`: two warm-up calls, then calls for the given seconds."""
     step, seconds = make_step(options), []
     step(), step()
     while len(seconds) < 3 or sum(seconds) < options.seconds:
@@ -146,7 +146,7 @@ def time_torch(options: argparse.Namespace) -> dict:
 
 
 def run(command: list[str], work: tuple, seconds: float) -> dict:
-    """The JSON result of a side's command, in a process of its own, and how many cores others kept busy meanwhile."""
+    """The JSON result of a side's command, run in its own process, and how many cores others kept busy meanwhile."""
     mode, batch, height, width = work
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = [*command, f"--mode={mode}", f"--batch={batch}", f"--height={height}", f"--width={width}"]
@@ -160,7 +160,7 @@ def run(command: list[str], work: tuple, seconds: float) -> dict:
 
 
 def _busy_seconds() -> tuple[float, float, float]:
-    """Clock, processor time of the whole machine, and that of this process's children that have ended."""
+    """Wall clock, CPU time of the whole machine, and CPU time of this process's finished children."""
     ticks = [int(n) for n in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
     idle = ticks[3] + ticks[4]  # idle and waiting for disks; time stolen by other machines counts as busy
     own = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -168,22 +168,24 @@ def _busy_seconds() -> tuple[float, float, float]:
 
 
 def parse() -> tuple[argparse.Namespace, list[str]]:
-    """The options, and what is not one of them: flags for pawjax."""
+    """The options, and unknown flags, which go to pawjax."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--pawjax-python", default=sys.executable)
     parser.add_argument("--detector", dest="net", default="pose", choices=list(CONFIGS)[1:])
-    parser.add_argument("--config", help="pawjax's; the net's own by default")
-    parser.add_argument("--norm", choices=("batch", "frozen"), help="of both; batch for poses, frozen for detectors")
+    parser.add_argument("--config", help="pawjax's config; default: the network's own")
+    parser.add_argument(
+        "--norm", choices=("batch", "frozen"), help="of both sides; default: batch for poses, frozen for detectors"
+    )
     parser.add_argument("--augment", action="store_true", help="leave pawjax's augmentation on")
-    parser.add_argument("--works", type=lambda text: text.split(","), help="these alone, mode:batch,...: predict:1")
+    parser.add_argument("--works", type=lambda text: text.split(","), help="only these, mode:batch,..., as predict:1")
     parser.add_argument("--side", choices=("both", "torch"), default="both")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turns", type=int, default=0, help="calls of each side, in turns, instead of rounds")
-    parser.add_argument("--against", type=Path, help="with --turns: another checkout of pawjax as one more side")
+    parser.add_argument("--against", type=Path, help="with --turns: also time this checkout of pawjax")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--json", type=Path)
     for name in ("batch", "height", "width"):
-        parser.add_argument(f"--{name}", type=int, help="with --mode, of --side=torch: one measurement in this process")
+        parser.add_argument(f"--{name}", type=int, help="with --mode and --side=torch: one measurement in this process")
     parser.add_argument("--mode", choices=list(VARIANTS))
     parser.add_argument("--variant", default="channels last")
     options, flags = parser.parse_known_args()
@@ -223,12 +225,12 @@ def main() -> None:
 
 
 def variants_of(options: argparse.Namespace, work: tuple) -> list[str]:
-    """PyTorch's variants of a work."""
+    """PyTorch's variants to time for a work."""
     return [name for name in VARIANTS[work[0]] if not (options.net == "vgg16" and "folded" in name)]
 
 
 def take_turns(options: argparse.Namespace, theirs: list[str], ours: list[str], works: list[tuple]) -> None:
-    """Times calls of all sides one after another and prints how they compare."""
+    """Times calls of all sides in turns and prints the comparison."""
     print("| work, float32, CPU | side | images/s | pawjax is faster by (quartiles) |\n|---|---|---|---|")
     for work in works:
         names = ("mode", "batch", "height", "width")
@@ -245,18 +247,19 @@ def take_turns(options: argparse.Namespace, theirs: list[str], ours: list[str], 
 
 def report(options: argparse.Namespace, flags: list[str], results: dict) -> None:
     """Prints the table, against PyTorch's fastest variant, and writes every measurement to --json."""
-    print("| work, float32, CPU, images/s | PyTorch, its fastest variant | its others | pawjax | ratio |")
+    print("| work, float32, CPU, images/s | PyTorch's fastest variant | its others | pawjax | ratio |")
     print("|---|---|---|---|---|")
     busy, rows = [], {}
     for (mode, batch, height, width), sides in results.items():
         rates = {name: statistics.median(r["images_per_second"] for r in runs) for name, runs in sides.items()}
         busy += [r["cores_of_others"] for runs in sides.values() for r in runs]
-        mine = rates.pop("pawjax", float("nan"))
+        pawjax_rate = rates.pop("pawjax", float("nan"))
+        ratio = pawjax_rate / max(rates.values())
         best, *others = (f"{rates[name]:.2f} ({name})" for name in sorted(rates, key=rates.get, reverse=True))
         label = f"{options.net} {mode}, {height}x{width}, batch {batch}"
-        print(f"| {label} | {best} | {', '.join(others)} | {mine:.2f} | {mine / max(rates.values()):.2f} |")
+        print(f"| {label} | {best} | {', '.join(others)} | {pawjax_rate:.2f} | {ratio:.2f} |")
         rows[label] = sides
-    print(f"cores (of {os.cpu_count()}) that others kept busy: {statistics.median(busy):.2f}, at worst {max(busy):.2f}")
+    print(f"cores (of {os.cpu_count()}) that others kept busy: {statistics.median(busy):.2f}, at most {max(busy):.2f}")
     if options.json:
         settings = {name: getattr(options, name) for name in ("norm", "augment", "seconds")}
         options.json.write_text(json.dumps({"settings": settings, "flags": flags, "runs": rows}, indent=2) + "\n")

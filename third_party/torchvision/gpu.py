@@ -1,4 +1,4 @@
-"""Times PyTorch at its best on a GPU and pawjax, on the same network and augmentation, and prints the ratios.
+"""Times PyTorch's fast variants and pawjax on a GPU, on the same network and augmentation, and prints the ratios.
 
 python third_party/torchvision/gpu.py --pawjax-python=PYTHON --json=FILE
 """
@@ -36,12 +36,12 @@ def make_training(options: argparse.Namespace) -> Callable[[], object]:
 
     def make_batch() -> tuple[Tensor, Tensor, Tensor]:
         chosen = torch.randint(n, (options.batch,), device=options.device)
-        seen, points = augment(images[chosen], keypoints[chosen])
-        return seen, *pose.make_targets(points, options.height, options.width)
+        frames, points = augment(images[chosen], keypoints[chosen])
+        return frames, *pose.make_targets(points, options.height, options.width)
 
-    def loss(seen: Tensor, near: Tensor, targets: Tensor) -> Tensor:
+    def loss(frames: Tensor, discs: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(options.device, torch.bfloat16):
-            return pose.loss(net, seen.contiguous(memory_format=torch.channels_last), near, targets)
+            return pose.loss(net, frames.contiguous(memory_format=torch.channels_last), discs, targets)
 
     make_batch, loss = compiled(options, make_batch), compiled(options, loss)
 
@@ -55,7 +55,7 @@ def make_training(options: argparse.Namespace) -> Callable[[], object]:
 
 
 def make_prediction(options: argparse.Namespace) -> Callable[[], object]:
-    """From uint8 frames in device memory to keypoints, batch norm folded into the kernels and all of it bfloat16."""
+    """From uint8 frames in device memory to keypoints, in bfloat16 with batch norm folded into the kernels."""
     net = pose.PoseNet().eval()
     pose.fold_batch_norm(net)
     net = net.to(options.device, torch.bfloat16, memory_format=torch.channels_last)
@@ -76,19 +76,19 @@ def compiled(options: argparse.Namespace, function: Callable) -> Callable:
 
 
 def time_torch(options: argparse.Namespace) -> dict:
-    """What `pawjax.benchmark` reports, of PyTorch; predictions, as there, are given one ahead of the one awaited."""
+    """PyTorch's timing, reported as by `pawjax.benchmark`; as there, predictions are sent one ahead."""
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     step = (make_training if options.mode == "train" else make_prediction)(options)
-    given, ahead = [], 1 if options.mode == "predict" else 0
+    pending, ahead = [], 1 if options.mode == "predict" else 0
 
     def call() -> None:
         step()
         if options.device == "cuda":
-            given.append(torch.cuda.Event())
-            given[-1].record()
-            while len(given) > ahead:
-                given.pop(0).synchronize()
+            pending.append(torch.cuda.Event())
+            pending[-1].record()
+            while len(pending) > ahead:
+                pending.pop(0).synchronize()
 
     start, seconds = time.perf_counter(), []
     for _ in range(4):
@@ -108,9 +108,9 @@ def time_torch(options: argparse.Namespace) -> dict:
 
 
 def run(command: list[str], work: tuple, seconds: float) -> dict | None:
-    """The JSON result of a side's command, in a process of its own, which gives the device's memory back.
+    """The JSON result of a side's command, run in its own process, which frees the device's memory.
 
-    None where it fails, which it has then said itself: the other sides of a costly call are still worth having.
+    None if it fails, after its own error message: the other sides of an expensive call are still worth having.
     """
     size = [f"--{name}={value}" for name, value in zip(SIZE, work, strict=True)]
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
@@ -124,17 +124,21 @@ def run(command: list[str], work: tuple, seconds: float) -> dict | None:
 
 
 def parse() -> tuple[argparse.Namespace, list[str]]:
-    """The options, and what is not one of them: flags for pawjax."""
+    """The options, and unknown flags, which go to pawjax."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--pawjax-python", default=sys.executable)
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: to see that the command works")
-    parser.add_argument("--works", type=lambda text: text.split(","), help="these alone, mode:batch,...: predict:1")
-    parser.add_argument("--variants", type=lambda text: text.split(","), default=list(VARIANTS), help="of PyTorch")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: only to check the command")
+    parser.add_argument("--works", type=lambda text: text.split(","), help="only these, mode:batch,..., as predict:1")
+    parser.add_argument(
+        "--variants", type=lambda text: text.split(","), default=list(VARIANTS), help="PyTorch's variants"
+    )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--json", type=Path)
     for name in SIZE[1:]:
-        parser.add_argument(f"--{name}", type=int, help="of every work; with --mode one measurement in this process")
+        parser.add_argument(
+            f"--{name}", type=int, help="overrides all works; with --mode: one measurement in this process"
+        )
     parser.add_argument("--mode", choices=("train", "predict"))
     parser.add_argument("--variant", choices=VARIANTS)
     return parser.parse_known_args()
@@ -143,7 +147,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
 def main() -> None:
     options, flags = parse()
     if options.device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("gpu.py: PyTorch sees no GPU; --device=cpu with small sizes shows that the command works")
+        raise SystemExit("gpu.py: PyTorch finds no GPU; use --device=cpu with small sizes to check the command")
     if options.mode:
         options.json.write_text(json.dumps(time_torch(options)))
         return
@@ -164,17 +168,17 @@ def main() -> None:
 
 def report(options: argparse.Namespace, flags: list[str], results: dict) -> None:
     """Prints the table, against PyTorch's fastest variant, and writes every measurement to --json."""
-    print("| work, bfloat16, images/s | PyTorch, its fastest variant | its others | pawjax | ratio | pawjax, TFLOP/s |")
+    print("| work, bfloat16, images/s | PyTorch's fastest variant | its others | pawjax | ratio | pawjax, TFLOP/s |")
     print("|---|---|---|---|---|---|")
     rows, nan = {}, float("nan")
     for (mode, batch, height, width), sides in results.items():
         rates = {name: statistics.median(r["images_per_second"] for r in runs) for name, runs in sides.items() if runs}
-        mine = rates.pop("pawjax", nan)
+        pawjax_rate = rates.pop("pawjax", nan)
         flops = statistics.median([r["tflops"] for r in sides["pawjax"]] or [nan])
         best, *others = [f"{rates[name]:.1f} ({name})" for name in sorted(rates, key=rates.get, reverse=True)] or ["-"]
-        ratio = mine / max(rates.values(), default=nan)
+        ratio = pawjax_rate / max(rates.values(), default=nan)
         label = f"{mode}, {height}x{width}, batch {batch}"
-        print(f"| {label} | {best} | {', '.join(others)} | {mine:.1f} | {ratio:.2f} | {flops:.2f} |")
+        print(f"| {label} | {best} | {', '.join(others)} | {pawjax_rate:.1f} | {ratio:.2f} | {flops:.2f} |")
         rows[label] = sides
     print("; ".join(sorted({r["device"] for sides in results.values() for runs in sides.values() for r in runs})))
     if options.json:

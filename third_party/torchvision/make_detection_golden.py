@@ -3,8 +3,8 @@
     pip install torch==2.14.1 torchvision==0.29.1
     python third_party/torchvision/make_detection_golden.py
 
-torch and torchvision must be of one build (both from the same index), for nms, roi_align and roi_pool are compiled.
-Every file holds the inputs with the answers.
+torch and torchvision must be of one build (from the same index), because nms, roi_align and roi_pool are compiled.
+Every file holds inputs and results.
 """
 
 import sys
@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 
 
 def random_boxes(rng: np.random.Generator, count: int, spread: float, smallest: float, largest: float) -> np.ndarray:
-    """Boxes xyxy whose centres lie around (100, 80), standard deviation `spread`."""
+    """Boxes xyxy with centres around (100, 80), standard deviation `spread`."""
     centre, side = rng.normal((100, 80), spread, (count, 2)), rng.uniform(smallest, largest, (count, 2))
     return np.concatenate([centre - side / 2, centre + side / 2], axis=1).astype(np.float32)
 
@@ -49,13 +49,13 @@ def write_boxes() -> None:
 
 
 def write_matches() -> None:
-    """Labels 1, 0, -1 and boxes of 48 candidates; case i has 1 + i % 4 labelled boxes, padded to four with nonsense."""
+    """Labels 1, 0, -1 and boxes of 48 candidates; case i has 1 + i % 4 labelled boxes, padded to four at random."""
     rng = np.random.default_rng(1)
     cases = {"boxes": [], "valid": [], "candidates": []}
     answers = {f"{what}_{name}": [] for what in ("index", "label") for name in ("anchors", "proposals")}
     for case in range(20):
         candidates, boxes = random_boxes(rng, 48, 25, 20, 70), random_boxes(rng, 4, 25, 20, 70)
-        candidates[:3], candidates[3:6] = boxes[0] + rng.normal(0, 3, (3, 4)), candidates[6:9]  # good ones, and ties
+        candidates[:3], candidates[3:6] = boxes[0] + rng.normal(0, 3, (3, 4)), candidates[6:9]  # good matches, and ties
         valid = np.arange(4) <= case % 4
         iou = ops.box_iou(torch.tensor(boxes[valid]), torch.tensor(candidates))
         for name, matcher in (
@@ -71,7 +71,7 @@ def write_matches() -> None:
 
 
 def write_nms() -> None:
-    """Kept boxes in order, padded with -1, for each threshold: all one class, and in three classes."""
+    """Kept boxes in order, padded with -1, for each threshold: as one class and as three."""
     rng = np.random.default_rng(2)
     thresholds = (0.1, 0.3, 0.5, 0.7, 0.9)
     arrays = {"thresholds": np.array(thresholds)}
@@ -90,7 +90,7 @@ def write_nms() -> None:
 
 
 def random_rois(rng: np.random.Generator) -> np.ndarray:
-    """Regions for a map of 9 x 13 cells of 8 pixels: ordinary, at corners of cells, over the border, off it, empty."""
+    """Regions for a map of 9 x 13 cells of 8 pixels: ordinary, at cells' corners, across the border, off it, empty."""
     centre, side = rng.uniform((0, 0), (104, 72), (14, 2)), rng.uniform(4, 70, (14, 2))
     ordinary = np.concatenate([centre - side / 2, centre + side / 2], axis=1)
     special = [
@@ -110,23 +110,23 @@ def random_rois(rng: np.random.Generator) -> np.ndarray:
 
 
 def write_rois() -> None:
-    """Cut features [K, rows, columns, C], and their gradient under `cotangent`, at 3 x 4 bins."""
+    """Pooled features [K, rows, columns, C], and their gradient under `cotangent`, at 3 x 4 bins."""
     rng = np.random.default_rng(3)
     features, rois = rng.standard_normal((9, 13, 2)).astype(np.float32), random_rois(rng)
     cotangent = rng.standard_normal((len(rois), 3, 4, 2)).astype(np.float32)
     arrays = {"features": features, "rois": rois, "cotangent": cotangent}
     numbered = torch.cat([torch.zeros(len(rois), 1), torch.tensor(rois)], dim=1)
-    cuts = {
+    pools = {
         f"align_{ratio}_{'aligned' if aligned else 'legacy'}": (
             lambda x, ratio=ratio, aligned=aligned: ops.roi_align(x, numbered, (3, 4), 1 / 8, ratio, aligned)
         )
         for ratio in (0, 1, 2, 3)
         for aligned in (False, True)
     }
-    cuts["pool"] = lambda x: ops.roi_pool(x, numbered, (3, 4), 1 / 8)
-    for name, cut in cuts.items():
+    pools["pool"] = lambda x: ops.roi_pool(x, numbered, (3, 4), 1 / 8)
+    for name, pool in pools.items():
         x = torch.tensor(features.transpose(2, 0, 1)[None].copy(), requires_grad=True)
-        y = cut(x)
+        y = pool(x)
         y.backward(torch.tensor(cotangent.transpose(0, 3, 1, 2).copy()))
         arrays[name] = y.detach().permute(0, 2, 3, 1).numpy()
         arrays[f"{name}_gradient"] = x.grad[0].permute(1, 2, 0).numpy()

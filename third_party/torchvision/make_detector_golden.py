@@ -1,22 +1,22 @@
-"""torchvision's Faster R-CNN, whole, for tests/golden/detector_c4.npz and detector_vgg.npz.
+"""Results of torchvision's whole Faster R-CNN, for tests/golden/detector_c4.npz and detector_vgg.npz.
 
     pip install torch==2.14.1 torchvision==0.29.1
     python third_party/torchvision/make_detector_golden.py
 
-torch and torchvision must be of one build, for nms and roi_align are compiled. The nets are narrow, and no weights are
-shipped: every tensor follows from its name in torchvision by `recipe`, which the tests repeat, as they do SETTINGS.
+torch and torchvision must be of one build, because nms and roi_align are compiled. The networks are narrow, and no
+weights are shipped: `recipe` derives every tensor from its name in torchvision; the tests repeat it and SETTINGS.
 
-It is torchvision's own `FasterRCNN`, but for what pawjax does otherwise on purpose:
+It is torchvision's own `FasterRCNN`, except where pawjax differs on purpose:
 
-- proposals are not clipped to the image, though they are dropped for what of them is within it being too small
-  (detections are clipped on both sides);
-- samples are the first candidates instead of random ones, anchors of a cell in pawjax's order (size, ratio) and not in
+- proposals are not clipped to the image, but dropped if their clipped boxes are too small (detections are clipped in
+  both programs);
+- samples are the first candidates instead of random ones, with a cell's anchors in pawjax's order (size, ratio), not
   torchvision's (ratio, size);
-- for VGG-16, cell i of whose map is centred on pixel 16 i + 7.5, anchors lie there, and regions are cut as seen from
-  the centre of the first cell. torchvision has both 7.5 px further up and left, which is right for a ResNet alone.
+- VGG-16's cell i is centred on pixel 16 i + 7.5: anchors lie there, and regions are pooled relative to the centre of
+  the first cell. torchvision has both 7.5 px further up and left, which is right only for a ResNet.
 
-Sizes and ratios of the anchors are such that torchvision's rounding of their half sides changes nothing. Its boxes
-know nothing of where in a pixel a whole number lies: they are the same numbers in both programs.
+The anchors' sizes and ratios are chosen so that torchvision's rounding of half sides changes nothing. Boxes are the
+same numbers in both programs: torchvision's do not depend on where in a pixel a whole number lies.
 """
 
 import json
@@ -38,8 +38,8 @@ from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 from torchvision.ops import boxes as box_ops
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
-HEIGHT, WIDTH, CHANNELS = 96, 128, 8  # of the images, and of the nets' first layers, 64 in the papers
-SIZES, RATIOS = (24, 48), (0.25, 1.0, 4.0)  # of the anchors
+HEIGHT, WIDTH, CHANNELS = 96, 128, 8  # image size, and channels of the first layers (64 in the papers)
+SIZES, RATIOS = (24, 48), (0.25, 1.0, 4.0)  # anchors
 SETTINGS = dict(
     rpn_pre_nms_top_n_train=160,
     rpn_pre_nms_top_n_test=100,
@@ -50,20 +50,20 @@ SETTINGS = dict(
     box_detections_per_img=80,
 )
 KEYPOINTS = np.array([[[40.3, 37.6], [93.1, 58.4]], [[10.7, 71.2], [66.2, 30.9]]], np.float32)  # (x, y) of two images
-SIDE = 44.0  # of the boxes around them
-GRADIENTS = {  # of the sum of the losses
+SIDE = 44.0  # px, of the boxes around them
+GRADIENTS = {  # tensors whose gradients of the summed losses are kept
     "c4": ("backbone.body.conv1.weight", "rpn.head.conv.0.0.bias", "roi_heads.box_head.layer4.0.conv2.weight"),
     "vgg": ("backbone.0.weight", "rpn.head.conv.0.0.bias", "roi_heads.box_head.fc7.bias"),
 }
-FIRST_CELL = 7.5  # of a VGG, px
+FIRST_CELL = 7.5  # px, centre of a VGG's first cell
 
 
 def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The values of a tensor of torchvision's state dict, in its layout, from its name alone."""
+    """Values of a tensor of torchvision's state dict, in its layout, derived only from its name."""
     noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
     if name.endswith("running_var"):
         return np.exp(0.1 * noise).astype(np.float32)
-    if name.endswith("weight") and len(shape) == 1:  # of a normalisation; the sum over units must not grow
+    if name.endswith("weight") and len(shape) == 1:  # a norm's scale; the sum over units must not grow
         return ((0.3 if "bn3" in name else 1.0) * (1 + 0.1 * noise)).astype(np.float32)
     if name.endswith("weight"):
         small = {"rpn.head.bbox_pred.weight": 0.15, "roi_heads.box_predictor.cls_score.weight": 0.5}
@@ -72,7 +72,7 @@ def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def images_and_rois() -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [2, H, W, 3], smooth enough to tell places apart, and [2, 12, 4] regions, some over the border."""
+    """uint8 [2, H, W, 3] of noisy blocks, so that places differ, and [2, 12, 4] regions, some across the border."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (2, HEIGHT // 8, WIDTH // 8, 3)).repeat(8, axis=1).repeat(8, axis=2)
     images = (coarse + rng.integers(0, 256, coarse.shape)) // 2
@@ -82,17 +82,17 @@ def images_and_rois() -> tuple[np.ndarray, np.ndarray]:
 
 
 def unclipped(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """For torchvision's `clip_boxes_to_image`."""
+    """Replaces torchvision's `clip_boxes_to_image`: does not clip."""
     return boxes
 
 
-def seen(boxes: Tensor, smallest: float) -> Tensor:
-    """For its `remove_small_boxes`."""
+def clipped_and_large(boxes: Tensor, smallest: float) -> Tensor:
+    """Replaces its `remove_small_boxes`: judges boxes by what is inside the image."""
     return box_ops.remove_small_boxes(box_ops.clip_boxes_to_image(boxes, (HEIGHT, WIDTH)), smallest)
 
 
 class First:
-    """torchvision's BalancedPositiveNegativeSampler, but for the first candidates instead of random ones."""
+    """torchvision's BalancedPositiveNegativeSampler, but takes the first candidates instead of random ones."""
 
     def __init__(self, size: int, positive: float, shape: tuple[int, ...] = (-1, 1, 1)):
         """`shape`: of the candidates as cells, ratios, sizes."""
@@ -131,7 +131,7 @@ class Body(nn.Module):
 
 
 def narrow_resnet() -> ResNet:
-    """ResNet-26, as timm calls two units in each of the four blocks."""
+    """ResNet-26, timm's name for two units in each of four blocks."""
     net = ResNet(Bottleneck, [2, 2, 2, 2], norm_layer=FrozenBatchNorm2d)
     net.conv1, net.bn1 = nn.Conv2d(3, CHANNELS, 7, 2, 3, bias=False), FrozenBatchNorm2d(CHANNELS)
     net.inplanes = CHANNELS
@@ -141,7 +141,7 @@ def narrow_resnet() -> ResNet:
 
 
 def make_detector(kind: str) -> FasterRCNN:
-    """Two classes; of 'c4' layer4 is the head, on 14x14 cells of layer3; of 'vgg' fc6 and fc7 on 7x7 of relu5_3."""
+    """Two classes. The head is layer4 on 14x14 cells of layer3 for 'c4', fc6 and fc7 on 7x7 of relu5_3 for 'vgg'."""
     if kind == "c4":
         whole = narrow_resnet()
         backbone, out = Body(IntermediateLayerGetter(whole, {"layer3": "0"})), 16 * CHANNELS
@@ -199,12 +199,12 @@ def write_detector(kind: str) -> None:
         arrays["anchors"] = net.rpn.anchor_generator(inputs, list(features.values()))[0].numpy()
         for i, boxes in enumerate(net.rpn(inputs, features)[0]):
             arrays[f"proposals{i}"] = boxes.numpy()
-        cut = net.roi_heads.box_roi_pool(features, list(torch.from_numpy(rois)), inputs.image_sizes)
-        answers = net.roi_heads.box_predictor(net.roi_heads.box_head(cut))
+        pooled = net.roi_heads.box_roi_pool(features, list(torch.from_numpy(rois)), inputs.image_sizes)
+        answers = net.roi_heads.box_predictor(net.roi_heads.box_head(pooled))
         for name, answer in zip(("head_logits", "head_deltas"), answers, strict=True):
             arrays[name] = answer.reshape(*rois.shape[:2], -1).numpy()
-        for i, found in enumerate(net(batch)):
-            arrays |= {f"{name}{i}": values.numpy() for name, values in found.items()}
+        for i, detections in enumerate(net(batch)):
+            arrays |= {f"{name}{i}": values.numpy() for name, values in detections.items()}
 
     losses = net.train()(batch, targets)
     arrays |= {name: loss.detach().numpy() for name, loss in losses.items()}
@@ -212,7 +212,7 @@ def write_detector(kind: str) -> None:
     for name in GRADIENTS[kind]:
         arrays[f"gradient/{name}"] = net.get_parameter(name).grad.numpy()
 
-    if kind == "c4":  # and what the published file holds, whose batch norm is frozen and does not count batches
+    if kind == "c4":  # also the published file's names; its batch norm is frozen and does not count batches
         state = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None).state_dict()
         state = {name: x for name, x in state.items() if not name.endswith("num_batches_tracked")}
         arrays["fpn_names"] = np.array(list(state))
@@ -222,7 +222,7 @@ def write_detector(kind: str) -> None:
 
 
 def report(kind: str, arrays: dict[str, np.ndarray]) -> None:
-    """Says of what size the numbers are, and how near to another outcome every choice among them was."""
+    """Prints the magnitude of the numbers, and how close every selection was to another outcome."""
     for name in ("features", "rpn_logits", "rpn_deltas", "head_logits", "head_deltas"):
         print(f"{kind} {name} {arrays[name].shape}, rms {np.sqrt(np.mean(arrays[name] ** 2)):.2g}", file=sys.stderr)
     losses = ", ".join(f"{name} {float(value):.3g}" for name, value in arrays.items() if name.startswith("loss_"))
@@ -236,15 +236,13 @@ def report(kind: str, arrays: dict[str, np.ndarray]) -> None:
             (box_ops.box_iou(boxes, boxes) - 0.5).abs().min().item(),
         ]
         counts = f"{len(arrays[f'proposals{i}'])} proposals, {len(scores)} detections"
-        print(
-            f"{kind} image {i}: {counts}, next logit, score, IoU {nearest[0]:.1g}, {nearest[1]:.1g}, {nearest[2]:.1g}",
-            file=sys.stderr,
-        )
+        gaps = ", ".join(f"{gap:.1g}" for gap in nearest)
+        print(f"{kind} image {i}: {counts}, smallest gaps of logit, score, IoU {gaps}", file=sys.stderr)
 
 
 if __name__ == "__main__":
     rpn.box_ops = types.SimpleNamespace(
-        **vars(box_ops) | {"clip_boxes_to_image": unclipped, "remove_small_boxes": seen}
+        **vars(box_ops) | {"clip_boxes_to_image": unclipped, "remove_small_boxes": clipped_and_large}
     )
     for kind in ("c4", "vgg"):
         write_detector(kind)

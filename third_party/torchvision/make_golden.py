@@ -1,9 +1,9 @@
-"""For tests/golden: features of torchvision's ResNets and VGG-16, a transposed convolution, and files of torch.save.
+"""Features of torchvision's ResNets and VGG-16, a transposed convolution, and files of torch.save, for tests/golden.
 
     pip install torch==2.13.0 numpy pillow && pip install --no-deps torchvision==0.28.0
     python third_party/torchvision/make_golden.py
 
-No weights are shipped: every parameter follows from its name in pawjax by `recipe`, which the tests repeat.
+No weights are shipped: `recipe` derives every parameter from its name in pawjax, and the tests repeat it.
 """
 
 import json
@@ -27,12 +27,12 @@ VGG_BLOCK_ENDS = (3, 8, 15, 22, 29)  # the last ReLU of each block among VGG-16'
 
 
 def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The values of a parameter of pawjax, in its layout (kernels height, width, in, out), from its name alone."""
+    """Values of a parameter of pawjax, in its layout (kernels height, width, in, out), derived only from its name."""
     noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
     kind = name.rsplit("/", 1)[1]
     if kind == "kernel":
         return (noise * np.sqrt(2 / np.prod(shape[:-1]))).astype(np.float32)
-    small = 0.3 if "/conv3/" in name else 1.0  # or the sum over the units would grow
+    small = 0.3 if "/conv3/" in name else 1.0  # or the sum over units would grow
     values = {"scale": small * (1 + 0.1 * noise), "bias": 0.1 * noise, "mean": 0.1 * noise, "var": np.exp(0.1 * noise)}
     return values[kind].astype(np.float32)
 
@@ -62,7 +62,7 @@ def fill(network: torch.nn.Module, depth: int) -> None:
 
 @torch.no_grad()
 def features(network: torch.nn.Module, images: np.ndarray) -> dict[str, np.ndarray]:
-    """The map behind the pool and behind every block, [B, H, W, C], every 8th channel from the first block on."""
+    """Maps [B, H, W, C] after the pool (every 8th channel) and after every block (every 16th)."""
     x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     x = network.maxpool(network.relu(network.bn1(network.conv1(x))))
     maps = {"stem": x}
@@ -95,7 +95,7 @@ def write_resnets() -> None:
 
 
 def vgg_recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The values of a tensor of torchvision's VGG-16, in its layout, or of an input, from its name alone."""
+    """Values of a tensor of torchvision's VGG-16, in its layout, or of an input, derived only from its name."""
     noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
     if name.endswith("weight"):
         return (noise * np.sqrt(2 / np.prod(shape[1:]))).astype(np.float32)
@@ -104,7 +104,7 @@ def vgg_recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 @torch.no_grad()
 def write_vgg() -> None:
-    """Every block's output, every 32nd channel, and the first two layers of a classifier of 32 instead of 4096."""
+    """Every block's output (every 32nd channel), and a classifier's first two layers, 32 instead of 4096 wide."""
     network = models.vgg16(weights=None).eval()
     count = sum(p.numel() for p in network.features.parameters())
     full = {name: json.dumps(list(tensor.shape)) for name, tensor in network.state_dict().items()}
@@ -135,7 +135,7 @@ def write_deconvolution() -> None:
 
 
 def write_files() -> None:
-    """The same odd tensors as torch.save writes them, in both of its formats, and as they should be read."""
+    """The same unusual tensors in both formats of torch.save, and as they should be read."""
     generator = torch.Generator().manual_seed(2)
     base = torch.randn(4, 6, generator=generator)
     tensors = {

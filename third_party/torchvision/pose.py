@@ -1,4 +1,4 @@
-"""DeepLabCut's network, loss and decoding in PyTorch, on torchvision's ResNet-50: the other side of the benchmarks."""
+"""DeepLabCut's network, loss and decoding in PyTorch, on torchvision's ResNet-50: the peer in the benchmarks."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck
 
-KEYPOINTS, STRIDE, RADIUS, LOCREF_STDEV, LOCREF_WEIGHT = 4, 8, 17.0, 7.2801, 0.05  # as pawjax's
+KEYPOINTS, STRIDE, RADIUS, LOCREF_STDEV, LOCREF_WEIGHT = 4, 8, 17.0, 7.2801, 0.05  # as in pawjax
 
 
 class PoseNet(nn.Module):
@@ -29,7 +29,7 @@ class PoseNet(nn.Module):
 
 
 def begin_as_identity(net: nn.Module) -> None:
-    """Zeros the last scale of every residual unit, as pawjax begins; without it frozen statistics let maps explode."""
+    """Zeros the last scale of every residual unit, as pawjax initialises it; else frozen norms let maps explode."""
     for module in net.modules():
         if isinstance(module, Bottleneck):
             nn.init.zeros_(module.bn3.weight)
@@ -50,16 +50,16 @@ def make_targets(keypoints: Tensor, height: int, width: int) -> tuple[Tensor, Te
     """Keypoints [B, K, 2] in images -> discs [B, K, h, w], and offsets within them [B, K, 2, h, w]."""
     centers = cell_centers(height // STRIDE, width // STRIDE, keypoints.device)
     offsets = keypoints[..., None, None] - centers
-    near = (offsets.square().sum(2) <= RADIUS**2).float()
-    return near, offsets / LOCREF_STDEV
+    discs = (offsets.square().sum(2) <= RADIUS**2).float()
+    return discs, offsets / LOCREF_STDEV
 
 
-def loss(net: nn.Module, images: Tensor, near: Tensor, targets: Tensor) -> Tensor:
+def loss(net: nn.Module, images: Tensor, discs: Tensor, targets: Tensor) -> Tensor:
     """Cross entropy of the discs and Huber loss of the offsets within them."""
     scores, offsets = net(images)
     errors = F.huber_loss(offsets.float().unflatten(1, (KEYPOINTS, 2)), targets, reduction="none")
-    locref = (errors * near[:, :, None]).sum() / (2 * near.sum())
-    return F.binary_cross_entropy_with_logits(scores.float(), near) + LOCREF_WEIGHT * locref
+    locref = (errors * discs[:, :, None]).sum() / (2 * discs.sum())
+    return F.binary_cross_entropy_with_logits(scores.float(), discs) + LOCREF_WEIGHT * locref
 
 
 def predict(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,7 +74,7 @@ def predict(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fold_batch_norm(module: nn.Module) -> None:
-    """Takes every batch norm that follows a convolution into its kernel, in place; for prediction alone."""
+    """Folds every batch norm that follows a convolution into its kernel, in place; only for prediction."""
     children = list(module.named_children())
     for (name, first), (name_after, second) in zip(children, children[1:], strict=False):
         if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):

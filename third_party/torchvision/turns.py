@@ -1,4 +1,4 @@
-"""Living processes that make their calls in turns: what the machine does to one it does to its neighbour."""
+"""Running processes that make calls in turns: changes of the machine's speed affect neighbouring calls alike."""
 
 import statistics
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def serve(step: Callable[[], object]) -> None:
-    """What `pawjax.benchmark --turns` does: warms up and says so, then a call for each line that it reads."""
+    """Like `pawjax.benchmark --turns`: warms up, prints 'ready', then makes one call for each line it reads."""
     step(), step()
     print("ready", flush=True)
     for _ in sys.stdin:
@@ -19,7 +19,7 @@ def serve(step: Callable[[], object]) -> None:
 
 
 def alternate(sides: dict[str, tuple[list[str], Path]], n: int) -> dict[str, list[float]]:
-    """Seconds of `n` calls of every side, a command and the folder it starts in: each round in the opposite order."""
+    """Seconds of `n` calls of every side, a command and its working folder; the order alternates."""
     processes, seconds = {}, {name: [] for name in sides}
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     for name, (command, folder) in sides.items():
@@ -39,10 +39,10 @@ def alternate(sides: dict[str, tuple[list[str], Path]], n: int) -> dict[str, lis
 
 
 def compare(seconds: dict[str, list[float]], batch: int) -> list[str]:
-    """A row for each side: its median images/s, and how much less than its neighbouring call the first side's took."""
+    """A row for each side: its median images/s, and how many times as long as the first side's its calls took."""
     first, rows = next(iter(seconds.values())), []
     for name, own in seconds.items():
-        ratios = sorted(other / mine for other, mine in zip(own, first, strict=True))
+        ratios = sorted(call / first_call for call, first_call in zip(own, first, strict=True))
         low, middle, high = (ratios[round(share * (len(ratios) - 1))] for share in (0.25, 0.5, 0.75))
         rows.append(f"{name} | {batch / statistics.median(own):.2f} | {middle:.2f} ({low:.2f}, {high:.2f})")
     return rows

@@ -1,4 +1,4 @@
-"""One pure training step: gather the batch, augment it, loss, gradient, update. Compiled in `pawjax.engine.parallel`."""
+"""One pure training step: gather, augment, loss, gradient, update. Compiled in `pawjax.engine.parallel`."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -43,13 +43,13 @@ def flags_of(settings: dict[str, list[str]], common: list[str]) -> dict[str, lis
 
 def keep_flags(path: Path, flags: dict[str, list[str]]) -> None:
     """Writes the settings of a sweep to its folder; exits with a message if the sweep began with other flags."""
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    if other := [name for name in flags if kept.get(name, flags[name]) != flags[name]]:
-        gone = sorted(set(kept[other[0]]) ^ set(flags[other[0]]))
+    saved = json.loads(path.read_text()) if path.exists() else {}
+    if other := [name for name in flags if saved.get(name, flags[name]) != flags[name]]:
+        changed = sorted(set(saved[other[0]]) ^ set(flags[other[0]]))
         sys.exit(
-            f"{path}: this sweep began with other flags for {', '.join(other)} ({' '.join(gone)}): use another --out"
+            f"{path}: this sweep began with other flags for {', '.join(other)} ({' '.join(changed)}): use another --out"
         )
-    path.write_text(json.dumps(kept | flags, indent=1) + "\n")
+    path.write_text(json.dumps(saved | flags, indent=1) + "\n")
 
 
 def commands(flags: list[str], workdir: Path, seed: int, split: Path | None) -> list[list[str]]:

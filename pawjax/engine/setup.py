@@ -89,8 +89,8 @@ def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split)
     method = make_method(config, frames.bodyparts)
     pairs = pair_indices(data.DataConfig.of(config).symmetric_pairs, frames.bodyparts)
     if is_main():
-        for sentence in method.warnings:
-            print(f"pawjax: warning: {sentence}", file=sys.stderr)
+        for message in method.warnings:
+            print(f"pawjax: warning: {message}", file=sys.stderr)
     optimizer = make_optimizer(settings, config.steps)
     stores = {name: make_store(frames, split[name], config.scale) for name in ("train", "dev")}
     streamed = sum(store.n_bytes for store in stores.values()) > config.device_gb * 1e9
@@ -139,7 +139,7 @@ def open_folder(
       record: content of run.json.
 
     Returns the lock, to be closed at the end. Raises InputError, with nothing written, if another process trains there
-    or the folder belongs to another config or other frames, or is no run folder.
+    or the folder belongs to another config or other frames, or is not a run.
     """
     runlog.check_folder(workdir)
     workdir.mkdir(parents=True, exist_ok=True)

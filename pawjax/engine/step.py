@@ -17,7 +17,7 @@ from pawjax.ops import chains
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
-FINITE = jnp.iinfo(jnp.int32).max  # of 'not_finite': all losses are finite
+FINITE = jnp.iinfo(jnp.int32).max  # value of 'not_finite' if the loss is finite
 
 
 class Sums(NamedTuple):

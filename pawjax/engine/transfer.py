@@ -28,7 +28,7 @@ def initialise(
       source: `config.init_from`: a weight file (`pawjax.weights.read_tensors`), its URL with its sha256
         (`pawjax.engine.download`), or a run folder (its best checkpoint).
       variant: `config.model.variant`, the geometry of the network.
-      bodyparts: of the state. If one has another index in the source run, its bodypart heads are not taken.
+      bodyparts: those of the state. If one has another index in the source run, its bodypart heads are not taken.
 
     Raises InputError if there is nothing there, or if it belongs to another network.
     """

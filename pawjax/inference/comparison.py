@@ -61,13 +61,13 @@ def run_names(workdirs: Sequence[Path]) -> list[str]:
         if (other := given.setdefault(workdir.resolve(), workdir)) is not workdir:
             raise InputError(f"{workdir} and {other} are the same run: give each run once")
     parts = [Path(os.path.abspath(workdir)).parts for workdir in workdirs]  # a link keeps its name
-    taken = [1] * len(parts)
+    depths = [1] * len(parts)
     while True:
-        names = [str(Path(*part[-n:])) for part, n in zip(parts, taken, strict=True)]
+        names = [str(Path(*part[-n:])) for part, n in zip(parts, depths, strict=True)]
         clashing = [names.count(name) > 1 for name in names]
         if not any(clashing):
             return names
-        taken = [n + clash for n, clash in zip(taken, clashing, strict=True)]
+        depths = [n + clash for n, clash in zip(depths, clashing, strict=True)]
 
 
 def network_cost(config: ConfigDict, bodyparts: tuple[str, ...], shape: tuple[int, int, int, int]) -> tuple[int, int]:

@@ -78,7 +78,7 @@ class Run(RunFiles):
 def read_run_files(workdir: Path, **prediction: Any) -> RunFiles:
     """The files of a run folder; `prediction` holds fields of `config.predict` that replace the run's own.
 
-    Raises InputError if the folder is no run, or for a field or value of `prediction` that the run's method refuses.
+    Raises InputError if the folder is not a run, or for a field or value of `prediction` that the run's method refuses.
     """
     config, record = runlog.read_config(workdir), runlog.read_run(workdir)
     bodyparts = tuple(record["data"]["bodyparts"])
@@ -94,7 +94,7 @@ def open_run(workdir: str | Path, checkpoint: str | int = "best", **prediction: 
       checkpoint: 'best' (on dev), 'last' or a step's number.
       prediction: fields of `config.predict` that replace the run's own, e.g. decode='votes' or flip=True.
 
-    Raises InputError if the folder is no run or has no such checkpoint, or for a wrong field or value of `prediction`.
+    Raises InputError if the folder is not a run or lacks the checkpoint, or for a wrong field or value of `prediction`.
     """
     return read_run_files(Path(workdir).expanduser(), **prediction).restore(str(checkpoint))
 

@@ -103,6 +103,6 @@ def load(workdir: str | Path, checkpoint: str | int = "best", **prediction: Any)
       checkpoint: 'best' (on dev), 'last' or a step's number.
       prediction: fields of `config.predict` that replace the run's own, e.g. decode='votes' or flip=True.
 
-    Raises InputError if the folder is no run or has no such checkpoint, or for a wrong field or value of `prediction`.
+    Raises InputError if the folder is not a run or lacks the checkpoint, or for a wrong field or value of `prediction`.
     """
     return Tracker(open_run(workdir, checkpoint, **prediction))

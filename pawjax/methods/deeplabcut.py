@@ -100,8 +100,8 @@ class DeepLabCut(NetworkMethod):
         _, height, width, _ = maps["scoremap"].shape
         offsets = scoremaps.offsets_to_keypoints(batch["keypoints"], height, width, MAP_STRIDE)
         present = (batch["labelled"] & (batch["weight"] > 0)[:, None])[:, None, None]  # [B, 1, 1, K]
-        near = scoremaps.disc_targets(offsets, settings.radius) * present
-        targets = near if settings.target == "disc" else scoremaps.gaussian_targets(offsets, settings.sigma) * present
+        disc = scoremaps.disc_targets(offsets, settings.radius) * present
+        targets = disc if settings.target == "disc" else scoremaps.gaussian_targets(offsets, settings.sigma) * present
 
         weights = batch["weight"][:, None, None, None]
         if self.unlabelled == "ignore":
@@ -112,7 +112,7 @@ class DeepLabCut(NetworkMethod):
         def term(name: str) -> losses.Term:
             if name.endswith("scoremap"):
                 return losses.weighted_sum(score_loss(maps[name], targets), weights)
-            return losses.weighted_sum(losses.huber(maps[name] - offsets), (near * weights)[..., None])
+            return losses.weighted_sum(losses.huber(maps[name] - offsets), (disc * weights)[..., None])
 
         return {name: term(name) for name in self.loss_weights}, updates
 

@@ -162,7 +162,7 @@ class Prediction(Section):
         self.require_range("proposals", 0)
         self.require_positive("temperature")
         fits = bool(self.scales) and all(0 < scale < math.inf for scale in self.scales)
-        self.require("scales", fits, "positive numbers, as (1.0,)")
+        self.require("scales", fits, "positive numbers, e.g. (1.0,)")
 
 
 class ExtraEvaluation(NamedTuple):

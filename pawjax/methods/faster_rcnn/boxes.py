@@ -69,7 +69,7 @@ def write_boxes(
     Args:
       folder: the evaluation's.
       method: the detector.
-      outputs: of `predict_boxes`, for all N frames.
+      outputs: results of `predict_boxes` for all N frames.
       store: the N frames.
       frames: the original frames with their predictions.
       about: further entries of boxes.json.
@@ -86,7 +86,7 @@ def write_boxes(
     limits = np.tile(np.asarray(store.size)[:, None, ::-1], 2).astype(np.float32)  # width, height, width, height
     back = np.asarray(store.to_original)
     true_px = boxes_to_original(back, np.clip(truth, 0, limits))
-    found_px = boxes_to_original(back, np.clip(detected["boxes"], 0, limits))
+    detected_px = boxes_to_original(back, np.clip(detected["boxes"], 0, limits))
     numbers = {
         **about,
         "n_images": len(store),
@@ -94,7 +94,7 @@ def write_boxes(
         "box_px": [
             side * scale for side, scale in zip(method.settings.box, (back[0, 0, 0], back[0, 1, 1]), strict=True)
         ],
-        **average_precision(true_px, labelled, detected | {"boxes": found_px}, frames.bodyparts),
+        **average_precision(true_px, labelled, detected | {"boxes": detected_px}, frames.bodyparts),
         "detections": DETECTIONS,
         "anchors": anchor_fit_of_labels(method, truth[labelled], store.image.shape[1:3]),
         "proposals": proposal_recall(truth, labelled, proposed),
@@ -103,7 +103,7 @@ def write_boxes(
     boxes = FrameBoxes(
         boxes_to_original(back, best),
         proposed["scores"][:, :DRAWN],
-        chosen_boxes(detected | {"boxes": found_px}, labelled.shape[1])[:, None],
+        chosen_boxes(detected | {"boxes": detected_px}, labelled.shape[1])[:, None],
         boxes_to_original(back, truth)[:, None],
     )
     worst_frames(frames, folder / "proposals.png", boxes=boxes)
@@ -172,7 +172,7 @@ def average_precision(
 ) -> dict[str, Any]:
     """Average precision of detections, by pycocotools (Lin et al. 2014).
 
-    Detections of a bodypart that has no label in a frame are ignored, as nothing is known about it there.
+    Detections of a bodypart in frames without its label are ignored: they may be right or wrong.
 
     Args:
       truth: [N, K, 4] boxes within the frames.

@@ -47,9 +47,9 @@ def best_box(
       box [4] and the probability of the likeliest one.
     """
     best = jnp.argmax(jnp.where(valid, probabilities, -1))
-    near = (box_iou(boxes[best][None], boxes)[0] >= average_iou) & valid
-    near |= jnp.arange(len(boxes)) == best
-    weights = jnp.where(near, jnp.maximum(probabilities, 1e-12), 0)
+    close = (box_iou(boxes[best][None], boxes)[0] >= average_iou) & valid
+    close |= jnp.arange(len(boxes)) == best
+    weights = jnp.where(close, jnp.maximum(probabilities, 1e-12), 0)
     return (weights[:, None] * boxes).sum(0) / weights.sum(), probabilities[best]
 
 
@@ -84,5 +84,5 @@ def detections(
     # Clipping reduces boxes outside the image to lines.
     usable = jnp.repeat(valid, n_classes) & (scores > score_threshold) & large_enough(boxes, SMALLEST)
     options = dict(iou_threshold=nms_threshold, k=max_detections, valid=usable, classes=classes)
-    index, found = nms(boxes, scores, **options)
-    return {"boxes": boxes[index], "scores": scores[index], "classes": classes[index], "valid": found}
+    index, selected = nms(boxes, scores, **options)
+    return {"boxes": boxes[index], "scores": scores[index], "classes": classes[index], "valid": selected}

@@ -73,7 +73,7 @@ def test_every_field_of_prediction_has_a_flag():
     expected = {"decode": "votes", "proposals": 9, "flip": True, "temperature": 2.0, "scales": (0.5, 1.0)}
     assert list(cli.prediction_of_flags(values).items()) == list(expected.items())
     assert cli.prediction_of_flags(cli.parse(evaluate.DOOR, ["--workdir=x", "--noflip"])[0]) == {"flip": False}
-    with pytest.raises(InputError, match="--scales=1,big must be numbers, as 0.8,1,1.25"):
+    with pytest.raises(InputError, match="--scales=1,big must be numbers, e.g. 0.8,1,1.25"):
         cli.prediction_of_flags(cli.parse(evaluate.DOOR, ["--workdir=x", "--scales=1,big"])[0])
 
 
@@ -127,7 +127,7 @@ def test_a_training_that_a_signal_stopped_ends_with_3(step, ending, monkeypatch,
     [
         (train, [QUICK, "--config.optimizer.learningrate=1"], ["learningrate", "learning_rate"]),
         (train, [QUICK, "--config.stepps=1"], ["unknown config field: 'stepps' Did you mean \"steps\""]),
-        (train, [QUICK[:-1]], ["quickstart.py:smok", "behind the colon stands 'smoke'"]),
+        (train, [QUICK[:-1]], ["quickstart.py:smok", "the only config argument is ':smoke'"]),
         (train, [QUICK, "--config.steps=many"], ["steps"]),
         (train, ["--config=configs/nowhere.py"], ["nowhere"]),
         (train, ["--config.steps=3"], ["needs --config"]),

@@ -34,10 +34,7 @@ PREDICTION = {
     "temperature": (float, "Divide the logits of the likelihoods by this."),
     "scales": (tuple, "Predict from the frames at each of these scales, e.g. 0.8,1,1.25."),
 }
-_VALUES = {
-    "config object": "FILE",
-    "comma separated list of strings": "A,B,...",
-}  # placeholders in the help, by type of flag
+_VALUES = {"config object": "FILE", "comma separated list of strings": "A,B,..."}  # placeholders in the help
 _VALUES |= {"string": "TEXT", "int": "N", "float": "X"}
 _INDENT = 6 * " "
 
@@ -170,7 +167,7 @@ def prediction_of_flags(values: flags.FlagValues) -> dict[str, Any]:
 
 
 def use_deterministic_operations() -> None:
-    """Restricts GPUs to bitwise reproducible operations, and no algorithm is chosen by its time.
+    """Restricts GPUs to bitwise reproducible operations, without autotuning.
 
     Must be called before JAX initializes its devices.
     """

@@ -30,8 +30,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
 
     Returns the final state.
     """
-    # The order matters: every check that may refuse a run precedes its folder (5), and nothing is written there or read
-    # from its checkpoints without the lock.
+    # The order matters: every check that may refuse a run precedes the creation of its folder (5), and nothing is
+    # written there or read from its checkpoints without the lock.
     workdir = Path(workdir)
     # 1. The config, before any data is read.
     check_config(config)

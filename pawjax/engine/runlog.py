@@ -33,7 +33,7 @@ def check_folder(workdir: Path) -> None:
 
 
 def write_config(workdir: Path, config: ConfigDict) -> None:
-    """Writes the config of a new run. Raises InputError, listing the fields, if the folder holds another."""
+    """Writes a new run's config. Raises InputError, listing the fields, if the folder belongs to another config."""
     path = workdir / "config.json"
     new = json.loads(json.dumps(config.to_dict()))
     if path.exists():

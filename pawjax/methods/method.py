@@ -83,7 +83,7 @@ class Method:
         return self, variables
 
     def read_weights(self, tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
-        """Tensors of a weight file, by name -> {path of a leaf: array in pawjax's layout}, and the unused names."""
+        """Tensors of a weight file, by name -> {path of a leaf: array in pawjax's layout}, and names it cannot use."""
         return read_weights(tensors)
 
     def score_maps(self, variables: Variables, images: jax.Array) -> ScoreMaps:

@@ -64,7 +64,7 @@ def write_boxes(
 ) -> dict[str, Any]:
     """Writes `boxes.json` and `proposals.png` of an evaluation.
 
-    Detections and proposals come from the original view, whatever views the keypoints came from.
+    Detections and proposals are those of the plain frames, whatever views the keypoints came from.
 
     Args:
       folder: the evaluation's.

@@ -41,7 +41,7 @@ def best_box(
       probabilities: [R].
       boxes: [R, 4].
       valid: bool [R]; False marks padding. If none is valid, the first one counts.
-      average_iou: minimum IoU with the likeliest box of a box in the mean.
+      average_iou: minimum IoU with the likeliest box for a box to enter the mean.
 
     Returns:
       box [4] and the probability of the likeliest one.

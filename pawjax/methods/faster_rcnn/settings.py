@@ -37,10 +37,10 @@ class Settings(Section):
       proposals_before, proposals_after: number before and after non-maximum suppression.
       proposals_iou: IoU above which one suppresses another.
       proposals_min_side: minimum width and height of a proposal, clipped to the image.
-      head_iou: minimum IoU with a labelled box of a region that is an object.
+      head_iou: minimum IoU with a labelled box for a region to be an object.
       head_sampled, head_positive_fraction, head_beta: the same for the head's regions.
       head_weights: factors of the head's deltas x, y, width, height.
-      average_iou: minimum IoU with the likeliest box of the boxes that are averaged.
+      average_iou: minimum IoU with the likeliest box for a box to be averaged with it.
       second_looks: times that the head refines its own box, taking it as a region.
     """
 

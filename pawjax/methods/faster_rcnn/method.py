@@ -1,4 +1,4 @@
-"""Faster R-CNN as a tracker (Ren et al. 2015): each bodypart is a class with one box, whose centre gives its keypoint."""
+"""Faster R-CNN as a tracker (Ren et al. 2015): each bodypart is a class with one box; its centre is the keypoint."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

@@ -6,8 +6,8 @@
 Frames at 0.8 of their size, crops around the animal, Gaussian targets, AdamW with a cosine schedule, a moving average
 of the weights, and keypoints decoded by votes of the surrounding cells.
 
-- Animal filmed from above: start from configs/experiments/open_field_dlc_r50_fast.py (any rotation, mirrored frames).
-- Bodyparts that only their place in the frame identifies: train on whole frames, --config.augment.crop="(0,0)", as
+- Animal seen from above: start from configs/experiments/open_field_dlc_r50_fast.py (any rotation, mirrored frames).
+- Bodyparts identified only by their position in the frame: train on whole frames, --config.augment.crop="(0,0)", as
   configs/experiments/mirror_mouse_dlc_r50_fast.py does. Scaled sides that are multiples of 128 are fastest on a CPU.
 - More steps lower the error: --config.steps=1400.
 

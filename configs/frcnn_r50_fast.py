@@ -4,7 +4,7 @@
     python -m pawjax.evaluate --workdir=runs/frcnn_r50_fast --split=test
 
 A map of stride 8, one anchor of the size of the box, one box for all bodyparts, RoI align, a box loss that is linear
-from small errors on, crops around the animal, AdamW with a cosine schedule, and a moving average of the weights.
+except for small errors, crops around the animal, AdamW with a cosine schedule, and a moving average of the weights.
 
 Result: none yet at full width. A narrow version on `paw_on_ball` has test RMSE 1.84 px after 21 min on one core of an
 Intel Xeon (launch/README.md, Experiment 4).

@@ -1,4 +1,4 @@
-"""Faster R-CNN on VGG-16: the recipe of the student report, as far as it is known, completed by py-faster-rcnn's.
+"""Faster R-CNN on VGG-16: the known recipe of the student report, completed by that of py-faster-rcnn.
 
     python -m pawjax.train --config=configs/frcnn_vgg16.py --config.data.source=deeplabcut --config.data.path=PROJECT
 

@@ -10,7 +10,7 @@ import os
 
 CONFIGS = os.environ.get("CONFIGS", "configs/")
 SCALES = (0.5, 0.6, 0.8, 1.0, 1.2)
-RATES = (0.3, 1.0, 3.0)  # times the recipe's, at its own scale
+RATES = (0.3, 1.0, 3.0)  # times the recipe's, at the recipe's scale
 
 
 def get_sweep() -> dict[str, list[str]]:

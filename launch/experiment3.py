@@ -12,7 +12,7 @@ import os
 
 CONFIGS = os.environ.get("CONFIGS", "configs/")
 
-# (width, height) of the box, and (x, y) from the labelled point to its centre. The report tried five boxes and gives no
+# (width, height) of the box, and (x, y) from the labelled point to its centre. The report tried five boxes of unstated
 # sizes: a point, then larger ones, chosen after looking at the failures. Its labels lay at the edge of the foot.
 BOXES = {
     "a point": ((5, 5), (0, 0)),
@@ -39,8 +39,9 @@ def get_sweep() -> dict[str, list[str]]:
         ]
         for name, (size, shift) in BOXES.items()
     }
-    usual = boxes["box: larger still, centred on the foot"]
+    default = boxes["box: larger still, centred on the foot"]
     rates = {
-        f"learning rate {rate}": [*usual, f"--config.optimizer.rate_factor={factor}"] for rate, factor in RATES.items()
+        f"learning rate {rate}": [*default, f"--config.optimizer.rate_factor={factor}"]
+        for rate, factor in RATES.items()
     }
     return boxes | rates

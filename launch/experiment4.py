@@ -1,10 +1,11 @@
 """Experiment 4 of the student report and the final comparison: its four models, and our best settings of each detector.
 
 The report's models are DeepLabCut on two ResNets and Faster R-CNN on VGG-16 and ResNet-50. In our settings the head
-learns from every proposed region, and VGG-16 has RoI align, no dropout and half the learning rate.
+trains on every proposed region, and VGG-16 has RoI align, no dropout and half the learning rate.
 
     CONFIGS=configs/experiments/ball_ python launch/sweep.py launch/experiment4.py --out=runs/experiment4 --seeds=3
-    python -m pawjax.compare runs/experiment4/*/seed0 --out=runs/comparison --sources
+    python -m pawjax.compare runs/experiment4/*/seed0 --out=runs/comparison \\
+        --published=launch/published.csv
 
 The configs are ${CONFIGS}dlc_r50.py, frcnn_vgg16.py, frcnn_r50.py and frcnn_r50_fast.py; without CONFIGS they are the
 recipes for a GPU.

@@ -4,7 +4,7 @@
         launch/label_efficiency.py --out=runs/frames --seeds=3 -- --config.data.path=FOLDER
 
 The config is ${CONFIGS}dlc_r50_fast.py; without CONFIGS it is configs/dlc_r50_fast.py. PRETRAINED is a run folder or a
-weight file. Every seed draws its own frames; a smaller set is a subset of a larger one.
+weight file. Every seed draws its own frames; smaller sets are subsets of larger ones.
 """
 
 import os

@@ -1,10 +1,10 @@
-"""Trains one run with several processes on this machine: one for each group of GPUs, or several on its CPU.
+"""Trains one run with several processes on this machine: one per group of GPUs, or several on its CPU.
 
     python launch/processes.py --processes=2 -- --config=configs/dlc_r101.py --workdir=runs/dlc_r101
 
 Flags after `--` go to `python -m pawjax.train`. With GPUs, each process gets its share of CUDA_VISIBLE_DEVICES (by
 default all GPUs). One process can use all GPUs of a machine: this script is for testing what several machines will do,
-and for machines on which one process for each GPU is faster. Ctrl-C stops all processes, after a checkpoint.
+and for machines on which one process per GPU is faster. Ctrl-C stops all processes, after a checkpoint.
 """
 
 import argparse

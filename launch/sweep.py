@@ -42,14 +42,14 @@ def flags_of(settings: dict[str, list[str]], common: list[str]) -> dict[str, lis
 
 
 def keep_flags(path: Path, flags: dict[str, list[str]]) -> None:
-    """Writes the settings of a sweep to its folder; exits with one sentence if the sweep began with other flags."""
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    if other := [name for name in flags if kept.get(name, flags[name]) != flags[name]]:
-        gone = sorted(set(kept[other[0]]) ^ set(flags[other[0]]))
+    """Writes the settings of a sweep to its folder; exits with a message if the sweep began with other flags."""
+    saved = json.loads(path.read_text()) if path.exists() else {}
+    if other := [name for name in flags if saved.get(name, flags[name]) != flags[name]]:
+        changed = sorted(set(saved[other[0]]) ^ set(flags[other[0]]))
         sys.exit(
-            f"{path}: this sweep began with other flags for {', '.join(other)} ({' '.join(gone)}): use another --out"
+            f"{path}: this sweep began with other flags for {', '.join(other)} ({' '.join(changed)}): use another --out"
         )
-    path.write_text(json.dumps(kept | flags, indent=1) + "\n")
+    path.write_text(json.dumps(saved | flags, indent=1) + "\n")
 
 
 def commands(flags: list[str], workdir: Path, seed: int, split: Path | None) -> list[list[str]]:
@@ -100,7 +100,7 @@ def main() -> None:
 
     if options.slurm:
         if not given:
-            parser.error("--slurm needs --config.data.split_file=FILE behind --, as the runs begin in any order")
+            parser.error("--slurm needs --config.data.split_file=FILE after --, because the runs start in any order")
         jobs = [job for job in (left_of(*run) for run in runs) if job]
         print(f"{len(jobs)} runs to do: sbatch {write_array(options.out, jobs, options.slurm)}")
         return
@@ -108,7 +108,7 @@ def main() -> None:
         for command in left_of(name, seed):
             print(f"[{number}/{len(runs)}] {name}, seed {seed}: {command[2]}", file=sys.stderr, flush=True)
             if code := subprocess.run(command).returncode:
-                print(f"{name}, seed {seed}: {command[2]} ended with {code}: see above", file=sys.stderr)
+                print(f"{name}, seed {seed}: {command[2]} ended with exit code {code}: see above", file=sys.stderr)
                 sys.exit(code)
     results = {
         name: [

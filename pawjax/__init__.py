@@ -13,7 +13,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: a door has to set up its process before JAX starts.
+    # Imported on first use: an entry point has to set up its process before JAX starts.
     if name not in _HOMES:
         raise AttributeError(f"module 'pawjax' has no attribute '{name}'")
     from importlib import import_module

@@ -1,11 +1,11 @@
 """python -m pawjax.benchmark --config=configs/NAME.py --mode=train|predict|memory [--batch=8 --height=448 --width=448]
 
 Times a config's network on frames in device memory: 'train' is the whole compiled step (gather, augmentation, targets,
-forward, backward, update), 'predict' from uint8 frames to keypoints, the next batch given before the last is awaited.
-Frames are random; only the time counts. 'memory' runs nothing: it adds up what a training step keeps for its backward
-pass and names the largest batch for devices of 24 and 80 GB. With --turns the process lives on and makes one call for
-each line that it reads, so that it can take turns with others. With --profile=FOLDER three more calls are traced into
-the folder and summed by kind of operation.
+forward, backward, update), 'predict' runs from uint8 frames to keypoints, dispatching each batch before the previous
+result is fetched. Frames are random; only the time counts. 'memory' runs nothing: it adds up what a training step keeps
+for its backward pass and prints the largest batch for devices of 24 and 80 GB. With --turns it makes one call for each
+line of standard input, to take turns with other processes. With --profile=FOLDER three more calls are traced into the
+folder and summed by kind of operation.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ SHOWN_OPERATIONS = 15
 
 
 class Work(NamedTuple):
-    """A call to be timed, and the program in it, not yet traced, with its arguments."""
+    """A call to time, and its program, not yet traced, with arguments."""
 
     step: Callable[[], Any]
     program: Callable
@@ -36,7 +36,7 @@ class Work(NamedTuple):
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
-    """Benchmarks what the flags say, prints the result and writes it to --json."""
+    """Benchmarks as the flags specify, prints the result and writes it to --json."""
     from pawjax.files import write_json
     from pawjax.inference.flops import count_flops
     from pawjax.machine import device_name
@@ -82,7 +82,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def time_steps(step: Callable[[], Any], budget: float) -> tuple[float, list[float]]:
-    """Seconds of the first call (it compiles), and of calls that fill `budget` seconds, at least three."""
+    """Seconds of the first call, which compiles, and of at least three calls that fill `budget` seconds."""
     start = time.perf_counter()
     step()
     compile_seconds = time.perf_counter() - start
@@ -96,7 +96,7 @@ def time_steps(step: Callable[[], Any], budget: float) -> tuple[float, list[floa
 
 
 def take_turns(step: Callable[[], Any]) -> None:
-    """Two calls to warm up and the line 'ready'; then a call for each line of standard input, its seconds on a line."""
+    """Makes two warm-up calls, prints 'ready', then makes a call per line of standard input and prints its seconds."""
     step(), step()
     print("ready", flush=True)
     for _ in sys.stdin:
@@ -106,17 +106,17 @@ def take_turns(step: Callable[[], Any]) -> None:
 
 
 def print_shares(seconds: dict[str, float]) -> None:
-    """Prints the operations that take longest, with their shares of the sum."""
+    """Prints the slowest operations with their shares of the total."""
     total = sum(seconds.values())
     for operation, value in list(seconds.items())[:SHOWN_OPERATIONS]:
         print(f"{100 * value / total:5.1f} % {1000 * value:10.3f} ms  {operation}")
 
 
 def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> dict[str, int]:
-    """Bytes that a training step needs, from the shapes of its arrays: 'per_image', 'fixed', and the largest batches.
+    """Bytes that a training step needs, from the shapes of its arrays, and the largest batches.
 
-    Per image: what the backward pass is given by the forward one. Fixed: parameters, gradients, updates and the
-    optimizer's own. A tenth of a device is left free. The compiler may need less, and for a convolution more.
+    'bytes_per_image': what the forward pass keeps for the backward pass. 'bytes_fixed': parameters, gradients, updates
+    and the optimizer's state. A tenth of a device is left free. The compiler may need less, or more for a convolution.
     """
     import jax
 
@@ -127,7 +127,7 @@ def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: in
 
     method = make_method(config, tuple(map(str, range(n_bodyparts))))
 
-    def kept(variables: Any, batch: Any) -> Any:
+    def residuals(variables: Any, batch: Any) -> Any:
         def total(params: Any) -> Any:
             terms, _ = method.loss(variables | {"params": params}, batch)
             return weighted_total(terms, method.loss_weights)
@@ -142,7 +142,7 @@ def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: in
 
     batches = [jax.eval_shape(functools.partial(batch_of, n)) for n in (1, 2)]
     variables = jax.eval_shape(method.init, jax.random.key(0), batches[0])
-    one, two = (n_bytes(jax.eval_shape(kept, variables, batch)) for batch in batches)
+    one, two = (n_bytes(jax.eval_shape(residuals, variables, batch)) for batch in batches)
     optimizer = make_optimizer(Optimizer.of(config), config.steps)
     fixed = 3 * n_bytes(variables["params"]) + n_bytes(jax.eval_shape(optimizer.init, variables["params"]))
     largest = {f"largest_batch_{gb}_gb": int((0.9e9 * gb - fixed) // (two - one)) for gb in (24, 80)}
@@ -191,7 +191,7 @@ def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: 
     method, variables = method.fold(variables)
     program = make_predict(method, config, bodyparts)
     predict = functools.partial(compiler.jit(program), variables)
-    results = stream(predict, itertools.repeat((images, len(images))), ahead=1)  # the device need not wait for us
+    results = stream(predict, itertools.repeat((images, len(images))), ahead=1)  # keeps the device busy
     return Work(lambda: next(results), program, (variables, images))
 
 
@@ -217,15 +217,15 @@ def define_flags(values: flags.FlagValues) -> None:
         functools.partial(define, flag_values=values) for define in (flags.DEFINE_integer, flags.DEFINE_string)
     )
     flags.DEFINE_enum("mode", "train", ["train", "predict", "memory"], "What to measure.", flag_values=values)
-    integer("batch", 8, "Images in a step.", lower_bound=1)
-    integer("height", 448, "Of the images, px.", lower_bound=32)
-    integer("width", 448, "Of the images, px.", lower_bound=32)
+    integer("batch", 8, "Images per step.", lower_bound=1)
+    integer("height", 448, "Height of the images, px.", lower_bound=32)
+    integer("width", 448, "Width of the images, px.", lower_bound=32)
     integer("bodyparts", 4, "Number of keypoints.", lower_bound=1)
-    flags.DEFINE_float("seconds", 20.0, "How long to measure.", flag_values=values)
+    flags.DEFINE_float("seconds", 20.0, "How long to measure, s.", flag_values=values)
     turns = "Make one call for each line of standard input and print its seconds."
     flags.DEFINE_bool("turns", False, turns, flag_values=values)
-    text("profile", "", "Folder for a trace of three more calls.")
-    text("json", "", "File for the result.")
+    text("profile", "", "Output folder for a trace of three more calls.")
+    text("json", "", "Output file for the result.")
 
 
 DOOR = cli.Door(

@@ -1,8 +1,8 @@
-"""What the entry points share: flags and help, a process set up before JAX starts, one sentence for bad input.
+"""What the entry points share: flags and help, process setup before JAX starts, and messages for user errors.
 
-On Linux an entry point starts its own command once more, because glibc reads the settings of its allocator when a
-process begins. The environment variable PAWJAX_NO_REEXEC=1 prevents that, for debuggers and coverage tools; training on
-a CPU is then slower.
+On Linux an entry point restarts its own command once, because glibc reads its allocator settings when a process starts.
+The environment variable PAWJAX_NO_REEXEC=1 prevents that, for debuggers and coverage tools; training on a CPU is then
+slower.
 """
 
 import dataclasses
@@ -20,21 +20,21 @@ from ml_collections import ConfigDict, config_flags
 from pawjax.config_history import explain_old_field
 from pawjax.errors import InputError
 
-# Large buffers get huge pages and are never given back: on a CPU, page faults cost memory-bound steps 15 % and more.
+# Large buffers get huge pages and are never returned: on a CPU, page faults cost memory-bound steps 15 % or more.
 _ALLOCATOR = ":".join(
     f"glibc.malloc.{name}" for name in ("hugetlb=1", "trim_threshold=100000000000", "mmap_threshold=100000000000")
 )
 _HELP = ("--help", "-help", "-h", "--helpshort", "-helpshort", "-?")
-# The fields of config.predict, in the order of the words in an evaluation's folder. They are written out here so that
+# The fields of config.predict, in their order in the name of an evaluation's folder. They are repeated here so that
 # --help does not import JAX.
 PREDICTION = {
-    "decode": (str, "How to find the place within a cell of the score maps: locref, votes, soft_argmax or taylor."),
+    "decode": (str, "How to locate a keypoint within a cell of the score maps: locref, votes, soft_argmax or taylor."),
     "proposals": (int, "Number of regions that a detector's head classifies."),
-    "flip": (bool, "Predict from the mirrored frames too."),
+    "flip": (bool, "Also predict from the mirrored frames."),
     "temperature": (float, "Divide the logits of the likelihoods by this."),
-    "scales": (tuple, "Predict from the frames at each of these sizes, as 0.8,1,1.25."),
+    "scales": (tuple, "Predict from the frames at each of these scales, e.g. 0.8,1,1.25."),
 }
-_VALUES = {"config object": "FILE", "comma separated list of strings": "A,B,..."}  # in a help text, by type of flag
+_VALUES = {"config object": "FILE", "comma separated list of strings": "A,B,..."}  # placeholders in the help
 _VALUES |= {"string": "TEXT", "int": "N", "float": "X"}
 _INDENT = 6 * " "
 
@@ -44,13 +44,13 @@ class Door:
     """An entry point.
 
     Attributes:
-      command: what a user types, as 'python -m pawjax.train'.
-      usage: the text above the flags in --help: the docstring of its module.
-      examples: commands to begin with.
-      main: does what the flags (first argument) and the words that are no flags (second) say.
+      command: what a user types, e.g. 'python -m pawjax.train'.
+      usage: the text above the flags in --help, its module's docstring.
+      examples: commands to start with.
+      main: runs it, given the flags and the arguments that are not flags.
       define_flags: defines its flags, other than --config.
-      required: names of the flags without a default that must be given; 'config' is defined by itself.
-      renamed: {flag of an earlier version: what to write instead}.
+      required: names of the flags that must be given; 'config' is defined automatically.
+      renamed: {old flag: what to write instead}.
     """
 
     command: str
@@ -63,7 +63,7 @@ class Door:
 
 
 def run(door: Door) -> None:
-    """Runs an entry point with the words of the command line and exits: 0, or 2 after one sentence on stderr."""
+    """Runs an entry point with the command line and exits with 0, or with 2 after a message on stderr."""
     if _asks_for_help(sys.argv[1:]):
         sys.exit(call(door, sys.argv[1:]))
     restart_with_allocator()
@@ -84,7 +84,7 @@ def run(door: Door) -> None:
 
 
 def call(door: Door, arguments: list[str]) -> int:
-    """The exit code of an entry point that is called within this process, whose JAX stays as it is set up."""
+    """Runs an entry point within this process, leaving JAX as it is set up, and returns its exit code."""
     if _asks_for_help(arguments):
         print(help_text(door))
         return 0
@@ -97,27 +97,27 @@ def call(door: Door, arguments: list[str]) -> int:
 
 
 def parse(door: Door, arguments: list[str]) -> tuple[flags.FlagValues, list[str]]:
-    """The flags that these words set, and the words that are no flags. Raises InputError for a wrong or missing one."""
+    """The flags that `arguments` set, and the other arguments. Raises InputError for a wrong or missing flag."""
     values, argv = flags.FlagValues(), [door.command, *arguments]
     _define_flags(door, values, argv)
     return values, _parse(door, values, argv)[1:]
 
 
 def guarded(action: Callable[[], None]) -> int:
-    """The exit code of an action: 0, or 2 after one sentence on stderr for bad input or a path that does not work."""
+    """Runs an action and returns its exit code: 0, or 2 after a message on stderr for a user error or a bad path."""
     try:
         action()
     except InputError as error:
         return _fail(str(error))
     except OSError as error:
-        if error.filename is None:  # not about a path of the user's
+        if error.filename is None:  # not about a user's path
             raise
         return _fail(f"{error.filename}: {error.strerror}")
     return 0
 
 
 def help_text(door: Door) -> str:
-    """How to use an entry point: its usage, its own flags with their defaults, and its examples."""
+    """The help of an entry point: its usage, its own flags with their defaults, and its examples."""
     values = flags.FlagValues()
     _define_flags(door, values, [door.command])
     lines = [door.usage.strip(), "", "Flags:"]
@@ -128,12 +128,12 @@ def help_text(door: Door) -> str:
         default = "none" if flag.default in (None, "") else str(flag.default).lower()
         lines.append(f"  {words}  ({'required' if name in door.required else f'default: {default}'})")
         lines += textwrap.wrap(flag.help.split(">: ")[-1], 100, initial_indent=_INDENT, subsequent_indent=_INDENT)
-    lines += ["  --helpfull", "      The flags of all libraries too.", "", "Examples:"]
+    lines += ["  --helpfull", "      Also list the flags of all libraries.", "", "Examples:"]
     return "\n".join(lines + [f"  {example}" for example in door.examples])
 
 
 def no_arguments(arguments: list[str]) -> None:
-    """Raises InputError for words that are not flags."""
+    """Raises InputError for arguments that are not flags."""
     if arguments:
         raise InputError(f"'{arguments[0]}' is not a flag: flags are written --name=value")
 
@@ -142,41 +142,41 @@ def chosen_config(values: flags.FlagValues) -> ConfigDict:
     """The config that --config names. Raises InputError if there is no such file."""
     name = config_flags.get_config_filename(values["config"]).partition(":")[0]
     if not Path(name).is_file():
-        raise InputError(f"--config={name}: there is no such file; the experiments lie in configs/")
+        raise InputError(f"--config={name}: no such file; experiments are in configs/")
     return values.config
 
 
 def define_prediction_flags(values: flags.FlagValues) -> None:
-    """Defines a flag for each field of `config.predict`; one that is not given leaves the run's own value."""
+    """Defines a flag for each field of `config.predict`; without it the run's own value is used."""
     define = {str: flags.DEFINE_string, int: flags.DEFINE_integer, float: flags.DEFINE_float}
     define |= {bool: flags.DEFINE_bool, tuple: flags.DEFINE_list}
     for name, (kind, meaning) in PREDICTION.items():
-        define[kind](name, None, f"{meaning} If not given, as in the run's config.", flag_values=values)
+        define[kind](name, None, f"{meaning} Default: as in the run's config.", flag_values=values)
 
 
 def prediction_of_flags(values: flags.FlagValues) -> dict[str, Any]:
-    """The fields of `config.predict` that flags set. Raises InputError for a list with a word that is no number."""
+    """The fields of `config.predict` that flags set. Raises InputError for a list that holds anything but numbers."""
     fields = {name: values[name].value for name in PREDICTION if values[name].value not in (None, [])}
     for name, value in fields.items():
         if isinstance(value, list):
             try:
                 fields[name] = tuple(map(float, value))
             except ValueError as error:
-                raise InputError(f"--{name}={','.join(value)} must be numbers, as 0.8,1,1.25") from error
+                raise InputError(f"--{name}={','.join(value)} must be numbers, e.g. 0.8,1,1.25") from error
     return fields
 
 
 def use_deterministic_operations() -> None:
-    """GPUs use only operations that give the same bits every time, and choose no algorithm by its time.
+    """Restricts GPUs to bitwise reproducible operations, without autotuning.
 
-    Must be called before JAX looks for devices.
+    Must be called before JAX initializes its devices.
     """
     options = "--xla_gpu_exclude_nondeterministic_ops=true --xla_gpu_autotune_level=0"
     os.environ["XLA_FLAGS"] = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), options]))
 
 
 def restart_with_allocator() -> None:
-    """Replaces this process by the same command with glibc's huge-page allocator; see the module's docstring."""
+    """Replaces this process with the same command under glibc's huge-page allocator; see the module's docstring."""
     if os.environ.get("PAWJAX_NO_REEXEC") == "1" or "GLIBC_TUNABLES" in os.environ:
         return
     if sys.platform == "linux" and sys.orig_argv[1:]:
@@ -192,7 +192,7 @@ def _define_flags(door: Door, values: flags.FlagValues, argv: list[str]) -> None
 
 
 def _parse(door: Door, values: flags.FlagValues, argv: list[str]) -> list[str]:
-    """Sets the flags and returns the other words. Raises InputError for a wrong or missing flag."""
+    """Sets the flags and returns the other arguments. Raises InputError for a wrong or missing flag."""
     if old := next(filter(None, map(explain_old_field, argv)), ""):
         raise InputError(old)
     try:
@@ -209,7 +209,7 @@ def _parse(door: Door, values: flags.FlagValues, argv: list[str]) -> list[str]:
         raise InputError(re.sub(r"\s+", " ", message)) from error
     except (flags.Error, OSError, ValueError, TypeError) as error:
         message, _, trace = str(error).partition("Traceback (most recent call last):")
-        if trace:  # of a config file: what it raised, without the name of its class
+        if trace:  # raised by a config file: its message, without the name of the exception
             message += re.sub(r"^[\w.]+: ", "", trace.strip().splitlines()[-1])
         raise InputError(re.sub(r"\s+", " ", message)) from error
     _require(door, values)
@@ -224,7 +224,7 @@ def _require(door: Door, values: flags.FlagValues) -> None:
 
 
 def _last_of_each(argv: list[str]) -> list[str]:
-    """Keeps the last word for a config field given several times, as with other flags; tuples would be joined."""
+    """Keeps the last of several values for a config field, as for other flags; tuples would be joined."""
     last = {word.partition("=")[0]: place for place, word in enumerate(argv) if re.match(r"--config\.[^=]+=", word)}
     return [word for place, word in enumerate(argv) if last.get(word.partition("=")[0], place) == place]
 

@@ -1,12 +1,12 @@
 """python -m pawjax.compare RUN RUN ... --out=FOLDER [--published=FILE] [--evaluate]
 
-The final comparison of training runs: FOLDER/index.html, one page that needs no other file (the table, the learning
-curves, the cumulative errors and each run's worst frames), the same table as table.md and table.csv, and the two
-pictures. The runs have to be finished and to share their data and their split.
+Writes the final comparison of training runs: FOLDER/index.html, a self-contained page (the table, the learning curves,
+the cumulative errors and each run's worst frames), the same table as table.md and table.csv, and the two pictures. The
+runs must be finished and share their data and split.
 
-The test frames are part of it on purpose: this is what they were kept for, so compare when the choosing is over. Of
-each run eval/train, eval/dev and eval/test are taken as they lie there, and made where they are missing, from the best
-checkpoint on dev; --evaluate makes all of them anew. Nothing else in a run folder is touched.
+The test frames are included on purpose: compare only after all choices are made. Existing eval/train, eval/dev and
+eval/test of each run are reused; missing ones, or all with --evaluate, are made from the best checkpoint on dev.
+Nothing else in a run folder changes.
 """
 
 from pathlib import Path
@@ -17,8 +17,8 @@ from pawjax import cli
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
-    """Compares the runs named by the arguments. Raises InputError for anything that cannot be compared."""
-    from pawjax.inference.comparison import collect_runs  # after the process is set up
+    """Compares the runs named by the arguments. Raises InputError for runs that cannot be compared."""
+    from pawjax.inference.comparison import collect_runs  # imported after the process is set up
     from pawjax.report.comparison import CSV_COLUMNS, NOTHING, check_out, write_comparison
     from pawjax.report.published import read_published
 
@@ -34,9 +34,9 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
 
 def define_flags(values: flags.FlagValues) -> None:
     """The flags of this entry point."""
-    flags.DEFINE_string("out", None, "Folder for the comparison.", flag_values=values)
+    flags.DEFINE_string("out", None, "Output folder of the comparison.", flag_values=values)
     flags.DEFINE_string("published", "", "CSV of published results to add to the table.", flag_values=values)
-    text = "Evaluate every run again, even if its evaluation is there."
+    text = "Evaluate every run again, even if it has been evaluated."
     flags.DEFINE_bool("evaluate", False, text, flag_values=values)
 
 

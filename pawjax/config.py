@@ -32,23 +32,23 @@ class Run(Section):
     """The top level of a config: what a training run is, whatever its method.
 
     Attributes:
-      seed: of the weights, the order of the frames and every augmentation.
-      steps: updates in all.
-      batch_size: frames of an update, on all devices together.
-      microbatches: equal pieces in which a batch passes through the network, one after another, for less memory.
-      steps_per_dispatch: updates in one call of the device; more help small networks on fast devices.
+      seed: random seed of the weights, the order of the frames and every augmentation.
+      steps: total updates.
+      batch_size: frames per update, total over all devices.
+      microbatches: equal chunks of a batch that pass through the network one after another, to save memory.
+      steps_per_dispatch: updates per device call; more help small networks on fast devices.
       log_every: updates between two lines of metrics.jsonl.
       eval_every: updates between evaluations on dev and on as many training frames; each is a checkpoint too.
       checkpoint_every: updates between checkpoints.
       parallel: 'jit' or 'pmap'; both use all devices and give the same numbers.
-      init_from: weights to start from: a file, URL#sha256=HEX, or a run folder; '' for random ones.
+      init_from: weights to start from: a file, URL#sha256=HEX, or a run folder; '' for random weights.
       dtype: of the network's arithmetic, 'float32' or, for GPUs, 'bfloat16'.
-      device_gb: GB of frames that are kept on the device; a larger set streams from the host, the same batches.
-      deterministic: on GPUs the same bits every time, at some cost; CPUs always give them.
+      device_gb: maximum GB of frames kept on the device; a larger set streams from the host in the same batches.
+      deterministic: bitwise reproducible results on GPUs, at some cost; on CPUs they always are.
       tensorboard: also write TensorBoard events; needs the extra 'tensorboard'.
       method: a name in `pawjax.methods.METHODS`: 'deeplabcut' or 'faster_rcnn'.
-      scale: of the frames before the network gets them.
-      pcutoff: likelihood at which a point counts as seen, in reports.
+      scale: factor by which frames are resized for the network.
+      pcutoff: minimum likelihood of a visible point, in reports.
     """
 
     seed: int = 0
@@ -96,7 +96,7 @@ def default_config() -> ConfigDict:
 
 
 def check_config(config: ConfigDict) -> None:
-    """Raises InputError for any value that cannot be right, before any data is read."""
+    """Raises InputError for any invalid value, before any data is read."""
     Run.of(config)
     for section in sections().values():
         section.of(config)
@@ -105,7 +105,7 @@ def check_config(config: ConfigDict) -> None:
 def variant(config: ConfigDict, argument: str) -> ConfigDict:
     """The config that `--config=FILE.py:ARGUMENT` asks for: itself, or its smoke version.
 
-    Raises InputError for another argument than 'smoke'.
+    Raises InputError for any argument but 'smoke'.
     """
     if argument not in ("", "smoke"):
         raise InputError(f"--config=...:{argument}: the only config argument is ':smoke'; drop it for the full run")
@@ -113,7 +113,7 @@ def variant(config: ConfigDict, argument: str) -> ConfigDict:
 
 
 def smoke(config: ConfigDict) -> ConfigDict:
-    """The same experiment in a minute on a laptop: tiny synthetic frames and a few steps. Proves that it runs."""
+    """The same experiment in a minute on a laptop: tiny synthetic frames and a few steps, to check that it runs."""
     config.steps = 6
     config.batch_size = 4
     config.log_every = 2

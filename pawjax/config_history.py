@@ -1,4 +1,4 @@
-"""Fields of a config that have another name today: refused by name on the command line, moved in old runs."""
+"""Renamed config fields: refused on the command line with the new name, moved in configs of old runs."""
 
 import re
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ RENAMED = {  # old name -> new name
     },
     "predict.refine": "predict.decode",
 }
-REPLACED = {  # old name -> how to say it now
+REPLACED = {  # old name -> what to write now
     "model.depth": "write --config.model.backbone=resnet50 (or resnet26, resnet101, resnet152)",
     "detector.backbone": "write --config.model.backbone=vgg16 or resnet50",
     "detector.map": "write --config.faster_rcnn.feature_map=stride16 for 'c4' and stride8 for 'fine'",
@@ -47,20 +47,20 @@ REPLACED = {  # old name -> how to say it now
 
 
 def explain_old_field(argument: str) -> str:
-    """A sentence for a command-line word that sets a field by an old name; '' for any other word."""
+    """An error message for an argument that sets a field by an old name; '' for any other argument."""
     match = re.match(r"--config\.([\w.]+)", argument)
     field = match[1] if match else ""
     if field in RENAMED:
-        return f"config.{field} is called config.{RENAMED[field]} now: write --config.{RENAMED[field]}="
-    return f"config.{field} is gone: {REPLACED[field]}" if field in REPLACED else ""
+        return f"config.{field} was renamed to config.{RENAMED[field]}: write --config.{RENAMED[field]}="
+    return f"config.{field} was removed: {REPLACED[field]}" if field in REPLACED else ""
 
 
 def upgrade(config: dict[str, Any], bodyparts: Sequence[str]) -> dict[str, Any]:
-    """The content of a run's config.json with today's names; one that has them already is returned as it is.
+    """The content of a run's config.json with current names; one that has them already is returned unchanged.
 
     Args:
       config: nested dicts of values.
-      bodyparts: of the run, which old configs counted where new ones name them.
+      bodyparts: the run's; old configs referred to them by index, new ones by name.
     """
     if "target" not in config:
         return config

@@ -1,13 +1,12 @@
 """python -m pawjax.evaluate --workdir=RUN [--split=dev] [--checkpoint=best|last|STEP]
                           [--decode=votes --flip --scales=1,1.2] [--proposals=10] [--boxes]
 
-Writes RUN/eval/SPLIT/: metrics.json, predictions.csv and pictures; what is not the best checkpoint's plain prediction
-goes to a folder of its own, as RUN/eval/dev-checkpoint=last-flip=True/. The test frames are looked at only with
---split=test.
+Writes RUN/eval/SPLIT/: metrics.json, predictions.csv and pictures; another checkpoint or prediction flags write to a
+folder of their own, e.g. RUN/eval/dev-checkpoint=last-flip=True/. The test frames are used only with --split=test.
 
 --boxes, for Faster R-CNN, adds boxes.json (COCO's average precision of the detections, how well anchors and proposals
-reach the labelled boxes) and proposals.png. Average precision is a function of the pixel error and of the box size that
-config.faster_rcnn.box chose: compare it between runs with one size of box alone, and errors in pixels otherwise.
+fit the labelled boxes) and proposals.png. Average precision depends on the pixel error and on the box size set by
+config.faster_rcnn.box: compare it only between runs with the same box size, otherwise compare errors in pixels.
 """
 
 from pathlib import Path
@@ -19,8 +18,8 @@ from pawjax import cli
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
-    """Evaluates what the flags say and prints the result. Raises InputError for anything that cannot work."""
-    from pawjax.inference.evaluation import evaluate_run, evaluation_folder  # after the process is set up
+    """Evaluates as the flags specify and prints the result. Raises InputError for user errors."""
+    from pawjax.inference.evaluation import evaluate_run, evaluation_folder  # imported after the process is set up
 
     cli.no_arguments(arguments)
     workdir, prediction = Path(values.workdir).expanduser(), cli.prediction_of_flags(values)
@@ -33,7 +32,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def errors_line(split: str, numbers: dict[str, Any], folder: Path) -> str:
-    """What metrics.json says, in a line."""
+    """A summary of metrics.json in one line."""
     rmse, mean, median = (_shown(numbers[f"{name}_px"], 2) for name in ("rmse", "mean_error", "median"))
     return (
         f"{split}: {numbers['n_images']} frames, RMSE {rmse} px, mean error {mean} px, median {median} px, "
@@ -42,7 +41,7 @@ def errors_line(split: str, numbers: dict[str, Any], folder: Path) -> str:
 
 
 def boxes_line(numbers: dict[str, Any], path: Path) -> str:
-    """What boxes.json says, in a line."""
+    """A summary of boxes.json in one line."""
     anchors, proposals = numbers["anchors"], numbers["proposals"]
 
     return (
@@ -54,17 +53,17 @@ def boxes_line(numbers: dict[str, Any], path: Path) -> str:
 
 
 def _shown(value: float | None, digits: int = 3) -> str:
-    """A number, or a dash where there was nothing to measure."""
+    """A number, or a dash if there was nothing to measure."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """The flags of this entry point."""
-    flags.DEFINE_string("workdir", None, "Run folder of a training.", flag_values=values)
+    flags.DEFINE_string("workdir", None, "Run folder.", flag_values=values)
     splits = ["train", "dev", "test"]
-    flags.DEFINE_enum("split", "dev", splits, "Part to evaluate; test only by name.", flag_values=values)
+    flags.DEFINE_enum("split", "dev", splits, "Split to evaluate.", flag_values=values)
     flags.DEFINE_string("checkpoint", "best", "best (on dev), last, or a step's number.", flag_values=values)
-    flags.DEFINE_bool("boxes", False, "Evaluate the boxes of Faster R-CNN too.", flag_values=values)
+    flags.DEFINE_bool("boxes", False, "Also evaluate the boxes of Faster R-CNN.", flag_values=values)
     cli.define_prediction_flags(values)
 
 

@@ -1,11 +1,10 @@
 """python -m pawjax.train --config=configs/NAME.py[:smoke] [--workdir=RUN] [--config.FIELD=VALUE ...]
 
-Trains a run; the same command again resumes it. SIGTERM and Ctrl-C save, and end it with exit code 3. The folder
-defaults to runs/NAME. With --draw_augmented=FILE.png it draws a batch as the network would see it instead, points and
-all, and trains nothing.
+Trains a run; the same command again resumes it. SIGTERM and Ctrl-C save a checkpoint and end it with exit code 3. The
+folder defaults to runs/NAME. With --draw_augmented=FILE.png it only draws augmented frames with their keypoints.
 
-Several processes, one for each machine, train one run with --coordinator=HOST:PORT --num_processes=N --process_id=I
-beside the same command and a --workdir that all of them see; under SLURM's srun they find each other.
+Several processes, one per machine, train one run: add --coordinator=HOST:PORT --num_processes=N --process_id=I to the
+same command, with a --workdir that all can reach; under SLURM's srun these flags are not needed.
 """
 
 import sys
@@ -16,12 +15,12 @@ from ml_collections import config_flags
 
 from pawjax import cli
 
-STOPPED = 3  # exit code of a training that a signal ended before its last step
+STOPPED = 3  # exit code if a signal ended the training before its last step
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
-    """Trains what the flags say. Raises InputError for anything that cannot work."""
-    from pawjax.engine.loop import train_and_evaluate  # these after the process is set up
+    """Trains as the flags specify. Raises InputError for user errors."""
+    from pawjax.engine.loop import train_and_evaluate  # imported after the process is set up
     from pawjax.engine.preview import draw_augmented
     from pawjax.engine.processes import connect, ending_with_the_others, is_main
 
@@ -35,10 +34,10 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
         return
     with ending_with_the_others():
         step = int(train_and_evaluate(config, workdir).step)
-    if not is_main():  # it may be done before the last checkpoint is
+    if not is_main():  # may end before the last checkpoint is written
         return
     stopped = step < config.steps
-    print(f"step {step} of {config.steps}{', stopped: the same command goes on from there' * stopped} -> {workdir}")
+    print(f"step {step} of {config.steps}{', stopped: the same command resumes it' * stopped} -> {workdir}")
     if stopped:
         sys.exit(STOPPED)
 
@@ -53,10 +52,10 @@ def define_flags(values: flags.FlagValues) -> None:
     """The flags of this entry point, other than --config."""
     flags.DEFINE_string("workdir", "", "Run folder; runs/NAME if empty.", flag_values=values)
     flags.DEFINE_string("draw_augmented", "", "Draw augmented frames to this PNG and stop.", flag_values=values)
-    text = "HOST:PORT of process 0, where several processes train one run."
+    text = "HOST:PORT of process 0, if several processes train one run."
     flags.DEFINE_string("coordinator", "", text, flag_values=values)
-    flags.DEFINE_integer("num_processes", 1, "How many processes train it.", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("process_id", -1, "Which of them this is, from 0.", flag_values=values)
+    flags.DEFINE_integer("num_processes", 1, "Number of processes.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("process_id", -1, "Index of this process, from 0.", flag_values=values)
 
 
 DOOR = cli.Door(

@@ -96,4 +96,6 @@ def test_sweep_ends_when_a_training_is_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sweep.subprocess, "run", lambda command: calls.append(command) or SimpleNamespace(returncode=3))
     with pytest.raises(SystemExit) as ended:
         sweep.main()
-    assert ended.value.code == 3 and len(calls) == 1 and "pawjax.train ended with 3" in capsys.readouterr().err
+    assert (
+        ended.value.code == 3 and len(calls) == 1 and "pawjax.train ended with exit code 3" in capsys.readouterr().err
+    )

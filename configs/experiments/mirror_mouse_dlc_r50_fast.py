@@ -4,7 +4,7 @@
         --config.steps=1600 --config.eval_every=160
 
 63 training frames of 396x406 with 17 keypoints: test RMSE 6.99 px, mean error 4.28 px, one error over 50 px among 284,
-in 26 min beside other jobs on a 4-core AMD EPYC (earlier code, one seed).
+in 26 min alongside other jobs on a 4-core AMD EPYC (earlier code, one seed).
 """
 
 from ml_collections import ConfigDict

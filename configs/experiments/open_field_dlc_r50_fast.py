@@ -4,7 +4,7 @@
         --config.steps=1400 --config.eval_every=140
 
 81 training frames of 640x480 with four bodyparts: test RMSE 3.47 px, mean error 2.77 px, no error over 50 px among 92,
-in 22 min beside other jobs on a 4-core AMD EPYC (earlier code, one seed).
+in 22 min alongside other jobs on a 4-core AMD EPYC (earlier code, one seed).
 """
 
 from ml_collections import ConfigDict

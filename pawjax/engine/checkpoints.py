@@ -1,6 +1,6 @@
-"""Checkpoints of a run, by Orbax: asynchronous, atomic, the best on dev and the last.
+"""Checkpoints of a run, written by Orbax: asynchronous and atomic; the best on dev and the last are kept.
 
-Two items a step: `model` (the variables to predict with) and `train` (all of the state, for exact resume).
+Two items per step: `model` (the variables for prediction) and `train` (the whole state, for exact resume).
 """
 
 from pathlib import Path
@@ -15,11 +15,11 @@ from pawjax.errors import InputError
 from pawjax.files import need_space
 
 BEST_METRIC = "dev/rmse_px"
-WRITING_SECONDS = 7 * 24 * 3600  # before Orbax gives up on a write; by its own 600 a machine that slept had crashed
+WRITING_SECONDS = 7 * 24 * 3600  # Orbax's write timeout; its default, 600 s, aborted runs on suspended machines
 
 
 def has_checkpoints(workdir: Path) -> bool:
-    """Whether a run got as far as its first checkpoint."""
+    """Whether the run has saved a checkpoint."""
     return any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*"))
 
 
@@ -50,24 +50,24 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def save(self, state: TrainState, metrics: dict[str, float] | None = None) -> None:
-        """Starts writing the state, with the evaluation's metrics if there was one at this step.
+        """Starts writing the state, with the metrics if this step was evaluated.
 
-        Raises OSError (ENOSPC) if the disk has no room for it.
+        Raises OSError (ENOSPC) if the disk has no room.
         """
         step = int(state.step)
         if step in self._manager.all_steps():
             return
         variables = state.eval_variables
         self._manager.wait_until_finished()
-        # Checked first: a write that fails half-way prints the tracebacks of all its threads.
+        # Checked first: a write that fails halfway prints the tracebacks of all its threads.
         need_space(self._folder, sum(leaf.nbytes for leaf in jax.tree.leaves((variables, state))))
         items = ocp.args.Composite(model=ocp.args.StandardSave(variables), train=ocp.args.StandardSave(state))
         self._manager.save(step, args=items, metrics=metrics, force=True)
 
     def restore_state(self, like: TrainState) -> TrainState | None:
-        """The last state, placed as `like` is, or None where there is no checkpoint yet.
+        """The last saved state, on the devices of `like`, or None if there is no checkpoint.
 
-        Raises InputError if the checkpoint holds another state.
+        Raises InputError if the checkpoint does not fit `like`.
         """
         step = self._manager.latest_step()
         if step is None:
@@ -82,7 +82,7 @@ class Checkpoints:
         except ValueError as error:
             raise InputError(
                 f"{self._folder / str(step)} cannot be resumed: another version of pawjax wrote it, or it is damaged; "
-                f"begin another --workdir from its weights, with --config.init_from={self._folder.parent}"
+                f"start another --workdir from its weights with --config.init_from={self._folder.parent}"
             ) from error
         return restored if isinstance(restored, TrainState) else _without_window(restored, like)
 
@@ -100,24 +100,24 @@ class Checkpoints:
             step = int(which)
         else:
             have = ", ".join(map(str, steps))
-            raise InputError(f"--checkpoint={which} is neither best, last nor one of the steps kept ({have})")
-        # On one device, whatever there is, for the run may have had more of them than there are here.
+            raise InputError(f"--checkpoint={which} is not best, last or a saved step ({have})")
+        # On one device: the run may have used more devices than there are here.
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), like)
         restored = self._manager.restore(step, args=ocp.args.Composite(model=ocp.args.StandardRestore(target)))
         return step, restored.model
 
     def wait(self) -> None:
-        """Returns when all that was saved is on the disk."""
+        """Waits until all saved states are on the disk."""
         self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits, then lets go of the folder."""
+        """Waits, then closes the folder."""
         self._manager.close()
 
 
 def _with_window(state: TrainState, window: Any) -> dict[str, Any]:
-    """The state as older versions saved it: with sums of metrics, and the further collections beside the parameters."""
+    """The state as older versions saved it: with sums of metrics, and the extra collections at the top level."""
     fields = {name: getattr(state, name) for name in ("step", "params", "opt_state", "average", "key")}
     place = state.step.sharding
     window = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), window)

@@ -1,4 +1,4 @@
-"""The training time of a run, over all its resumptions."""
+"""The training time of a run, across resumptions."""
 
 import time
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """Seconds of training, without evaluations and checkpoints, on top of those before a resumption."""
+    """Seconds of training without evaluations and checkpoints, added to those before a resumption."""
 
     def __init__(self, seconds: float):
         self._before, self._start = seconds, time.perf_counter()
@@ -17,7 +17,7 @@ class Clock:
         return self._before + time.perf_counter() - self._start
 
     def rate(self, n: float) -> float:
-        """n over the time since the last call."""
+        """n divided by the seconds since the last call."""
         now = self.seconds
         self._last, elapsed = now, now - self._last
         return n / max(elapsed, 1e-9)

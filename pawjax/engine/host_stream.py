@@ -1,4 +1,4 @@
-"""The frames of every step: all of them on the devices, or batch by batch from the host where they are too many."""
+"""Streams batches of frames from the host, for data sets too large for the devices."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -17,15 +17,15 @@ def stream_batches(
     batch_size: int,
     put: Callable[[FrameStore], FrameStore],
 ) -> Iterator[FrameStore]:
-    """The frames of the batches from `first_step` (from 0) on, without end, each made while the one before is used.
+    """The frames of each batch from `first_step` (from 0), without end; the next batch loads while one is used.
 
     Args:
-      store: all frames, in the host's memory.
-      key: of the order; the frames are those of `draw_indices(key, step, ...)`, in its order.
-      batch_size: of all devices together.
-      put: takes [batch_size] frames from the host to the devices.
+      store: all frames, in host memory.
+      key: random key of the order; the frames are those of `draw_indices(key, step, ...)`, in its order.
+      batch_size: total over all devices.
+      put: moves [batch_size] frames from the host to the devices.
     """
-    host = jax.local_devices(backend="cpu")[0]  # on the device itself the draw would wait for the step before
+    host = jax.local_devices(backend="cpu")[0]  # on the device, the draw would wait for the previous step
     key_data = np.asarray(jax.random.key_data(key))
     draw = jax.jit(draw_indices, static_argnums=(2, 3))
 
@@ -35,7 +35,7 @@ def stream_batches(
         return put(jax.tree.map(lambda leaf: leaf[rows], store))
 
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(fetch, first_step)
+        pending = pool.submit(fetch, first_step)
         for step in itertools.count(first_step + 1):
-            ready, coming = coming, pool.submit(fetch, step)
+            ready, pending = pending, pool.submit(fetch, step)
             yield ready.result()

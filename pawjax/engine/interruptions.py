@@ -1,4 +1,4 @@
-"""What may end a training early: a signal, or a full disk."""
+"""What may end training early: a signal or a full disk."""
 
 import errno
 import signal
@@ -11,24 +11,24 @@ from pawjax.errors import InputError
 
 @contextmanager
 def stop_signal() -> Iterator[Callable[[], bool]]:
-    """A function that says whether SIGTERM or Ctrl-C came; the handlers are put back afterwards."""
-    came = []
-    before = {}
+    """Yields a function that returns whether SIGTERM or Ctrl-C arrived; restores the handlers on exit."""
+    received = []
+    previous = {}
     for number in (signal.SIGTERM, signal.SIGINT):
         try:
-            before[number] = signal.signal(number, lambda *_: came.append(True))
-        except ValueError:  # not the main thread: whoever called decides
+            previous[number] = signal.signal(number, lambda *_: received.append(True))
+        except ValueError:  # not the main thread: the caller handles signals
             pass
     try:
-        yield lambda: bool(came)
+        yield lambda: bool(received)
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 @contextmanager
 def disk_errors(workdir: Path) -> Iterator[None]:
-    """Turns a full disk into one sentence."""
+    """Raises InputError if the disk is full."""
     try:
         yield
     except Exception as error:
@@ -36,8 +36,8 @@ def disk_errors(workdir: Path) -> Iterator[None]:
         while cause is not None:
             if getattr(cause, "errno", None) == errno.ENOSPC or "No space left" in str(cause):
                 raise InputError(
-                    f"no space left on the disk of {workdir}: the last good checkpoint stays; free some and run "
-                    "the same command again"
+                    f"no space left on the disk of {workdir}: the last good checkpoint is kept; free some "
+                    "space and run the same command again"
                 ) from error
             cause = cause.__cause__ or cause.__context__
         raise

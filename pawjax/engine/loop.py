@@ -1,4 +1,4 @@
-"""`train_and_evaluate`: a config and a folder in, a trained and documented run out. The same call again resumes."""
+"""`train_and_evaluate` trains a config in a run folder and evaluates it. The same call again resumes."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -24,35 +24,34 @@ from pawjax.progress import TrainingProgress
 def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     """Trains to `config.steps`, evaluating on dev and on as many training frames along the way.
 
-    It starts from the folder's own last checkpoint if there is one, else from the weights of `config.init_from`, else
-    afresh from `config.seed`. SIGTERM and Ctrl-C save and return early. Everything a user can get wrong raises
-    InputError before training starts; so do, with the last good checkpoint kept, a loss that is not finite and a full
-    disk.
+    It starts from the folder's last checkpoint if there is one, else from the weights of `config.init_from`, else from
+    random weights (`config.seed`). SIGTERM and Ctrl-C save and return early. User errors raise InputError before
+    training starts; a loss that is not finite and a full disk raise it later and keep the last good checkpoint.
 
-    Returns the last state.
+    Returns the final state.
     """
-    # The order matters. Whatever may refuse a run comes before its folder is made (5), and nothing is written there or
-    # read from its checkpoints without the lock.
+    # The order matters: every check that may refuse a run precedes the creation of its folder (5), and nothing is
+    # written there or read from its checkpoints without the lock.
     workdir = Path(workdir)
     # 1. The config, before any data is read.
     check_config(config)
-    # 2. The frames and their split, prepared by the first process for all.
+    # 2. The frames and their split, prepared by process 0 for all.
     frames, split = load_frames(config)
     # 3. Method, optimizer, frames in memory, the program and the monitor.
     training = make_training(config, frames, split)
     # 4. A fresh state, with the weights of `init_from` unless the folder has a checkpoint.
     state, origin = first_state(training, workdir, frames.bodyparts)
-    # 5. The folder: locked, compared with this run, and described.
+    # 5. The folder: locked, checked against this run, and described in run.json.
     record = runlog.describe_run(config, frames, split) | origin
     with main_only(lambda: open_folder(workdir, config, frames, split, record)) or nullcontext():
-        # 6. The folder's own last checkpoint, which goes before all other weights.
+        # 6. The folder's last checkpoint, which takes precedence over all other weights.
         checkpoints = Checkpoints(workdir)
         state = checkpoints.restore_state(state) or state
-        # 7. The log, from the step of the state on.
+        # 7. The log, continued at the state's step.
         log = runlog.MetricsLog(workdir, int(state.step), config.tensorboard)
         clock = Clock(log.seconds)
         state = train(training, state, workdir, checkpoints, log, clock)
-        # 8. The checkpoints on the disk, and the end of the run in run.json.
+        # 8. The end: checkpoints flushed to disk, results added to run.json.
         checkpoints.close()
         if int(state.step) == config.steps and is_main():
             _write_end(workdir, state, clock)
@@ -67,7 +66,7 @@ def train(
     log: runlog.MetricsLog,
     clock: Clock,
 ) -> TrainState:
-    """The training loop, from the state's step to the last or to a signal."""
+    """Trains from the state's step to the last step or a signal."""
     config, sums = training.config, MetricSums()
     first, stride = int(state.step), config.steps_per_dispatch
     frames = training.feed(state)
@@ -83,7 +82,7 @@ def train(
                 _fail_if_not_finite(training, state, sums)
                 _log_means(training, step, sums, log, clock, bar)
             if saves:
-                jax.block_until_ready(state.step)  # or the steps under way would count as evaluation
+                jax.block_until_ready(state.step)  # or pending steps would count as evaluation time
             evaluated = None
             if evaluates:
                 with bar.paused(), clock.paused():
@@ -110,10 +109,10 @@ def _stop_requested(config: ConfigDict, step: int, stopped: Callable[[], bool]) 
 def _log_means(
     training: Training, step: int, sums: MetricSums, log: runlog.MetricsLog, clock: Clock, bar: TrainingProgress
 ) -> None:
-    """Writes the means since the last record; the first record of a resumed run is of the steps since it resumed.
+    """Logs the means since the last record; the first record of a resumed run covers the steps since it resumed.
 
-    That differs from the run without interruption only where the checkpoint lay between two records, which it does
-    where `eval_every` or `checkpoint_every` is no multiple of `log_every`.
+    This differs from an uninterrupted run only if the checkpoint lies between two records, i.e. if `eval_every` or
+    `checkpoint_every` is not a multiple of `log_every`.
     """
     n_images = sums.n_steps * training.config.batch_size
     values = sums.take_means()

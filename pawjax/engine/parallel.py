@@ -1,4 +1,4 @@
-"""The one place that knows how many devices there are: it compiles the training program for all of them."""
+"""The only module that knows the number of devices; it compiles the training program for all of them."""
 
 import dataclasses
 import functools
@@ -35,8 +35,8 @@ def replicate(tree: Any) -> Any:
 
 
 def put_batch(mode: str, store: FrameStore) -> FrameStore:
-    """The frames of a batch from the host to the devices, to each its share: for programs compiled `streamed`."""
-    if mode == "pmap":  # which wants the devices as an axis
+    """Moves a batch from the host to the devices, one shard to each, for programs compiled as `streamed`."""
+    if mode == "pmap":  # needs a leading axis of devices
         n = len(jax.devices())
         store = jax.tree.map(lambda x: x.reshape(n, -1, *x.shape[1:]), store)
     divided = NamedSharding(_mesh(), PartitionSpec(AXIS))
@@ -50,7 +50,7 @@ def make_state(
     batch: dict[str, jax.Array],
     average: bool,
 ) -> TrainState:
-    """A fresh state on every device. One program for all seeds, so that another run does not compile it again."""
+    """A fresh state on every device. The seed is an argument, so that all seeds share one compiled program."""
     replicated = NamedSharding(_mesh(), PartitionSpec())
     create = functools.partial(create_state, method, optimizer, average=average)
     return jax.jit(create, out_shardings=replicated)(np.uint32(seed), batch)
@@ -58,16 +58,16 @@ def make_state(
 
 @dataclasses.dataclass(frozen=True)
 class StepOptions:
-    """What a program does in a step, beside the method and the optimizer.
+    """What a training step does, besides its method and optimizer.
 
     Attributes:
-      augment: of the frames.
-      batch_size: of all devices together.
-      ema_decay: of the moving average of the weights; 0 where there is none.
-      microbatches: in which each device's share of the batch passes through the network; see `train_step`.
-      n_steps: taken in one call of the program.
-      streamed: the store given holds the frames of one step's batch (`put_batch`), not all (`replicate`).
-      pairs: places of the bodyparts that a mirrored frame exchanges.
+      augment: augmentation of the frames.
+      batch_size: total over all devices.
+      ema_decay: decay of the weights' moving average; 0 for none.
+      microbatches: passes through the network per device and step; see `train_step`.
+      n_steps: steps per call of the program.
+      streamed: the store holds one step's batch (`put_batch`), not all frames (`replicate`).
+      pairs: indices of the bodyparts that a mirrored frame swaps.
     """
 
     augment: Augment
@@ -95,18 +95,18 @@ class StepOptions:
 def compile_training(
     mode: str, method: Method, optimizer: optax.GradientTransformation, options: StepOptions
 ) -> Program:
-    """The program (state, store) -> (state, metrics) of the next steps, on all devices.
+    """Compiles the program (state, store) -> (state, metrics) of the next steps, on all devices.
 
-    The old state's buffers are given up. Metrics are those of `train_step`, summed over the steps of the call.
+    The old state's buffers are donated. Metrics are those of `train_step`, summed over the steps of the call.
 
     Args:
-      mode: 'jit', one program over a mesh, or 'pmap', one program a device; both give the same numbers.
+      mode: 'jit', one program over a mesh, or 'pmap', one program per device; both give the same numbers.
       method: see `pawjax.methods`.
       optimizer: see `pawjax.optim`.
       options: see `StepOptions`.
 
-    Raises InputError for another mode, where devices and microbatches do not divide the batch, and for several steps
-    at once of streamed frames.
+    Raises InputError for an unknown mode, a batch that devices and microbatches do not divide, or several steps per
+    call with streamed frames.
     """
     n_devices, microbatches = len(jax.devices()), options.microbatches
     if microbatches < 1 or options.batch_size % (n_devices * microbatches):
@@ -115,16 +115,14 @@ def compile_training(
             f"config.batch_size = {options.batch_size} must be a multiple of the {n_devices} devices{times}"
         )
     if options.streamed and options.n_steps > 1:
-        raise InputError(
-            "config.steps_per_dispatch = 1 is needed where frames stream from the host: see config.device_gb"
-        )
+        raise InputError("config.steps_per_dispatch must be 1 if frames stream from the host: see config.device_gb")
     if mode == "jit":
         return _compile_jit(method, optimizer, options)
     if mode == "pmap":
         if jax.process_count() > 1:
-            raise InputError("config.parallel = 'pmap' is for one process; several train with 'jit'")
+            raise InputError("config.parallel = 'pmap' supports only one process: use 'jit'")
         return _compile_pmap(method, optimizer, options, n_devices)
-    raise InputError(f"config.parallel = '{mode}' is not one of jit, pmap")
+    raise InputError(f"config.parallel = '{mode}' must be jit or pmap")
 
 
 def _compile_jit(method: Method, optimizer: optax.GradientTransformation, options: StepOptions) -> Program:

@@ -1,4 +1,4 @@
-"""What the network will be shown: a picture of augmented training frames with their points."""
+"""Draws augmented training frames with their keypoints, as the network gets them."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ N_FRAMES = 16
 
 
 def draw_augmented(config: ConfigDict, path: Path) -> None:
-    """Draws the first frames that a run of this config trains on, exactly as it augments them. Trains nothing.
+    """Draws the first frames that a run of this config trains on, augmented as in training. Trains nothing.
 
     Raises InputError as training would.
     """

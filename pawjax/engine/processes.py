@@ -1,6 +1,6 @@
-"""Several processes that train one run: started together, each sees the devices of all.
+"""Several processes that train one run; each can address the devices of all.
 
-The first process, number 0, is the one that writes files and speaks; all of them compute the same.
+All compute the same; only process 0 writes files and prints.
 """
 
 import os
@@ -19,15 +19,15 @@ LONGEST_MESSAGE = 4096  # bytes
 
 
 def connect(coordinator: str, n_processes: int, process_id: int) -> None:
-    """Joins the processes of a run; to be called before JAX looks for devices.
+    """Joins the processes of a run. Call it before JAX initializes its devices.
 
     Args:
-      coordinator: HOST:PORT, an address of process 0 that all can reach; '' takes all three from a SLURM step of
-        several tasks, and does nothing outside one.
-      n_processes: how many there are.
-      process_id: which one this is, from 0.
+      coordinator: HOST:PORT of process 0, reachable by all; '' takes all three arguments from a SLURM step of several
+        tasks, and does nothing elsewhere.
+      n_processes: number of processes.
+      process_id: index of this process, from 0.
 
-    Raises InputError for arguments that do not fit together, or if the processes do not find each other.
+    Raises InputError for inconsistent arguments, or if the processes cannot connect.
     """
     in_slurm = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1
     if not coordinator and not in_slurm:
@@ -40,25 +40,25 @@ def connect(coordinator: str, n_processes: int, process_id: int) -> None:
     try:
         jax.distributed.initialize(**(given if coordinator else {}))
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"the processes of this run do not find each other: {str(error).splitlines()[0]}") from error
+        raise InputError(f"the processes of this run cannot connect: {str(error).splitlines()[0]}") from error
 
 
 def is_main() -> bool:
-    """Whether this is the process that writes."""
+    """Whether this is process 0, which writes files."""
     return jax.process_index() == 0
 
 
 def main_first(action: Callable[[], T]) -> T:
-    """The result of `action`, which the others begin when process 0 has ended it, as with files that it prepares.
+    """The result of `action`, which the others start after process 0 has finished, e.g. to read files it prepares.
 
-    An InputError of process 0 is raised by all.
+    An InputError of process 0 is raised on all.
     """
     result = main_only(action)
     return result if is_main() else action()
 
 
 def main_only(action: Callable[[], T]) -> T | None:
-    """Runs `action` on process 0 while the others wait; None there. An InputError is raised by all."""
+    """Runs `action` on process 0 while the others wait and return None. An InputError is raised on all."""
     if jax.process_count() == 1:
         return action()
     from jax.experimental import multihost_utils
@@ -70,14 +70,14 @@ def main_only(action: Callable[[], T]) -> T | None:
         except InputError as error:
             text = str(error).encode()[:LONGEST_MESSAGE]
             message[: len(text)] = np.frombuffer(text, np.uint8)
-    heard = bytes(np.asarray(multihost_utils.broadcast_one_to_all(message))).rstrip(b"\0").decode(errors="replace")
-    if heard:
-        raise InputError(heard)
+    received = bytes(np.asarray(multihost_utils.broadcast_one_to_all(message))).rstrip(b"\0").decode(errors="replace")
+    if received:
+        raise InputError(received)
     return result
 
 
 def any_process(flag: bool) -> bool:
-    """Whether the flag is up on any process; all of them have to ask."""
+    """Whether `flag` is true on any process; all of them must call this."""
     if jax.process_count() == 1:
         return flag
     from jax.experimental import multihost_utils
@@ -87,9 +87,9 @@ def any_process(flag: bool) -> bool:
 
 @contextmanager
 def ending_with_the_others() -> Iterator[None]:
-    """Ends this process, with one sentence and exit code 1, when another one of the run is gone.
+    """Exits with a message and code 1 if another process of the run has ended.
 
-    At once, because JAX's own way out waits a minute for the one that will not come.
+    It exits at once, because JAX's own shutdown waits a minute for the missing process.
     """
     try:
         yield
@@ -97,8 +97,8 @@ def ending_with_the_others() -> Iterator[None]:
         if jax.process_count() == 1:
             raise
         print(
-            f"pawjax: another process of this run has ended ({str(error).splitlines()[0]}): see what it said, and "
-            "start all of them again; the run goes on from its last checkpoint",
+            f"pawjax: another process of this run has ended ({str(error).splitlines()[0]}): see its output, and "
+            "start all of them again; the run resumes from its last checkpoint",
             file=sys.stderr,
             flush=True,
         )
@@ -106,7 +106,7 @@ def ending_with_the_others() -> Iterator[None]:
 
 
 def here(tree: Any) -> Any:
-    """This process's own copy of arrays that are the same on all devices, for programs that it runs alone."""
+    """This process's copy of arrays replicated on all devices, for programs that only it runs."""
     if jax.process_count() == 1:
         return tree
     return jax.tree.map(lambda x: x.addressable_data(0), tree)

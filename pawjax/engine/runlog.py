@@ -27,13 +27,13 @@ LOCK = ".lock"
 
 
 def check_folder(workdir: Path) -> None:
-    """Raises InputError for a folder that holds other things than a run."""
+    """Raises InputError if the folder holds anything but a run."""
     if not (workdir / "config.json").exists() and any(path.name != LOCK for path in workdir.glob("*")):
         raise InputError(f"{workdir} is not empty and holds no run (no config.json): use another --workdir")
 
 
 def write_config(workdir: Path, config: ConfigDict) -> None:
-    """Keeps the config of a new run; raises InputError, field by field, if the folder belongs to another."""
+    """Writes a new run's config. Raises InputError, listing the fields, if the folder belongs to another config."""
     path = workdir / "config.json"
     new = json.loads(json.dumps(config.to_dict()))
     if path.exists():
@@ -52,20 +52,20 @@ def write_config(workdir: Path, config: ConfigDict) -> None:
 
 
 def read_config(workdir: Path) -> ConfigDict:
-    """The config of a run. Raises InputError where there is none."""
+    """The config of a run. Raises InputError if there is none."""
     path = workdir / "config.json"
     if not path.exists():
         raise InputError(f"{workdir} is not a run folder (no config.json): give --workdir of a training run")
     run = workdir / "run.json"
     bodyparts = read_json(run)["data"]["bodyparts"] if run.exists() else ()
-    config = default_config()  # a field younger than the run has the default that keeps what it did
+    config = default_config()  # fields added since the run have defaults that keep its behaviour
     with config.unlocked():
         config.update(_tuples(upgrade(read_json(path), bodyparts)))
     return config
 
 
 def read_run(workdir: Path) -> dict[str, Any]:
-    """run.json of a run. Raises InputError where there is none."""
+    """run.json of a run. Raises InputError if there is none."""
     path = workdir / "run.json"
     if not path.exists():
         raise InputError(f"{workdir} holds no run.json: start its training, or give --workdir of another run")
@@ -73,7 +73,7 @@ def read_run(workdir: Path) -> dict[str, Any]:
 
 
 def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) -> dict[str, Any]:
-    """What a reader needs to know where a run came from."""
+    """The provenance of a run, for run.json."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "git_commit": _git("rev-parse", "HEAD"),
@@ -87,13 +87,13 @@ def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) 
             "source": config.data.source,
             "fingerprint": frames.fingerprint,
             "bodyparts": list(frames.bodyparts),
-            **{f"n_{part}": len(indices) for part, indices in split.items()},
+            **{f"n_{name}": len(indices) for name, indices in split.items()},
         },
     }
 
 
 def params_sha256(params: Any) -> str:
-    """Hash of the float32 leaves in the order of their names."""
+    """Hash of the float32 leaves, ordered by name."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(params)
     named = sorted((jax.tree_util.keystr(path), leaf) for path, leaf in leaves)
     digest = hashlib.sha256()
@@ -104,15 +104,14 @@ def params_sha256(params: Any) -> str:
 
 
 class MetricsLog:
-    """metrics.jsonl, one line a record, and TensorBoard beside it where asked for.
+    """Writes metrics.jsonl, one line per record, and TensorBoard events if requested.
 
-    On resume the lines after the restored step are dropped, for they will be written again. Where several processes
-    train, the first one writes.
+    On resume, lines after the restored step are dropped, because they will be written again. Only process 0 writes.
     """
 
     def __init__(self, workdir: Path, first_step: int, tensorboard: bool):
         self._path = workdir / "metrics.jsonl"
-        self.seconds = 0.0  # of training, up to the last line kept
+        self.seconds = 0.0  # training time up to the last line kept
         self._board = None
         if is_main():
             self._keep_until(first_step)
@@ -135,7 +134,7 @@ class MetricsLog:
         for line in self._path.read_text().splitlines():
             try:
                 record = json.loads(line)
-            except json.JSONDecodeError:  # a line that the kill cut short
+            except json.JSONDecodeError:  # a line truncated when the run was killed
                 break
             if record["step"] <= step:
                 kept.append(line + "\n")
@@ -144,7 +143,7 @@ class MetricsLog:
 
 
 def lock_run(workdir: Path) -> TextIO:
-    """Locks a run folder against other trainings, see `files.lock`. Raises InputError if another process has it."""
+    """Locks a run folder, see `files.lock`. Raises InputError if another process holds the lock."""
     try:
         return lock(workdir / LOCK, wait=False)
     except BlockingIOError as error:

@@ -1,4 +1,4 @@
-"""What a training is made of: its frames, its compiled step, its first state and its folder."""
+"""Sets up training: frames, compiled step, first state and run folder."""
 
 import dataclasses
 import functools
@@ -28,20 +28,20 @@ from pawjax.files import write_json
 from pawjax.methods import Method, make_method
 from pawjax.optim import Optimizer, Schedule, make_optimizer, make_schedule
 
-Split = dict[str, np.ndarray]  # of 'train', 'dev' and 'test', the indices of their frames
+Split = dict[str, np.ndarray]  # indices of the frames of 'train', 'dev' and 'test'
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What a training loop needs; nothing in it changes from step to step.
+    """What the training loop needs and does not change.
 
     Attributes:
-      config: of the run.
+      config: the run's.
       method, optimizer, schedule: what is trained, and how.
       program: the compiled steps.
       store: the training frames, on the host; their ids are `frame_ids`.
-      streamed: whether they stream from the host batch by batch, too large to stay on the device.
-      monitor: evaluates along the way.
+      streamed: whether they stream from the host batch by batch, because the device cannot hold them.
+      monitor: evaluates during training.
     """
 
     config: ConfigDict
@@ -55,7 +55,7 @@ class Training:
     monitor: Monitor
 
     def feed(self, state: TrainState) -> Iterator[FrameStore]:
-        """What `program` takes at each call from this state on."""
+        """The frames for each call of `program`, starting at this state."""
         if not self.streamed:
             return itertools.repeat(parallel.replicate(self.store))
         put = functools.partial(parallel.put_batch, self.config.parallel)
@@ -63,7 +63,7 @@ class Training:
         return stream_batches(self.store, order, int(state.step), self.config.batch_size, put)
 
     def frames_of_step(self, state: TrainState, step: int) -> list[str]:
-        """Ids of the frames of the batch of `step` (from 0)."""
+        """Ids of the frames in the batch of `step` (from 0)."""
         order = stream(state.key, "order")
         indices = draw_indices(order, step, self.config.batch_size, len(self.store))
         return [self.frame_ids[i] for i in np.asarray(indices)]
@@ -78,19 +78,19 @@ def load_frames(config: ConfigDict) -> tuple[data.LabelledFrames, Split]:
         if not frames.labelled[split[name]].any():
             raise InputError(
                 f"none of the {len(split[name])} {name} frames has a label of {', '.join(frames.bodyparts)}: "
-                "label some of them, or divide the frames otherwise (config.data.split_file)"
+                "label some of them, or split the frames differently (config.data.split_file)"
             )
     return frames, split
 
 
 def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split) -> Training:
-    """Puts a training together; compiles nothing yet. Raises InputError for a setting that cannot be."""
+    """Builds the training; compiles nothing yet. Raises InputError for an invalid setting."""
     settings = Optimizer.of(config)
     method = make_method(config, frames.bodyparts)
     pairs = pair_indices(data.DataConfig.of(config).symmetric_pairs, frames.bodyparts)
     if is_main():
-        for sentence in method.warnings:
-            print(f"pawjax: warning: {sentence}", file=sys.stderr)
+        for message in method.warnings:
+            print(f"pawjax: warning: {message}", file=sys.stderr)
     optimizer = make_optimizer(settings, config.steps)
     stores = {name: make_store(frames, split[name], config.scale) for name in ("train", "dev")}
     streamed = sum(store.n_bytes for store in stores.values()) > config.device_gb * 1e9
@@ -109,9 +109,9 @@ def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split)
 
 
 def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -> tuple[TrainState, dict[str, Any]]:
-    """A fresh state, with the weights of `config.init_from` unless the folder has a checkpoint to go on from.
+    """A fresh state, with the weights of `config.init_from` unless the folder has a checkpoint to resume.
 
-    The second result is what run.json has to say of those weights. Raises InputError if they do not fit.
+    The second result is the entry of run.json about those weights. Raises InputError if they do not fit.
     """
     config = training.config
     size = output_size(Augment.of(config), training.store.image.shape[1:3])
@@ -129,17 +129,17 @@ def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -
 def open_folder(
     workdir: Path, config: ConfigDict, frames: data.LabelledFrames, split: Split, record: dict[str, Any]
 ) -> TextIO:
-    """Locks the folder, then writes config.json, and split.json and run.json where they are not there yet.
+    """Locks the folder, then writes config.json, and split.json and run.json if they are missing.
 
     Args:
-      workdir: the folder; made if need be.
-      config: of the run.
-      frames: all of them.
+      workdir: the folder; created if missing.
+      config: the run's.
+      frames: all frames.
       split: see `Split`.
-      record: what run.json is to hold.
+      record: content of run.json.
 
     Returns the lock, to be closed at the end. Raises InputError, with nothing written, if another process trains there
-    or if the folder belongs to another config, to other frames or to something else.
+    or the folder belongs to another config or other frames, or is not a run.
     """
     runlog.check_folder(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def open_folder(
         if not is_new and runlog.read_run(workdir)["data"] != record["data"]:
             raise InputError(
                 f"the frames or labels of config.data.path changed since {workdir} began: "
-                "use another --workdir, or put the data back"
+                "use another --workdir, or restore the data"
             )
         runlog.write_config(workdir, config)
         if is_new:

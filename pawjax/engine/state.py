@@ -13,12 +13,11 @@ from pawjax.methods import Method
 
 @flax.struct.dataclass
 class TrainState:
-    """All that a run carries from step to step, and all that a checkpoint holds.
+    """Everything that a run carries from step to step and a checkpoint stores.
 
-    step int32, the number of steps done; params, the method's parameters; extra {name: collection}, all its further
-    variables, such as batch statistics, which the engine never looks into; opt_state of the optimizer; average, the
-    moving average of {'params': ..., **extra} (empty where the config asks for none); key, the run's root key, never
-    changed.
+    step int32, the number of completed steps; params, the method's parameters; extra {name: collection}, its other
+    variables, such as batch statistics, opaque to the engine; opt_state, the optimizer's; average, the moving average
+    of {'params': ..., **extra} (empty if the config disables it); key, the run's root key, which never changes.
     """
 
     step: jax.Array
@@ -30,12 +29,12 @@ class TrainState:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """The method's variables as they are trained."""
+        """The method's variables in training."""
         return {"params": self.params, **self.extra}
 
     @property
     def eval_variables(self) -> dict[str, Any]:
-        """Variables to predict with: the average where there is one."""
+        """Variables for prediction: the average if there is one."""
         return self.average or self.variables
 
 
@@ -51,7 +50,7 @@ def create_state(
     batch: dict[str, jax.Array],
     average: bool,
 ) -> TrainState:
-    """A fresh state; pure, to be called inside jit so that every leaf is a buffer of its own (donation needs that)."""
+    """A fresh state; pure. Call it inside jit, so that every leaf has its own buffer (needed for donation)."""
     key = jax.random.key(seed)
     variables = dict(method.init(stream(key, "init"), batch))
     copies = jax.tree.map(lambda x: x + 0, variables) if average else {}

@@ -1,4 +1,4 @@
-"""One training step, pure: gather the batch, warp it, loss, gradient, update. Compiled by `pawjax.engine.parallel`."""
+"""One pure training step: gather, augment, loss, gradient, update. Compiled in `pawjax.engine.parallel`."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,14 +17,14 @@ from pawjax.ops import chains
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
-FINITE = jnp.iinfo(jnp.int32).max  # as the first step that is not finite: there is none
+FINITE = jnp.iinfo(jnp.int32).max  # value of 'not_finite' if the loss is finite
 
 
 class Sums(NamedTuple):
-    """Of a batch, or of a share of it: they add up to those of the whole."""
+    """Sums over a batch or a shard of it; the shards' sums add up to the batch's."""
 
     loss: jax.Array
-    totals: dict[str, jax.Array]  # of each term
+    totals: dict[str, jax.Array]  # per term
     gradients: Any
 
 
@@ -38,16 +38,16 @@ def batch_of_step(
     streamed: bool = False,
     pairs: Pairs = (),
 ) -> Batch:
-    """The augmented batch of a step, which (key, step) alone determine; `shard` picks this device's share of it.
+    """The augmented batch of a step, determined only by (key, step); `shard` selects this device's shard.
 
-    The store holds all frames, or, `streamed`, this device's share of the batch in its order.
+    The store holds all frames or, if `streamed`, this device's shard of the batch, in order.
     """
     keys = shard(jax.random.split(jax.random.fold_in(stream(key, "augment"), step), batch_size))
     if streamed:
         frames = as_batch(store)
     else:
         frames = gather(store, shard(draw_indices(stream(key, "order"), step, batch_size, len(store))))
-    # For what a method draws itself: a key for each sample, so that it is the same however the batch is divided.
+    # For the method's own draws: one key per sample, so that they do not depend on how the batch is divided.
     return augment(settings, keys, frames, pairs) | {"key": jax.vmap(lambda key: stream(key, "loss"))(keys)}
 
 
@@ -64,9 +64,9 @@ def train_step(
     """The state after one update on `batch`, and the metrics of this step.
 
     The batch passes through the network in `microbatches`; see `accumulate`. With `axis_name` the batch is one device's
-    share; sums, counts and gradients are added over the axis, so that the result is that of the whole batch.
+    shard; sums, counts and gradients are added over the axis, which gives the result of the whole batch.
 
-    Metrics, float32 scalars: 'loss', 'loss/NAME' of each term of the method, 'gradient_norm'; and 'not_finite', int32:
+    Metrics, float32 scalars: 'loss', 'loss/NAME' for each term of the method, 'gradient_norm'; and 'not_finite', int32:
     this step (from 0) if its loss is not finite, else `FINITE`.
     """
 
@@ -96,19 +96,19 @@ def train_step(
 def accumulate(
     method: Method, state: TrainState, batch: Batch, microbatches: int, add_up: Callable[[Any], Any]
 ) -> tuple[Sums, dict[str, jax.Array], dict[str, Any]]:
-    """This device's sums, the counts {term: n} of the whole batch, and the further collections after it.
+    """This device's sums, the counts {term: n} of the whole batch, and the updated extra collections.
 
-    With several microbatches they pass through the network one after another, for less memory. Sums and counts are
-    those of the whole batch, so the update is too, but for live batch norm, which sees one microbatch at a time.
-    `add_up` adds over the devices.
+    Several microbatches pass through the network one after another, to save memory. Sums and counts, and hence the
+    update, are those of the whole batch, except that live batch norm normalizes each microbatch separately. `add_up`
+    adds over the devices.
     """
     if microbatches == 1:
         return _gradients(method, state.params, state.extra, batch, add_up)
 
-    # Every n-th sample, so that each device's share of the batch is divided alike.
+    # Every n-th sample, so that each device's shard is divided in the same way.
     pieces = [jax.tree.map(lambda x, i=i: x[i::microbatches], batch) for i in range(microbatches)]
-    # First the counts of the whole batch: the compiler keeps of this pass what they depend on, which is the labels
-    # alone, or of a detector's the proposals too.
+    # First the counts of the whole batch. Of this pass the compiler keeps only what they depend on: the labels and, for
+    # a detector, the proposals.
     counted = [method.loss(state.variables, piece)[0] for piece in pieces]
     counts = add_up({name: sum(terms[name][1] for terms in counted) for name in counted[0]})
 
@@ -126,7 +126,7 @@ def accumulate(
 def _gradients(
     method: Method, params: Any, extra: dict[str, Any], batch: Batch, whole: Callable[[Any], Any]
 ) -> tuple[Sums, dict[str, jax.Array], dict[str, Any]]:
-    """As `accumulate`, of one pass; `whole` turns the counts of this batch into those that its sums are divided by."""
+    """Like `accumulate`, for one pass; `whole` turns the counts of this batch into the divisors of its sums."""
 
     def loss_of(params: Any) -> tuple[jax.Array, tuple[Any, Any, Any]]:
         with chains.over(batch["image"]):
@@ -141,9 +141,9 @@ def _gradients(
 
 
 def _averaged(state: TrainState, variables: Any, decay: float) -> Any:
-    """The moving average, younger at first: decay rises as (1 + t) / (10 + t) up to its value.
+    """The moving average; its decay rises as (1 + t) / (10 + t) up to `decay`.
 
-    Not by `optax.incremental_update`: it takes 1 - decay, which is rounded while the decay is below a half.
+    `optax.incremental_update` is not used: it takes 1 - decay, which is rounded while the decay is below 0.5.
     """
     if not state.average:
         return state.average

@@ -1,4 +1,4 @@
-"""A run's first weights from elsewhere: a weight file of another system, or another run."""
+"""Initial weights from a weight file of another system or from another run."""
 
 import re
 from collections.abc import Collection
@@ -20,37 +20,40 @@ from pawjax.weights import Merge, merge, read_tensors, variant_of
 def initialise(
     state: TrainState, method: Method, source: str, variant: str, bodyparts: tuple[str, ...]
 ) -> tuple[TrainState, Merge]:
-    """The state with the weights of `source` in place, and what was taken.
+    """The state with the weights of `source`, and what was taken from it.
 
     Args:
       state: fresh, on its devices.
-      method: that is trained.
-      source: `config.init_from`: a weight file (`pawjax.weights.read_tensors`), its address with its sha256
+      method: the method to train.
+      source: `config.init_from`: a weight file (`pawjax.weights.read_tensors`), its URL with its sha256
         (`pawjax.engine.download`), or a run folder (its best checkpoint).
       variant: `config.model.variant`, the geometry of the network.
-      bodyparts: of the state. Where one of them has another place in the run given, its heads are not taken.
+      bodyparts: those of the state. If one has another index in the source run, its bodypart heads are not taken.
 
     Raises InputError if there is nothing there, or if it belongs to another network.
     """
     path = main_first(lambda: fetch(source)) if re.match("https?://", source) else Path(source).expanduser()
     if path.is_dir():
         files = read_run_files(path)
-        theirs, (leaves, unknown) = files.config.model.variant, _leaves_of_run(files, bodyparts, method.bodypart_heads)
+        source_variant, (leaves, unknown) = (
+            files.config.model.variant,
+            _leaves_of_run(files, bodyparts, method.bodypart_heads),
+        )
     elif path.is_file():
         tensors = read_tensors(path)
-        theirs, (leaves, unknown) = variant_of(tensors), method.read_weights(tensors)
+        source_variant, (leaves, unknown) = variant_of(tensors), method.read_weights(tensors)
     else:
         raise InputError(f"config.init_from = '{source}' is neither a weight file nor a run folder")
-    if theirs and theirs != variant:
+    if source_variant and source_variant != variant:
         raise InputError(
-            f"config.init_from = '{source}': its weights were trained in another geometry of the ResNet: "
-            f"set config.model.variant = '{theirs}', which is '{variant}'"
+            f"config.init_from = '{source}': its weights use another ResNet geometry: "
+            f"set config.model.variant = '{source_variant}', which is '{variant}'"
         )
     message = f"config.init_from = '{source}'"
     merged = merge(state.variables, leaves, source=message, heads=method.heads, unknown=unknown)
 
     def placed() -> dict[str, Any]:
-        """On the devices of the state; a new buffer each time, which donation needs."""
+        """The weights on the state's devices, in new buffers each time (needed for donation)."""
         variables = state.variables
         return jax.tree.map(lambda new, old: jax.device_put(np.array(new), old.sharding), merged.variables, variables)
 
@@ -63,10 +66,10 @@ def initialise(
 def _leaves_of_run(
     files: RunFiles, bodyparts: tuple[str, ...], bodypart_heads: Collection[str]
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The leaves of a run by path, and the names of those that are not to be taken."""
-    theirs, variables = files.bodyparts, files.restore(fold=False).variables
+    """The leaves of a run by path, and the names of those to leave out."""
+    source_bodyparts, variables = files.bodyparts, files.restore(fold=False).variables
     flat, _ = jax.tree_util.tree_flatten_with_path(variables)
     leaves = {"/".join(entry.key for entry in path): np.asarray(leaf) for path, leaf in flat}
-    moved = any(name in theirs and theirs.index(name) != place for place, name in enumerate(bodyparts))
+    moved = any(name in source_bodyparts and source_bodyparts.index(name) != k for k, name in enumerate(bodyparts))
     left = [name for name in leaves if moved and name.split("/")[1] in bodypart_heads]
     return {name: leaf for name, leaf in leaves.items() if name not in left}, left

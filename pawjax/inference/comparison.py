@@ -1,4 +1,4 @@
-"""Training runs made comparable: checked to share their frames, evaluated where that is missing, measured."""
+"""Prepares training runs for a comparison: checks that they share frames, evaluates them, counts their cost."""
 
 import json
 import os.path
@@ -22,19 +22,18 @@ from pawjax.report.comparison import SPLITS, ComparedRun, read_errors
 from pawjax.report.curves import read_metrics
 
 RUN_FILES = ("config.json", "run.json", "split.json", "metrics.jsonl")
-PICTURES = ("worst_frames.png", "proposals.png")  # the second of evaluations with --boxes alone
-RESULTS = ("metrics.json", "predictions.csv", "worst_frames.png")  # what a comparison reads of an evaluation
+PICTURES = ("worst_frames.png", "proposals.png")  # the second exists only with --boxes
+RESULTS = ("metrics.json", "predictions.csv", "worst_frames.png")  # what a comparison reads from an evaluation
 
 
 def collect_runs(workdirs: Sequence[Path], evaluate: bool = False) -> list[ComparedRun]:
-    """What a comparison says about each run, in the order given.
+    """The comparison's data of each run, in the order given.
 
-    An evaluation that is there is taken as it is; one that is missing (all of them with `evaluate`) is made from the
-    best checkpoint on dev, which is printed on stderr. Nothing is written but `eval/`.
+    Existing evaluations are reused; missing ones, or all with `evaluate`, are made from the best checkpoint on dev and
+    announced on stderr. Only `eval/` is written.
 
-    Raises InputError, before anything is evaluated: for no run at all or one given twice; a folder that is no run or
-    whose training has not ended; data, bodyparts or splits that differ (training parts may hold more or fewer of the
-    same frames); data that is not where the run read it.
+    Raises InputError, before anything is evaluated, for no run or one given twice; a folder that is not a finished
+    run; data, bodyparts or splits that differ (train splits may be subsets of the largest one); missing data.
     """
     names = run_names(workdirs)
     runs = [_read_finished(workdir) for workdir in workdirs]
@@ -45,41 +44,41 @@ def collect_runs(workdirs: Sequence[Path], evaluate: bool = False) -> list[Compa
     costs = []
     for run in runs:
         scaled = [scaled_size(tuple(size), run.config.scale) for size in np.unique(sizes, axis=0).tolist()]
-        shape = (1, *map(max, zip(*scaled, strict=True)), channels)  # as `make_store` lays frames of several sizes
+        shape = (1, *map(max, zip(*scaled, strict=True)), channels)  # as `make_store` pads frames of several sizes
         costs.append(network_cost(run.config, run.bodyparts, shape))
     return [_collect(name, run, cost, evaluate) for name, run, cost in zip(names, runs, costs, strict=True)]
 
 
 def run_names(workdirs: Sequence[Path]) -> list[str]:
-    """The folders' names; where several are called the same, with as many folders above as tell them apart.
+    """The folders' names, preceded by as many parent folders as make them unique.
 
     Raises InputError for no folder, or the same one twice.
     """
     if not workdirs:
-        raise InputError("there is no run to compare: python -m pawjax.compare RUN RUN ... --out=FOLDER")
+        raise InputError("no run to compare: python -m pawjax.compare RUN RUN ... --out=FOLDER")
     given: dict[Path, Path] = {}
     for workdir in workdirs:
         if (other := given.setdefault(workdir.resolve(), workdir)) is not workdir:
-            raise InputError(f"{workdir} and {other} are the same run: give each one once")
+            raise InputError(f"{workdir} and {other} are the same run: give each run once")
     parts = [Path(os.path.abspath(workdir)).parts for workdir in workdirs]  # a link keeps its name
-    taken = [1] * len(parts)
+    depths = [1] * len(parts)
     while True:
-        names = [str(Path(*part[-n:])) for part, n in zip(parts, taken, strict=True)]
+        names = [str(Path(*part[-n:])) for part, n in zip(parts, depths, strict=True)]
         clashing = [names.count(name) > 1 for name in names]
         if not any(clashing):
             return names
-        taken = [n + clash for n, clash in zip(taken, clashing, strict=True)]
+        depths = [n + clash for n, clash in zip(depths, clashing, strict=True)]
 
 
 def network_cost(config: ConfigDict, bodyparts: tuple[str, ...], shape: tuple[int, int, int, int]) -> tuple[int, int]:
-    """Parameters that are trained, and `count_flops` of predicting one batch of the given shape.
+    """Number of trained parameters, and `count_flops` of predicting one batch of the given shape.
 
-    The parameters include heads that only training uses; batch statistics are none. The program goes from uint8 images
-    at the network's scale to keypoints, with all views of `config.predict`; what depends on the variables alone
+    Parameters include heads used only in training, but no batch statistics. The program maps uint8 images at the
+    network's scale to keypoints, with all views of `config.predict`; what depends only on the variables
     (`method.fold`) is left out.
 
     Args:
-      config: of the run.
+      config: the run's.
       bodyparts: names of the K points.
       shape: (B, H, W, C) of the images.
     """
@@ -98,7 +97,7 @@ def _read_finished(workdir: Path) -> RunFiles:
             raise InputError(f"{workdir} is not the folder of a finished training run: it has no {name}")
     run = read_run_files(workdir)
     if "steps" not in run.record:
-        raise InputError(f"the training of {workdir} has not ended (no 'steps' in run.json): run its command again")
+        raise InputError(f"the training of {workdir} has not finished (no 'steps' in run.json): run its command again")
     return run
 
 
@@ -106,21 +105,25 @@ def _check_data(names: Sequence[str], records: Sequence[dict[str, Any]]) -> None
     for name, record in zip(names[1:], records[1:], strict=True):
         for field, words in (("fingerprint", "other frames or labels"), ("bodyparts", "other bodyparts")):
             if record["data"][field] != records[0]["data"][field]:
-                raise InputError(f"{name} was trained on {words} than {names[0]}: only runs on the same data compare")
+                raise InputError(
+                    f"{name} was trained on {words} than {names[0]}: only runs on the same data can be compared"
+                )
 
 
 def _check_splits(names: Sequence[str], splits: Sequence[dict[str, list[str]]]) -> None:
-    """Dev and test have to be the same frames; a training part may be some of the largest one's (data.n_train)."""
+    """Dev and test must hold the same frames; train may be a subset of the largest one (data.n_train)."""
     largest = max(range(len(splits)), key=lambda i: len(splits[i]["train"]))
-    for name, split in zip(names, splits, strict=True):
-        other = {part: len(set(split[part]) ^ set(splits[0][part])) for part in ("dev", "test")}
-        whose = names[0]
-        if not any(other.values()):
-            other, whose = {"train": len(set(split["train"]) - set(splits[largest]["train"]))}, names[largest]
-        if any(other.values()):
-            counts = " and ".join(f"{n} {part} frames" for part, n in other.items() if n)
+    for name, frames in zip(names, splits, strict=True):
+        differing = {split: len(set(frames[split]) ^ set(splits[0][split])) for split in ("dev", "test")}
+        reference = names[0]
+        if not any(differing.values()):
+            differing = {"train": len(set(frames["train"]) - set(splits[largest]["train"]))}
+            reference = names[largest]
+        if any(differing.values()):
+            counts = " and ".join(f"{n} {split} frames" for split, n in differing.items() if n)
             raise InputError(
-                f"{name} and {whose} have other splits, {counts} differ: train them on the same config.data.split_file"
+                f"{name} and {reference} have different splits ({counts} differ): "
+                "train them with the same config.data.split_file"
             )
 
 
@@ -161,6 +164,6 @@ def _collect(name: str, run: RunFiles, cost: tuple[int, int], evaluate: bool) ->
 
 
 def _as_typed(command: Sequence[str]) -> tuple[str, ...]:
-    """The words of a run's command; the door's file as it is called."""
-    door = ("python", "-m", "pawjax.train") if command[0] == "train.py" else (command[0],)
-    return (*door, *command[1:])
+    """A run's command as typed: 'train.py' becomes 'python -m pawjax.train'."""
+    program = ("python", "-m", "pawjax.train") if command[0] == "train.py" else (command[0],)
+    return (*program, *command[1:])

@@ -1,4 +1,4 @@
-"""How networks are compiled: as `jax.jit` does, with the library for matrix products that is fastest on this chip."""
+"""Compiles networks with `jax.jit` and the library for matrix products that is fastest on this chip."""
 
 import functools
 from collections.abc import Callable
@@ -8,25 +8,25 @@ from typing import Any
 import jax
 
 CPU_INFO = Path("/proc/cpuinfo")
-# What XLA gives to YNNPACK by default, less products, which then go to Eigen.
+# What XLA gives to YNNPACK by default, except matrix products, which then go to Eigen.
 EIGEN_PRODUCTS = {
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
 }
 
 
 def jit(function: Callable, **options: Any) -> Callable:
-    """`jax.jit(function, **options)` for a program in which a network runs.
+    """`jax.jit(function, **options)` for a program that runs a network.
 
-    The choice of library goes by the maker of the processor, not by a timing, so that a machine always sums in the
-    same order. On Intel's it is Eigen, which is faster there than XLA's default, YNNPACK; README.md has the figures.
-    Several virtual CPU devices keep the default: `jax.pmap` cannot choose, and is to give the same numbers.
+    The library depends on the CPU's vendor, not on a timing, so that a machine always sums in the same order. On Intel
+    CPUs it is Eigen, which is faster there than XLA's default, YNNPACK; README.md has the figures. Several virtual CPU
+    devices keep the default: `jax.pmap` has no such option and must give the same numbers.
     """
     return jax.jit(function, compiler_options=EIGEN_PRODUCTS if _wants_eigen() else None, **options)
 
 
 def _wants_eigen() -> bool:
-    alone = jax.default_backend() == "cpu" and jax.device_count() == 1
-    return alone and _made_by_intel() and _is_known(tuple(EIGEN_PRODUCTS.items()))
+    is_single_cpu = jax.default_backend() == "cpu" and jax.device_count() == 1
+    return is_single_cpu and _made_by_intel() and _is_known(tuple(EIGEN_PRODUCTS.items()))
 
 
 def _made_by_intel() -> bool:

@@ -1,4 +1,4 @@
-"""Evaluation of a run on a part of its split."""
+"""Evaluates a run on one of its splits."""
 
 import functools
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from pawjax.report.frames import EvaluatedFrames
 
 
 def evaluation_folder(workdir: Path, split: str, checkpoint: str, prediction: dict[str, Any]) -> Path:
-    """Where `evaluate_run` writes: what is not the best checkpoint's plain prediction has a folder of its own."""
+    """The output folder of `evaluate_run`; other checkpoints and prediction settings have their own folders."""
     words = [f"checkpoint={checkpoint}"] if checkpoint != "best" else []
     words += [f"{field}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for field, v in prediction.items()]
     return workdir / "eval" / "-".join([split, *words])
@@ -27,20 +27,20 @@ def evaluation_folder(workdir: Path, split: str, checkpoint: str, prediction: di
 def evaluate_run(
     workdir: Path, split: str, checkpoint: str, extra: Sequence[str] = (), **prediction: Any
 ) -> dict[str, Any]:
-    """Evaluates a run on one part of its own split and writes `eval/<split>/`.
+    """Evaluates a run on one of its splits and writes `eval/<split>/`.
 
-    Only the run folder and its data are needed.
+    Needs only the run folder and its data.
 
     Args:
       workdir: the run folder.
       split: 'train', 'dev' or 'test'.
-      checkpoint: 'best' (on dev), 'last' or a step's number; the folder of another than the best is
+      checkpoint: 'best' (on dev), 'last' or a step's number; others than 'best' write to
         `eval/<split>-checkpoint=<checkpoint>`.
-      extra: names of `method.extra_evaluations` to make too.
-      prediction: fields of `config.predict` to use instead of the run's own; the folder is then
+      extra: names of `method.extra_evaluations` to run too.
+      prediction: fields of `config.predict` that replace the run's own; the folder is then
         `eval/<split>-<field>=<value>`.
 
-    Returns the content of metrics.json, and that of each extra evaluation under its name.
+    Returns the content of metrics.json, with that of each extra evaluation under its name.
 
     Raises InputError if the run or its data are missing, if the data changed, or if an extra evaluation is impossible.
     """
@@ -57,7 +57,7 @@ def evaluate_run(
         sizes=frames.sizes[indices],
         truth=frames.keypoints[indices],
         labelled=frames.labelled[indices],
-        predicted=predictions.keypoints[:, None],  # of the only animal
+        predicted=predictions.keypoints[:, None],  # one animal
         likelihood=predictions.likelihood[:, None],
         ids=tuple(frames.ids[i] for i in indices),
         bodyparts=frames.bodyparts,

@@ -1,4 +1,4 @@
-"""How much arithmetic a program takes: its convolutions and matrix products, as the literature counts them."""
+"""Counts the arithmetic of a program: its convolutions and matrix products, as in the literature."""
 
 import math
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from pawjax.ops.chip import plain_forms
 def count_flops(program: Callable, *arguments: Any) -> int:
     """Multiplications and additions of all convolutions and matrix products in one run of a program.
 
-    They are counted in their plain form, whatever the chip: taps on padding too, and 3x3 convolutions as nine
-    products where a CPU would take Winograd's. A loop with a known number of rounds counts them all, any other one
-    round, and of branches the dearest. Additions, activations, pooling and resampling are left out.
+    They are counted in their plain form, whatever the chip: including taps on padding, and 3x3 convolutions as nine
+    products where a CPU would use Winograd's. A loop counts all its iterations if their number is known, else one; a
+    conditional counts its most expensive branch. Additions, activations, pooling and resampling are left out.
 
     Args:
       program: as for `jax.jit`, not yet compiled.
@@ -52,4 +52,4 @@ def _jaxprs(value: Any) -> list[Jaxpr]:
         return [value.jaxpr]
     if isinstance(value, Jaxpr):
         return [value]
-    return [sub for part in value for sub in _jaxprs(part)] if isinstance(value, (tuple, list)) else []
+    return [sub for item in value for sub in _jaxprs(item)] if isinstance(value, (tuple, list)) else []

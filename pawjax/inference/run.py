@@ -1,4 +1,4 @@
-"""A training run, opened: the one way from its folder to its config, method, variables and frames."""
+"""Opens a training run: the only way from its folder to its config, method, variables and frames."""
 
 import dataclasses
 from pathlib import Path
@@ -18,11 +18,11 @@ from pawjax.methods import Method, Variables, make_method
 
 @dataclasses.dataclass(frozen=True)
 class RunFiles:
-    """What the JSON files of a run folder say; no weights are read yet.
+    """The content of a run folder's JSON files; no weights are read yet.
 
     Attributes:
       workdir: the run folder.
-      config: of the run, with the fields of `config.predict` that were asked for.
+      config: the run's, with the requested fields of `config.predict`.
       record: the content of run.json.
       bodyparts: names of the K points.
       method: as it was trained.
@@ -40,7 +40,7 @@ class RunFiles:
         if frames.fingerprint != self.record["data"]["fingerprint"]:
             raise InputError(
                 f"the frames or labels of config.data.path = '{self.config.data.path}' are not those that "
-                f"{self.workdir} was trained on: put them back, or train a new run"
+                f"{self.workdir} was trained on: restore them, or train a new run"
             )
         return frames
 
@@ -52,7 +52,7 @@ class RunFiles:
     def restore(self, checkpoint: str = "best", fold: bool = True) -> "Run":
         """The run with the variables of a checkpoint: 'best' (on dev), 'last' or a step's number.
 
-        Without `fold` method and variables are those that were trained, to train them further. Raises InputError if
+        Without `fold`, method and variables are those of training, to train them further. Raises InputError if
         there is no such checkpoint.
         """
         method, (step, variables) = self.method, _restore(self.workdir, self.method, checkpoint)
@@ -67,8 +67,8 @@ class Run(RunFiles):
     """A run with the variables of one checkpoint; method and variables are folded for prediction.
 
     Attributes:
-      variables: of the method, on one device.
-      step: of the checkpoint.
+      variables: the method's, on one device.
+      step: the checkpoint's.
     """
 
     variables: Variables
@@ -76,9 +76,9 @@ class Run(RunFiles):
 
 
 def read_run_files(workdir: Path, **prediction: Any) -> RunFiles:
-    """The files of a run folder; `prediction` names fields of `config.predict` to use instead of the run's own.
+    """The files of a run folder; `prediction` holds fields of `config.predict` that replace the run's own.
 
-    Raises InputError if the folder is no run, or for a field or value of `prediction` that the run's method refuses.
+    Raises InputError if the folder is not a run, or for a field or value of `prediction` that the run's method refuses.
     """
     config, record = runlog.read_config(workdir), runlog.read_run(workdir)
     bodyparts = tuple(record["data"]["bodyparts"])
@@ -92,9 +92,9 @@ def open_run(workdir: str | Path, checkpoint: str | int = "best", **prediction: 
     Args:
       workdir: its run folder.
       checkpoint: 'best' (on dev), 'last' or a step's number.
-      prediction: fields of `config.predict` to use instead of the run's own, as decode='votes' or flip=True.
+      prediction: fields of `config.predict` that replace the run's own, e.g. decode='votes' or flip=True.
 
-    Raises InputError if the folder is no run or has no such checkpoint, or for a wrong field or value of `prediction`.
+    Raises InputError if the folder is not a run or lacks the checkpoint, or for a wrong field or value of `prediction`.
     """
     return read_run_files(Path(workdir).expanduser(), **prediction).restore(str(checkpoint))
 

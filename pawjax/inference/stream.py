@@ -1,4 +1,4 @@
-"""Frames through a compiled program: the next batches are dispatched before the last result is fetched."""
+"""Runs frames through a compiled program; the next batches are dispatched before a result is fetched."""
 
 import collections
 import dataclasses
@@ -16,7 +16,7 @@ from pawjax.inference.views import Predict
 from pawjax.methods import Variables
 from pawjax.ops.warp import apply_affine
 
-AHEAD = 2  # batches in flight beside the one whose result is fetched
+AHEAD = 2  # batches in flight besides the one whose result is fetched
 
 
 def stream(program: Callable[[Any], Any], batches: Iterable[tuple[Any, int]], ahead: int = AHEAD) -> Iterator[Any]:
@@ -25,12 +25,12 @@ def stream(program: Callable[[Any], Any], batches: Iterable[tuple[Any, int]], ah
     At most `ahead` + 1 batches are in flight, so memory stays bounded for a video of any length.
 
     Args:
-      program: compiled; from arrays with a leading axis B to a tree of arrays with the same leading axis.
+      program: compiled; maps arrays with a leading axis B to a tree of arrays with the same leading axis.
       batches: pairs of the arrays and the number n of real rows in them; the last batch may be padded to B rows.
-      ahead: batches that are dispatched before the oldest result is fetched.
+      ahead: batches dispatched before the oldest result is fetched.
 
     Yields:
-      The tree of numpy arrays of a batch, each cut to its n real rows.
+      The tree of numpy arrays of a batch, each truncated to its n real rows.
     """
     in_flight: collections.deque[tuple[Any, int]] = collections.deque()
     for arrays, n in batches:
@@ -53,7 +53,7 @@ def stream_store(program: Callable[[Any], Any], store: FrameStore, batch_size: i
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """keypoints float32 [N, K, 2], (x, y) pixels of the original images; likelihood [N, K]; seconds it took."""
+    """keypoints float32 [N, K, 2], (x, y) pixels of the original images; likelihood [N, K]; seconds of prediction."""
 
     keypoints: np.ndarray
     likelihood: np.ndarray
@@ -63,7 +63,7 @@ class Predictions:
 def predict_store(predict: Predict, variables: Variables, store: FrameStore, batch_size: int) -> Predictions:
     """Predicts every frame of a store with a compiled `predict`.
 
-    The time leaves compilation out: the first batch runs once before.
+    The time excludes compilation: the first batch runs once before.
     """
     program = functools.partial(predict, variables)
     indices, _ = next(evaluation_batches(len(store), batch_size))

@@ -20,7 +20,7 @@ class Tracker:
 
     Attributes:
       bodyparts: names of the K points.
-      step: of the checkpoint.
+      step: the checkpoint's.
     """
 
     def __init__(self, run: Run):
@@ -50,7 +50,7 @@ class Tracker:
         self._detect = compiler.jit(detect, static_argnames=("max_detections", "score_threshold", "nms_threshold"))
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Points of a batch of images.
+        """Keypoints of a batch of images.
 
         Args:
           images: uint8 [B, H, W, C], C 1 (grey) or 3 (RGB).
@@ -72,15 +72,15 @@ class Tracker:
 
         Args:
           images: uint8 [B, H, W, C], C 1 (grey) or 3 (RGB).
-          max_detections: N, for an image.
-          score_threshold: the lowest score that counts.
-          nms_threshold: the lowest IoU at which two boxes of a bodypart are the same instance.
+          max_detections: N, per image.
+          score_threshold: score that a detection must exceed.
+          nms_threshold: IoU above which a box suppresses others of its bodypart.
 
         Returns:
-          'boxes' float32 [B, N, 4], xyxy pixels of the images, clipped to them, by falling 'scores' [B, N]; 'classes'
-          [B, N], places in `bodyparts`; bool 'valid' [B, N], False where there was no further one.
+          'boxes' float32 [B, N, 4], xyxy pixels of the images, clipped to them, by decreasing 'scores' [B, N];
+          'classes' [B, N], indices into `bodyparts`; bool 'valid' [B, N], False for padding.
 
-        Raises InputError if the run's method only finds one point of each bodypart.
+        Raises InputError if the run's method finds only one point per bodypart.
         """
         if not self._finds_instances:
             raise InputError("this run's method finds no instances: call the tracker itself for its keypoints")
@@ -101,8 +101,8 @@ def load(workdir: str | Path, checkpoint: str | int = "best", **prediction: Any)
     Args:
       workdir: its run folder.
       checkpoint: 'best' (on dev), 'last' or a step's number.
-      prediction: fields of `config.predict` to use instead of the run's own, as decode='votes' or flip=True.
+      prediction: fields of `config.predict` that replace the run's own, e.g. decode='votes' or flip=True.
 
-    Raises InputError if the folder is no run or has no such checkpoint, or for a value that cannot be.
+    Raises InputError if the folder is not a run or lacks the checkpoint, or for a wrong field or value of `prediction`.
     """
     return Tracker(open_run(workdir, checkpoint, **prediction))

@@ -15,15 +15,15 @@ from pawjax.methods.method import Prediction
 from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
 
 Predict = Callable[[Variables, jax.Array], dict[str, jax.Array]]
-FIELDS = ("flip", "temperature", "scales")  # of config.predict, read here for every method
-AGREE = 16.0  # pixels of the network's input within which two views mean the same place
+FIELDS = ("flip", "temperature", "scales")  # fields of config.predict that are read here, for every method
+AGREE = 16.0  # pixels of the network's input; views within this distance agree
 
 
 def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str]) -> Predict:
     """`method.predict`, over the views that `config.predict` asks for: (variables, images) -> keypoints, likelihood.
 
-    A mirrored view exchanges the bodyparts of `config.data.symmetric_pairs`. Raises InputError for a wrong field of
-    `config.predict`, or a pair that is not among the bodyparts.
+    A mirrored view swaps the bodyparts of `config.data.symmetric_pairs`. Raises InputError for a wrong field of
+    `config.predict`, or a pair of unknown bodyparts.
     """
     settings, predict = Prediction.of(config), method.predict
     if settings.flip or settings.scales != (1.0,):
@@ -33,7 +33,7 @@ def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str]) -
 
 
 def with_prediction(config: ConfigDict, method: Method, **fields: Any) -> ConfigDict:
-    """The config with other fields of `config.predict`.
+    """The config, with `fields` replacing those of `config.predict`.
 
     Raises InputError for a field that does not exist, or that the run's method does not read.
     """
@@ -85,9 +85,9 @@ def _mirror_back(output: dict[str, jax.Array], width: int, pairs: Pairs) -> dict
 
 
 def _consensus(keypoints: jax.Array, likelihood: jax.Array) -> dict[str, jax.Array]:
-    """Of views [V, B, K, 2] the mean, by likelihood, of those that agree with the likeliest one.
+    """The mean, weighted by likelihood, of the views [V, B, K, 2] that agree with the likeliest one.
 
-    Likelihood [B, K] is theirs over the number of all views, so that a disagreement lowers it.
+    The likelihood [B, K] is the sum of theirs divided by V, so that disagreement lowers it.
     """
     best = jnp.argmax(likelihood, axis=0)[None]
     chosen = jnp.take_along_axis(keypoints, best[..., None], axis=0)

@@ -1,6 +1,6 @@
 """Methods, by name. To add one, write a file or package here and register it in `METHODS`; nothing else names it.
 
-`pawjax.methods.method` says what a method is. Its settings are the section `config[name]`.
+`pawjax.methods.method` defines the interface. The settings of a method are the section `config[name]`.
 """
 
 from ml_collections import ConfigDict

@@ -28,15 +28,15 @@ class Settings(Section):
 
     Attributes:
       target: 'disc' (1 within `radius`) or 'gaussian' (with deviation `sigma`).
-      radius: of the disc, and of the cells that learn locref.
+      radius: of the disc, and of the cells in the locref loss.
       sigma: of the Gaussian.
       score_loss: 'cross_entropy' (of a sigmoid) or 'squared_error' (of the raw map).
-      locref_weight: of the Huber loss of the offsets; the score maps' loss has weight 1.
+      locref_weight: weight of the offsets' Huber loss; that of the score maps has weight 1.
       locref_stdev: pixels per unit of the offset maps.
       score_bias: initial bias of the score maps, see `PoseNet`.
-      intermediate: unit of a ResNet that gets heads of its own in training, 'block3_unit12' in DeeperCut; '' for none.
-      intermediate_locref: whether these heads are two, or the score map's alone (DeeperCut).
-      intermediate_weight: of the intermediate heads' terms; 0 leaves them out.
+      intermediate: unit of a ResNet with extra heads in training, 'block3_unit12' in DeeperCut; '' for none.
+      intermediate_locref: whether these include locref; DeeperCut has only a score map.
+      intermediate_weight: weight of the intermediate heads' terms; 0 leaves them out.
     """
 
     section: ClassVar[str] = "deeplabcut"
@@ -67,9 +67,9 @@ class DeepLabCut(NetworkMethod):
 
     Attributes:
       net: the network.
-      settings: of its targets and losses.
-      unlabelled: 'ignore' leaves bodyparts without a label out; 'negative' teaches an empty map, as DeepLabCut does.
-      decoder: how `predict` finds the place within a cell, see `pawjax.ops.decoding`.
+      settings: those of targets and losses.
+      unlabelled: 'ignore' leaves bodyparts without a label out; 'negative' trains an empty map, as DeepLabCut does.
+      decoder: how `predict` locates a keypoint within a cell, see `pawjax.ops.decoding`.
     """
 
     stride: ClassVar[int] = NET_STRIDE
@@ -93,15 +93,15 @@ class DeepLabCut(NetworkMethod):
     def loss(self, variables: Variables, batch: Batch) -> tuple[dict[str, losses.Term], Variables]:
         """Terms 'scoremap' (mean over cells and bodyparts) and 'locref' (mean over the discs' cells and axes).
 
-        With intermediate supervision also 'intermediate_scoremap' and 'intermediate_locref', of the same targets.
+        With intermediate supervision also 'intermediate_scoremap' and 'intermediate_locref', with the same targets.
         """
         settings, batch = self.settings, of_single_animal(batch)
         maps, updates = self.apply_training(variables, self.padded(batch["image"]))
         _, height, width, _ = maps["scoremap"].shape
         offsets = scoremaps.offsets_to_keypoints(batch["keypoints"], height, width, MAP_STRIDE)
         present = (batch["labelled"] & (batch["weight"] > 0)[:, None])[:, None, None]  # [B, 1, 1, K]
-        near = scoremaps.disc_targets(offsets, settings.radius) * present
-        targets = near if settings.target == "disc" else scoremaps.gaussian_targets(offsets, settings.sigma) * present
+        disc = scoremaps.disc_targets(offsets, settings.radius) * present
+        targets = disc if settings.target == "disc" else scoremaps.gaussian_targets(offsets, settings.sigma) * present
 
         weights = batch["weight"][:, None, None, None]
         if self.unlabelled == "ignore":
@@ -112,12 +112,12 @@ class DeepLabCut(NetworkMethod):
         def term(name: str) -> losses.Term:
             if name.endswith("scoremap"):
                 return losses.weighted_sum(score_loss(maps[name], targets), weights)
-            return losses.weighted_sum(losses.huber(maps[name] - offsets), (near * weights)[..., None])
+            return losses.weighted_sum(losses.huber(maps[name] - offsets), (disc * weights)[..., None])
 
         return {name: term(name) for name in self.loss_weights}, updates
 
     def score_maps(self, variables: Variables, images: jax.Array) -> scoremaps.ScoreMaps:
-        """Maps of stride 8 of uint8 images [B, H, W, C]."""
+        """Maps of stride 8 for uint8 images [B, H, W, C]."""
         maps = self.net.apply(variables, self.padded(images), train=False)
         if self.settings.score_loss == "cross_entropy":
             log_likelihood = jax.nn.log_sigmoid(maps["scoremap"])
@@ -139,7 +139,7 @@ def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> DeepLabCut:
         if model.is_resnet:
             hint = f"write 'block3_unit12'; its blocks 1 to 4 have {', '.join(map(str, UNITS[model.depth]))} units"
         raise InputError(
-            f"config.deeplabcut.intermediate = '{unit}' is no unit of config.model.backbone = '{model.backbone}': "
+            f"config.deeplabcut.intermediate = '{unit}' is not a unit of config.model.backbone = '{model.backbone}': "
             f"{hint}"
         )
     net = PoseNet(

@@ -1,4 +1,4 @@
-"""What a method is: a network, its targets, its losses and its decoding, behind a few pure functions.
+"""The interface of a method: network, targets, losses and decoding behind a few pure functions.
 
 The engine trains any method, and `pawjax.inference` predicts with it, without knowing which one it is.
 """
@@ -26,18 +26,18 @@ Batch = Mapping[str, jax.Array]
 
 
 class Method:
-    """Base class of the methods, which are frozen dataclasses. What comes after `predict` has a default.
+    """Base class of the methods, which are frozen dataclasses. Members after `predict` have defaults.
 
-    Variables are a dict with 'params', which the optimizer moves, and any further collections (running statistics),
-    which `loss` moves. A batch is defined in `pawjax.data`; it has one animal (A = 1), which a method for single
-    animals takes out of it.
+    Variables are a dict with 'params', updated by the optimizer, and any other collections (running statistics),
+    updated by `loss`. `pawjax.data` defines a batch; it has one animal (A = 1), and methods for single animals drop
+    that axis.
 
     Attributes:
-      predict_fields: fields of `config.predict` that no other part of the program reads.
-      heads: modules, by the first name in the path of a parameter, whose parameters may keep their random values where
-        a weight file has none that fit.
+      predict_fields: fields of `config.predict` that only the method reads.
+      heads: modules, by the first name in a parameter's path, whose parameters may stay random if a weight file has
+        none that fit.
       bodypart_heads: those of `heads` that have channels for each bodypart.
-      extra_evaluations: {name: function from a config to an `ExtraEvaluation`}; the function raises InputError where
+      extra_evaluations: {name: function from a config to an `ExtraEvaluation`}; the function raises InputError if
         the evaluation is impossible.
     """
 
@@ -56,11 +56,11 @@ class Method:
         raise NotImplementedError
 
     def loss(self, variables: Variables, batch: Batch) -> tuple[dict[str, Term], Variables]:
-        """The loss of a training batch, and the collections beside 'params' as they are after it.
+        """The loss of a training batch, and the updated collections other than 'params'.
 
         Terms are {name: (sum, count)}, so that padding, missing labels and the number of devices never change a
-        result; the engine minimises the sum over the terms of weight * sum / count. What is random follows from
-        `batch['key']`, one key for each image.
+        result; the engine minimises the sum over the terms of weight * sum / count. All randomness derives
+        from `batch['key']`, one key per image.
         """
         raise NotImplementedError
 
@@ -79,7 +79,7 @@ class Method:
         return self
 
     def fold(self, variables: Variables) -> tuple["Method", Variables]:
-        """The method and the variables to predict with: what depends on the variables only is computed once."""
+        """The method and variables for prediction: what depends only on the variables is computed once."""
         return self, variables
 
     def read_weights(self, tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -92,30 +92,30 @@ class Method:
 
 
 def of_single_animal(batch: Batch) -> Batch:
-    """The batch without its axis of animals, of which there must be one: keypoints [B, K, 2], labelled [B, K]."""
+    """The batch without its animal axis, which must have length 1: keypoints [B, K, 2], labelled [B, K]."""
     return {**batch, "keypoints": batch["keypoints"][:, 0], "labelled": batch["labelled"][:, 0]}
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkMethod(Method):
-    """A method around one Flax network that is called as `net(images, ..., train=...)`.
+    """A method around one Flax network, called as `net(images, ..., train=...)`.
 
     Attributes:
       net: the network; its fields `norm` and `axis_name`, and those of the networks in it, are set by `fold` and
         `with_axis`.
-      stride: both sides of the network's images are multiples of it.
+      stride: the sides of the network's images are multiples of it.
     """
 
     net: nn.Module
     stride: ClassVar[int] = 1
 
     def padded(self, images: jax.Array) -> jax.Array:
-        """Zeros below and to the right of [B, H, W, C], up to multiples of `stride`."""
+        """Images [B, H, W, C], zero-padded at the bottom and right to multiples of `stride`."""
         bottom, right = (-size % self.stride for size in images.shape[1:3])
         return jnp.pad(images, ((0, 0), (0, bottom), (0, right), (0, 0)))
 
     def inputs(self, images: jax.Array) -> tuple[jax.Array, ...]:
-        """What the network takes beside `train`, to make its variables."""
+        """The network's inputs besides `train`, to initialize its variables."""
         return (self.padded(images[:1]),)
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
@@ -123,7 +123,7 @@ class NetworkMethod(Method):
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
     def apply_training(self, variables: Variables, *arguments: Any, **options: Any) -> tuple[Any, Variables]:
-        """The network's output in training, and the collections beside 'params' after it."""
+        """The network's output in training, and the updated collections other than 'params'."""
         rest = {name: value for name, value in variables.items() if name != "params"}
         output, updates = self.net.apply(variables, *arguments, train=True, mutable=list(rest), **options)
         return output, rest | updates
@@ -132,19 +132,19 @@ class NetworkMethod(Method):
         return dataclasses.replace(self, net=with_fields(self.net, axis_name=name))
 
     def fold(self, variables: Variables) -> tuple["NetworkMethod", Variables]:
-        if not variables["batch_stats"]:  # nothing that can be folded
+        if not variables["batch_stats"]:  # nothing to fold
             return self, variables
         return dataclasses.replace(self, net=with_fields(self.net, norm="none")), fold(variables)
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction(Section):
-    """How keypoints are predicted; may also be chosen when a run is evaluated or loaded.
+    """How keypoints are predicted; can be overridden when a run is evaluated or loaded.
 
     Attributes:
-      decode: of score maps, how the place within a cell is found, see `pawjax.ops.decoding`.
+      decode: how keypoints are located within a cell of the score maps, see `pawjax.ops.decoding`.
       proposals: regions that a detector's head classifies; 0 takes the number of `config.faster_rcnn`.
-      flip: also predict the mirrored frame, left and right as in `config.data.symmetric_pairs`.
+      flip: also predict the mirrored frame, swapping the bodyparts of `config.data.symmetric_pairs`.
       temperature: likelihoods become sigmoid(logit / temperature); an evaluation on dev recommends one. 0 < t.
       scales: sizes, relative to the network's, at which each frame is predicted.
     """
@@ -162,17 +162,17 @@ class Prediction(Section):
         self.require_range("proposals", 0)
         self.require_positive("temperature")
         fits = bool(self.scales) and all(0 < scale < math.inf for scale in self.scales)
-        self.require("scales", fits, "positive numbers, as (1.0,)")
+        self.require("scales", fits, "positive numbers, e.g. (1.0,)")
 
 
 class ExtraEvaluation(NamedTuple):
-    """An evaluation that one method has beside the errors of its points, such as that of a detector's boxes.
+    """An evaluation specific to a method, besides keypoint errors, such as that of a detector's boxes.
 
     Attributes:
       predict: (method, variables, images [B, H, W, C]) -> a tree of arrays [B, ...]; pure, to be compiled.
       write: (folder, method, outputs, store, frames, about) -> the numbers written. `outputs` is the tree with arrays
-        [N, ...] of all N frames, `store` their `FrameStore`, `frames` the `EvaluatedFrames` with what was predicted of
-        them, and `about` further entries of the numbers.
+        [N, ...] of all N frames, `store` their `FrameStore`, `frames` the `EvaluatedFrames` with their predictions,
+        and `about` further entries of the numbers.
     """
 
     predict: Callable[[Method, Variables, jax.Array], Any]
@@ -181,7 +181,7 @@ class ExtraEvaluation(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class MethodEntry:
-    """What a name of `pawjax.methods.METHODS` means.
+    """An entry of `pawjax.methods.METHODS`.
 
     Attributes:
       settings: the method's section of the config, `config[name]`.

@@ -35,5 +35,5 @@ def test_best_has_the_smallest_error_and_last_is_the_latest(folder, which, step)
 @pytest.mark.parametrize("which", ["1", "3", "worst"])
 def test_missing_checkpoint_lists_the_kept_ones(folder, which):
     checkpoints = Checkpoints(folder, read_only=True)
-    with pytest.raises(InputError, match=rf"--checkpoint={which} is neither .* \(2, 4\)"):
+    with pytest.raises(InputError, match=rf"--checkpoint={which} is not .* \(2, 4\)"):
         checkpoints.restore_variables(which, Falling().init(None, None))

@@ -55,9 +55,9 @@ def test_file_is_fetched_once(server):
 @pytest.mark.parametrize(
     "tail, words",
     [
-        ("/other.pth#sha256=" + "0" * 64, "is not the file that was meant"),
-        ("/missing.pth#sha256=" + DIGEST, "cannot be fetched.*404|Not Found"),
-        ("/short.pth#sha256=" + DIGEST, "cannot be fetched"),
+        ("/other.pth#sha256=" + "0" * 64, "is not the expected file"),
+        ("/missing.pth#sha256=" + DIGEST, "cannot be downloaded.*404|Not Found"),
+        ("/short.pth#sha256=" + DIGEST, "cannot be downloaded"),
         ("/resnet50.pth", "sha256"),
     ],
 )
@@ -68,5 +68,5 @@ def test_failed_download_is_reported_and_leaves_nothing(server, tail, words):
 
 
 def test_error_without_network_says_where_to_put_the_file(server):
-    with pytest.raises(InputError, match=r"127.0.0.1:9/w.pth cannot be fetched .* put it at .*w\.pth"):
+    with pytest.raises(InputError, match=r"127.0.0.1:9/w.pth cannot be downloaded .* put it at .*w\.pth"):
         fetch(f"http://127.0.0.1:9/w.pth#sha256={DIGEST}")

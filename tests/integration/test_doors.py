@@ -73,7 +73,7 @@ def test_every_field_of_prediction_has_a_flag():
     expected = {"decode": "votes", "proposals": 9, "flip": True, "temperature": 2.0, "scales": (0.5, 1.0)}
     assert list(cli.prediction_of_flags(values).items()) == list(expected.items())
     assert cli.prediction_of_flags(cli.parse(evaluate.DOOR, ["--workdir=x", "--noflip"])[0]) == {"flip": False}
-    with pytest.raises(InputError, match="--scales=1,big must be numbers, as 0.8,1,1.25"):
+    with pytest.raises(InputError, match="--scales=1,big must be numbers, e.g. 0.8,1,1.25"):
         cli.prediction_of_flags(cli.parse(evaluate.DOOR, ["--workdir=x", "--scales=1,big"])[0])
 
 

@@ -227,7 +227,7 @@ def test_changed_frames_are_refused(whole_run, tmp_path):
     workdir = shutil.copytree(whole_run, tmp_path / "run")
     record = read(workdir)
     (workdir / "run.json").write_text(json.dumps(record | {"data": record["data"] | {"fingerprint": "another"}}))
-    with pytest.raises(InputError, match=r"are not those that .*run was trained on: put them back"):
+    with pytest.raises(InputError, match=r"are not those that .*run was trained on: restore them"):
         read_run_files(workdir).frames()
     with pytest.raises(InputError, match=r"are not those that .*run was trained on"):
         evaluate_run(workdir, "dev", "best")
@@ -282,11 +282,11 @@ def test_full_disk_is_one_message(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints.Checkpoints, "save", no_room)
-    with pytest.raises(InputError, match="last good checkpoint stays"):
+    with pytest.raises(InputError, match="last good checkpoint is kept"):
         train_and_evaluate(tiny_config(), tmp_path)
 
 
-@pytest.mark.parametrize("which, word", [("7", "steps kept"), ("worst", "neither best, last")])
+@pytest.mark.parametrize("which, word", [("7", "saved step"), ("worst", "not best, last")])
 def test_missing_checkpoint_is_refused(whole_run, which, word):
     with pytest.raises(InputError, match=word):
         evaluate_run(whole_run, "dev", which)

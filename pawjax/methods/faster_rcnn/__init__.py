@@ -1,4 +1,4 @@
-"""Faster R-CNN: settings, training targets, decoding, and the method that joins them."""
+"""Faster R-CNN: settings, training targets, decoding, and the method that combines them."""
 
 from pawjax.methods.faster_rcnn.method import FasterRCNN, make
 from pawjax.methods.faster_rcnn.settings import Settings

@@ -1,9 +1,8 @@
-"""Evaluation of a detector's boxes: COCO's average precision, and what its anchors and proposals reach.
+"""Evaluation of a detector's boxes: COCO's average precision, and the fit of its anchors and proposals.
 
-The box of a keypoint has a size that we chose, so its IoU with a detection is a function of the pixel error and of that
-size alone: 5 px to the side are an IoU of 0.9 with a box of 100 px, and of 0.6 with one of 20. Average precision
-therefore compares runs with one size of box, in pixels of the original frame; never compare it across sizes, where only
-the errors in pixels say something.
+The size of a keypoint's box is a setting, so its IoU with a detection depends only on the pixel error and on that size:
+5 px to the side give an IoU of 0.9 with a box of 100 px and of 0.6 with one of 20 px. Compare average precision only
+between runs with the same box size in pixels of the original frame; across sizes, compare errors in pixels.
 
 Boxes are xyxy float32. IoUs are the same in pixels of the network's input and of the original frames.
 """
@@ -33,13 +32,13 @@ from pawjax.report.boxes import FrameBoxes
 from pawjax.report.frames import EvaluatedFrames
 from pawjax.report.gallery import worst_frames
 
-DETECTIONS = {"score_threshold": 0.0, "max_detections": 100, "nms_threshold": 0.5}  # of a frame, as COCO takes them
-COVERED = 0.5  # IoU from which on a proposal covers a box
+DETECTIONS = {"score_threshold": 0.0, "max_detections": 100, "nms_threshold": 0.5}  # per frame, as in COCO
+COVERED = 0.5  # minimum IoU at which a proposal covers a box
 DRAWN = 20  # proposals in a picture
 
 
 def evaluate_boxes(config: ConfigDict) -> ExtraEvaluation:
-    """The evaluation 'boxes'. Raises InputError if pycocotools is missing, or for views other than the frames."""
+    """The evaluation 'boxes'. Raises InputError if pycocotools is missing, or for --flip or --scales."""
     if config.predict.flip or tuple(config.predict.scales) != (1.0,):
         raise InputError("--boxes cannot be combined with --flip or --scales: leave them out")
     if importlib.util.find_spec("pycocotools") is None:
@@ -65,14 +64,14 @@ def write_boxes(
 ) -> dict[str, Any]:
     """Writes `boxes.json` and `proposals.png` of an evaluation.
 
-    Detections and proposals are those of the frames as they are, whatever views the keypoints came from.
+    Detections and proposals are those of the plain frames, whatever views the keypoints came from.
 
     Args:
-      folder: of the evaluation.
+      folder: the evaluation's.
       method: the detector.
-      outputs: of `predict_boxes`, for all N frames.
+      outputs: results of `predict_boxes` for all N frames.
       store: the N frames.
-      frames: the original frames with what was predicted of them.
+      frames: the original frames with their predictions.
       about: further entries of boxes.json.
 
     Returns:
@@ -80,14 +79,14 @@ def write_boxes(
       one's size; `AP`, `AP50`, `AP75`, `per_bodypart` and `detections`, see `average_precision`; `anchors`, see
       `anchor_fit_of_labels`; `proposals`, see `proposal_recall`.
     """
-    labelled = np.asarray(store.labelled)[:, 0]  # of the only animal
+    labelled = np.asarray(store.labelled)[:, 0]  # one animal
     truth = np.asarray(boxes_around(jnp.asarray(store.keypoints[:, 0]), method.settings))
     detected, proposed = outputs["detected"], outputs["proposed"]
 
     limits = np.tile(np.asarray(store.size)[:, None, ::-1], 2).astype(np.float32)  # width, height, width, height
     back = np.asarray(store.to_original)
     true_px = boxes_to_original(back, np.clip(truth, 0, limits))
-    found_px = boxes_to_original(back, np.clip(detected["boxes"], 0, limits))
+    detected_px = boxes_to_original(back, np.clip(detected["boxes"], 0, limits))
     numbers = {
         **about,
         "n_images": len(store),
@@ -95,7 +94,7 @@ def write_boxes(
         "box_px": [
             side * scale for side, scale in zip(method.settings.box, (back[0, 0, 0], back[0, 1, 1]), strict=True)
         ],
-        **average_precision(true_px, labelled, detected | {"boxes": found_px}, frames.bodyparts),
+        **average_precision(true_px, labelled, detected | {"boxes": detected_px}, frames.bodyparts),
         "detections": DETECTIONS,
         "anchors": anchor_fit_of_labels(method, truth[labelled], store.image.shape[1:3]),
         "proposals": proposal_recall(truth, labelled, proposed),
@@ -104,7 +103,7 @@ def write_boxes(
     boxes = FrameBoxes(
         boxes_to_original(back, best),
         proposed["scores"][:, :DRAWN],
-        chosen_boxes(detected | {"boxes": found_px}, labelled.shape[1])[:, None],
+        chosen_boxes(detected | {"boxes": detected_px}, labelled.shape[1])[:, None],
         boxes_to_original(back, truth)[:, None],
     )
     worst_frames(frames, folder / "proposals.png", boxes=boxes)
@@ -113,19 +112,19 @@ def write_boxes(
 
 
 def boxes_to_original(to_original: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Boxes [N, P, 4] of the network's input, as those of the original frames, by maps [N, 2, 3] without rotation."""
+    """Boxes [N, P, 4] of the network's input in the original frames, by affine maps [N, 2, 3] without rotation."""
     corners = apply_affine(jnp.asarray(to_original), jnp.asarray(boxes).reshape(len(boxes), -1, 2))
     return np.asarray(corners).reshape(boxes.shape)
 
 
 def chosen_boxes(detected: dict[str, np.ndarray], n_bodyparts: int) -> np.ndarray:
-    """[N, K, 4]: of each bodypart the best detection, NaN where there is none; `detected` is by falling score."""
+    """The best detection of each bodypart, [N, K, 4], NaN if there is none; `detected` is by decreasing score."""
     shape = (len(detected["boxes"]), n_bodyparts, 4)
     chosen = np.full(shape, np.nan, np.float32)
     for k in range(n_bodyparts):
-        mine = detected["valid"] & (detected["classes"] == k)
-        rows = np.flatnonzero(mine.any(axis=1))
-        chosen[rows, k] = detected["boxes"][rows, mine[rows].argmax(axis=1)]
+        of_bodypart = detected["valid"] & (detected["classes"] == k)
+        rows = np.flatnonzero(of_bodypart.any(axis=1))
+        chosen[rows, k] = detected["boxes"][rows, of_bodypart[rows].argmax(axis=1)]
     return chosen
 
 
@@ -153,9 +152,9 @@ def anchor_fit_of_labels(method: FasterRCNN, truth: np.ndarray, size: tuple[int,
 
 
 def proposal_recall(truth: np.ndarray, labelled: np.ndarray, proposed: dict[str, np.ndarray]) -> dict[str, Any]:
-    """How many of the boxes [N, K, 4] that are labelled [N, K] the RPN proposes.
+    """How many of the labelled boxes, [N, K, 4] with mask [N, K], the RPN proposes.
 
-    Returns `n`, the number of proposals for a frame (config.faster_rcnn.proposals_after); `recall`, the share of boxes
+    Returns `n`, the number of proposals per frame (config.faster_rcnn.proposals_after); `recall`, the share of boxes
     that one of them covers at an IoU of at least `iou`, and `mean_best_iou` of a box with its best. None without boxes.
     """
     iou = np.asarray(jax.jit(jax.vmap(box_iou))(truth, proposed["boxes"]))
@@ -173,7 +172,7 @@ def average_precision(
 ) -> dict[str, Any]:
     """Average precision of detections, by pycocotools (Lin et al. 2014).
 
-    Of a bodypart without a label in a frame nothing is known, so its detections there count neither way.
+    Detections of a bodypart in frames without its label are ignored: they may be right or wrong.
 
     Args:
       truth: [N, K, 4] boxes within the frames.
@@ -185,7 +184,7 @@ def average_precision(
       'AP', the mean over IoUs of 0.5, 0.55, ... 0.95 and over the bodyparts, 'AP50' and 'AP75' at these IoUs, and
       'per_bodypart' {name: the three}; 0..1, None where nothing is labelled.
     """
-    from pycocotools.cocoeval import COCOeval  # an extra
+    from pycocotools.cocoeval import COCOeval  # an optional dependency
 
     frame, bodypart = np.nonzero(labelled)
     labels = _coco(frame, bodypart, truth[labelled], labelled.shape)
@@ -207,8 +206,8 @@ def average_precision(
 
 def _three(precision: np.ndarray) -> dict[str, float | None]:
     """AP, AP50 and AP75 of COCO's precisions [10 IoUs, recalls, bodyparts]; -1 marks bodyparts without labels."""
-    parts = {"AP": precision, "AP50": precision[:1], "AP75": precision[5:6]}
-    return {name: float(part[part > -1].mean()) if (part > -1).any() else None for name, part in parts.items()}
+    selected = {"AP": precision, "AP50": precision[:1], "AP75": precision[5:6]}
+    return {name: float(p[p > -1].mean()) if (p > -1).any() else None for name, p in selected.items()}
 
 
 def _coco(
@@ -218,7 +217,7 @@ def _coco(
     shape: tuple[int, int],
     scores: np.ndarray | None = None,
 ) -> Any:
-    """COCO's index of boxes [G, 4] of a frame [G] and a bodypart [G] out of `shape` (frames, bodyparts)."""
+    """COCO's index of boxes [G, 4], each in a frame [G] and of a bodypart [G]; `shape` is (frames, bodyparts)."""
     from pycocotools.coco import COCO
 
     ltwh = np.asarray(box_xyxy_to_xywh(jnp.asarray(boxes, jnp.float32)), np.float64).reshape(-1, 4)
@@ -228,7 +227,7 @@ def _coco(
     index.dataset = {
         "images": [{"id": i} for i in range(shape[0])],
         "categories": [{"id": k} for k in range(shape[1])],
-        "annotations": [  # ids from 1: to COCO's evaluation 0 means that nothing matches
+        "annotations": [  # ids from 1: COCOeval takes 0 for no match
             {"id": i, "image_id": n, "category_id": k, "bbox": box, "area": box[2] * box[3], "iscrowd": 0, "score": s}
             for i, (n, k, box, s) in enumerate(rows, 1)
         ],

@@ -1,4 +1,4 @@
-"""Faster R-CNN as a tracker (Ren et al. 2015): every bodypart a class with one box, whose centre is its keypoint."""
+"""Faster R-CNN as a tracker (Ren et al. 2015): each bodypart is a class with one box; its centre is the keypoint."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ from pawjax.weights import read_weights
 
 
 def _evaluate_boxes(config: ConfigDict) -> ExtraEvaluation:
-    from pawjax.methods.faster_rcnn.boxes import evaluate_boxes  # which needs this module, and draws pictures
+    from pawjax.methods.faster_rcnn.boxes import evaluate_boxes  # which imports this module and matplotlib
 
     return evaluate_boxes(config)
 
@@ -46,10 +46,10 @@ class FasterRCNN(NetworkMethod):
 
     Attributes:
       net: the network.
-      settings: of boxes, anchors, proposals, regions and losses.
+      settings: those of boxes, anchors, proposals, regions and losses.
       unlabelled: 'ignore': images without labels are skipped, and a missing bodypart's class is left out of the
         background loss. The RPN, being class-agnostic, still treats it as background. 'negative': all is background.
-      n_proposals: that the head classifies in prediction.
+      n_proposals: proposals that the head classifies at prediction.
     """
 
     stride: ClassVar[int] = NET_STRIDE
@@ -74,20 +74,20 @@ class FasterRCNN(NetworkMethod):
     def warnings(self) -> tuple[str, ...]:
         settings = self.settings
         fit = anchor_fit(settings, self.net.stride)
-        found, (width, height), smallest = [], settings.box, settings.proposals_min_side
+        messages, (width, height), smallest = [], settings.box, settings.proposals_min_side
         if fit < settings.rpn_low:
-            found.append(
+            messages.append(
                 f"config.faster_rcnn.box = ({width:g}, {height:g}) has an IoU of only {fit:.2g} with the best of the "
                 f"anchors (config.faster_rcnn.anchor_sizes = {settings.anchor_sizes}), below "
-                f"config.faster_rcnn.rpn_low = {settings.rpn_low:g}: there will be next to nothing to learn from; use "
-                "a larger box or an anchor of its size"
+                f"config.faster_rcnn.rpn_low = {settings.rpn_low:g}: almost no anchor will be labelled an object; "
+                "use a larger box or an anchor of its size"
             )
         if min(settings.box) < smallest:
-            found.append(
+            messages.append(
                 f"config.faster_rcnn.box = ({width:g}, {height:g}) is smaller than "
-                f"config.faster_rcnn.proposals_min_side = {smallest:g}: no proposal can be of its size"
+                f"config.faster_rcnn.proposals_min_side = {smallest:g}: no proposal can have its size"
             )
-        return tuple(found)
+        return tuple(messages)
 
     def inputs(self, images: jax.Array) -> tuple[jax.Array, ...]:
         return (*super().inputs(images), jnp.array([[[0.0, 0.0, NET_STRIDE, NET_STRIDE]]]))
@@ -95,8 +95,8 @@ class FasterRCNN(NetworkMethod):
     def loss(self, variables: Variables, batch: Batch) -> tuple[dict[str, losses.Term], Variables]:
         """Terms 'rpn_score' and 'rpn_box' over sampled anchors, 'head_score' and 'head_box' over sampled regions.
 
-        Scores are cross entropies. Boxes are smooth L1, summed over coordinates and over the objects of a sample, and
-        counted, as in torchvision, by the size of the whole sample. Each image draws its samples from its own key.
+        Scores are cross entropies. Boxes are smooth L1, summed over the coordinates and objects of a sample and
+        divided, as in torchvision, by the size of the whole sample. Each image draws its samples from its own key.
         """
         batch = of_single_animal(batch)
         keys = jax.vmap(lambda key: jax.random.split(key, 3))(batch["key"])
@@ -123,7 +123,7 @@ class FasterRCNN(NetworkMethod):
         return terms | self._head_terms(*answers, region_samples, counted, unknown), updates
 
     def _labels(self, batch: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Boxes [B, K, 4], bool [B, K] where there is one, and the weight [B] of each image in the loss."""
+        """Boxes [B, K, 4], their mask [B, K], and the weight [B] of each image in the loss."""
         height, width = batch["image"].shape[1:3]
         labelled = batch["labelled"] & (batch["weight"] > 0)[:, None]
         keypoints = jnp.where(labelled[..., None], batch["keypoints"], 0.0)
@@ -144,7 +144,7 @@ class FasterRCNN(NetworkMethod):
     def _head_terms(
         self, logits: jax.Array, deltas: jax.Array, drawn: RegionSample, counted: jax.Array, unknown: jax.Array
     ) -> dict[str, losses.Term]:
-        # Background may be a bodypart whose label is missing: its class has no part in the softmax there.
+        # Background may show a bodypart whose label is missing: its class is left out of the softmax there.
         unknown = jnp.pad(unknown, ((0, 0), (1, 0)))[:, None] & (drawn.label == 0)[..., None]
         score = losses.softmax_cross_entropy(jnp.where(unknown, -jnp.inf, logits), drawn.label)
         place = jnp.zeros_like(drawn.label) if self.net.class_agnostic else drawn.label
@@ -154,13 +154,13 @@ class FasterRCNN(NetworkMethod):
         return {"head_score": losses.weighted_sum(score, weights), "head_box": losses.weighted_sum(errors, weights)}
 
     def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
-        """As every method: of each bodypart the centre of its likeliest box, averaged with the boxes that agree."""
+        """The centre of each bodypart's likeliest box, averaged with the boxes that agree; see `Method.predict`."""
         features, regions, valid, _ = self._proposals(variables, self.padded(images))
         probabilities, boxes = self.score_regions(variables, features, regions)
-        choose = jax.vmap(partial(best_box, average_iou=self.settings.average_iou), in_axes=(1, 1, None))  # of a class
+        choose = jax.vmap(partial(best_box, average_iou=self.settings.average_iou), in_axes=(1, 1, None))  # per class
         answer, likelihood = jax.vmap(choose)(probabilities, boxes, valid)
         own = jnp.arange(self.net.n_classes)
-        for _ in range(self.settings.second_looks):  # the region of class k is its answer; box k is the next one
+        for _ in range(self.settings.second_looks):  # region k is the last box of class k; its box k is the next one
             answer = self.score_regions(variables, features, answer)[1][:, own, own]
         return {"keypoints": keypoints_of(answer, self.settings), "likelihood": likelihood}
 
@@ -194,7 +194,7 @@ class FasterRCNN(NetworkMethod):
     def score_regions(
         self, variables: Variables, features: jax.Array, regions: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        """Probabilities [B, R, K] and boxes [B, R, K, 4] that the head gives regions [B, R, 4]."""
+        """The head's probabilities [B, R, K] and boxes [B, R, K, 4] for regions [B, R, 4]."""
 
         def answer(regions: jax.Array) -> tuple[jax.Array, jax.Array]:
             return self.net.apply(variables, features, regions, train=False, method="regions")
@@ -225,7 +225,7 @@ class FasterRCNN(NetworkMethod):
 def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> FasterRCNN:
     """The method that a config describes. Raises InputError for a wrong setting."""
     settings, model, dtype = Settings.of(config), Model.of(config), jnp.dtype(config.dtype)
-    backbone, box_head, pyramid_channels = _parts(settings, model, dtype)
+    backbone, box_head, pyramid_channels = _modules(settings, model, dtype)
     net = Detector(
         backbone,
         box_head,
@@ -240,13 +240,13 @@ def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> FasterRCNN:
     return FasterRCNN(net, settings, config.data.unlabelled, n_proposals)
 
 
-def _parts(settings: Settings, model: Model, dtype: jnp.dtype) -> tuple[nn.Module, nn.Module, int]:
+def _modules(settings: Settings, model: Model, dtype: jnp.dtype) -> tuple[nn.Module, nn.Module, int]:
     """Backbone, box head, and channels of the pyramid (0 for none)."""
     if settings.feature_map == "stride8":
         if not model.is_resnet:
             raise InputError(
-                f"config.faster_rcnn.feature_map = 'stride8' is of ResNets: config.model.backbone = '{model.backbone}' "
-                "needs 'stride16'"
+                f"config.faster_rcnn.feature_map = 'stride8' needs a ResNet: use 'stride16' with "
+                f"config.model.backbone = '{model.backbone}'"
             )
         head = DenseHead(16 * model.stem_channels, kernel_init=nn.initializers.he_normal())
         return model.make(dtype, output_stride=32), head, 4 * model.stem_channels

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pawjax.models.detector import POOLS
 from pawjax.sections import Section
 
-SMALLEST_BOX = 1.0  # px; nothing is left of a smaller one
+SMALLEST_BOX = 1.0  # px; minimum side of a box
 FRACTIONS = (
     *("rpn_low", "rpn_high", "rpn_positive_fraction", "proposals_iou"),
     *("head_iou", "head_positive_fraction", "average_iou"),
@@ -16,32 +16,32 @@ FRACTIONS = (
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Section):
-    """The section `config.faster_rcnn`. Lengths are pixels of the network's input; pairs of numbers of proposals are
-    (in training, in prediction).
+    """The section `config.faster_rcnn`. Lengths are pixels of the network's input; pairs of proposal counts are for
+    (training, prediction).
 
     Attributes:
-      feature_map: 'stride16', where block 4 of a ResNet is the head, or fc6 and fc7 on a VGG; or 'stride8' of a ResNet,
-        a pyramid of strides 32, 16 and 8, with two dense layers for a head.
-      pool: of regions: 'align' (bilinear samples), or 'max', the paper's, of whole cells.
-      class_agnostic: one box for a region instead of one for each bodypart.
-      dropout: in the dense head of a VGG.
-      box: (width, height) of the box that is put around a keypoint.
+      feature_map: 'stride16', with block 4 of a ResNet or fc6 and fc7 of a VGG as head; or, for ResNets, 'stride8', a
+        pyramid of strides 32, 16 and 8 with a head of two dense layers.
+      pool: pooling of regions, 'align' (bilinear samples) or 'max' (of whole cells, as in the paper).
+      class_agnostic: one box per region instead of one per bodypart.
+      dropout: rate in the dense head of a VGG.
+      box: (width, height) of the box around a keypoint.
       box_shift: (x, y) from the keypoint to the centre of its box.
       anchor_sizes: square roots of the anchors' areas.
       anchor_ratios: height / width.
       anchors_inside: train only on anchors that lie within the image, as py-faster-rcnn does.
       rpn_low, rpn_high: IoU with a labelled box below which an anchor is background, and at which it is an object.
-      rpn_sampled: anchors of an image in the loss.
-      rpn_positive_fraction: most of them that are objects.
-      rpn_beta: error up to which smooth L1 is a square; 0 for L1.
-      proposals_before, proposals_after: how many go into non-maximum suppression, and come out.
-      proposals_iou: above which one suppresses another.
-      proposals_min_side: least width and height of what of a proposal lies within the image.
-      head_iou: with a labelled box, at which a region is an object.
-      head_sampled, head_positive_fraction, head_beta: of the head's regions, as for the anchors.
+      rpn_sampled: anchors per image in the loss.
+      rpn_positive_fraction: maximum fraction of them that are objects.
+      rpn_beta: error up to which smooth L1 is quadratic; 0 for L1.
+      proposals_before, proposals_after: number before and after non-maximum suppression.
+      proposals_iou: IoU above which one suppresses another.
+      proposals_min_side: minimum width and height of a proposal, clipped to the image.
+      head_iou: minimum IoU with a labelled box for a region to be an object.
+      head_sampled, head_positive_fraction, head_beta: the same for the head's regions.
       head_weights: factors of the head's deltas x, y, width, height.
-      average_iou: with the likeliest box, at which a box takes part in the average that is the answer.
-      second_looks: how often the head is shown its own answer as a region.
+      average_iou: minimum IoU with the likeliest box for a box to be averaged with it.
+      second_looks: times that the head refines its own box, taking it as a region.
     """
 
     section: ClassVar[str] = "faster_rcnn"
@@ -82,8 +82,8 @@ class Settings(Section):
         self.require(
             "box",
             min(self.box) >= SMALLEST_BOX,
-            f"(width, height) of at least {SMALLEST_BOX:g} px: a box without an area overlaps nothing, so that nothing "
-            "could learn to find it",
+            f"(width, height) of at least {SMALLEST_BOX:g} px: a box without area overlaps nothing, so it cannot be "
+            "learnt",
         )
         for field in ("anchor_sizes", "anchor_ratios", "head_weights"):
             value = getattr(self, field)

@@ -1,8 +1,8 @@
 """The training targets of Faster R-CNN's two stages: labelled boxes, proposals, and samples of anchors and regions.
 
-Functions are of one image (use `jax.vmap`), and their results carry no gradient. Boxes are xyxy float32 in pixels of
-the network's input, pixel centres at whole numbers; none is ever clipped, for that would move the centre of a box near
-the border, which is the keypoint.
+Functions take one image (use `jax.vmap`); their results carry no gradient. Boxes are xyxy float32 in pixels of
+the network's input, pixel centres at whole numbers; they are never clipped, which would move the centre of a box
+near the border, i.e. the keypoint.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ def boxes_around(keypoints: jax.Array, settings: Settings) -> jax.Array:
 
 
 def keypoints_of(boxes: jax.Array, settings: Settings) -> jax.Array:
-    """The keypoints [..., 2] that boxes [..., 4] are around, whatever their size."""
+    """The keypoints [..., 2] of boxes [..., 4] of any size."""
     return (boxes[..., :2] + boxes[..., 2:]) / 2 - jnp.array(settings.box_shift, jnp.float32)
 
 
@@ -61,7 +61,7 @@ class RegionSample(NamedTuple):
 
 
 def sample_anchors(key: jax.Array, anchors: jax.Array, boxes: jax.Array, valid: jax.Array, settings: Settings, size):
-    """What the proposal network learns from an image.
+    """Draws an image's sample of anchors for the loss of the RPN.
 
     Args:
       key: PRNG key of the image.
@@ -84,7 +84,7 @@ def sample_anchors(key: jax.Array, anchors: jax.Array, boxes: jax.Array, valid: 
 def sample_regions(
     key: jax.Array, proposals: jax.Array, usable: jax.Array, boxes: jax.Array, valid: jax.Array, settings: Settings
 ) -> RegionSample:
-    """What the head learns from an image: of its proposals and labelled boxes, a sample. Box g is of class g + 1.
+    """Draws an image's sample of proposals and labelled boxes for the loss of the head. Box g has class g + 1.
 
     Args:
       key: PRNG key of the image.
@@ -111,28 +111,28 @@ def propose(
     n_after: int,
     settings: Settings,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The most promising boxes of an image, by falling score.
+    """The boxes of an image with the highest scores, by decreasing score.
 
     Args:
       logits: [A]; deltas: [A, 4]; anchors: [A, 4].
       size: (height, width) of the image, px.
-      n_before, n_after: how many go into non-maximum suppression, and P, how many come out.
-      settings: what suppresses what.
+      n_before, n_after: number before and, P, after non-maximum suppression.
+      settings: IoU and minimum side of proposals.
 
     Returns:
-      boxes [P, 4], bool [P] (False where there was no further one), and their logits [P].
+      boxes [P, 4], bool [P] (False for padding), and their logits [P].
     """
     logits, best = jax.lax.top_k(jax.lax.stop_gradient(logits), min(n_before, len(logits)))
     boxes = decode_boxes(jax.lax.stop_gradient(deltas)[best], anchors[best])
-    seen = large_enough(clip_boxes(boxes, *size), settings.proposals_min_side)
-    kept, found = nms(boxes, logits, iou_threshold=settings.proposals_iou, k=n_after, valid=seen)
-    return boxes[kept], found, logits[kept]
+    visible = large_enough(clip_boxes(boxes, *size), settings.proposals_min_side)
+    kept, valid = nms(boxes, logits, iou_threshold=settings.proposals_iou, k=n_after, valid=visible)
+    return boxes[kept], valid, logits[kept]
 
 
 def anchor_fit(settings: Settings, stride: int) -> float:
-    """The IoU of a labelled box with the anchor that fits it best, on average over its place within a cell."""
+    """The IoU of a labelled box with its best anchor, averaged over the positions within a cell."""
     around = _grid(3, 3, stride, 0.0, settings)
     offsets = stride / 2 + (np.arange(stride) + 0.5)
-    places = np.stack(np.meshgrid(offsets, offsets), axis=-1).reshape(-1, 2).astype(np.float32)
+    positions = np.stack(np.meshgrid(offsets, offsets), axis=-1).reshape(-1, 2).astype(np.float32)
     centred = dataclasses.replace(settings, box_shift=(0.0, 0.0))
-    return float(box_iou(boxes_around(jnp.asarray(places), centred), around).max(axis=1).mean())
+    return float(box_iou(boxes_around(jnp.asarray(positions), centred), around).max(axis=1).mean())

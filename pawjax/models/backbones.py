@@ -1,9 +1,10 @@
 """Backbones: networks that turn images into feature maps, by name.
 
-A backbone is a Flax module called as `backbone(images, train) -> {stride: features}`, images uint8 [B, H, W, 1 or 3],
-features [B, H / stride, W / stride, C]; it standardises its input itself, as its published weights require. It has
-`cell_center(stride)`, the pixel that cell (0, 0) of a map is centred on, on both axes. Optional fields: `norm` and
-`axis_name`, as in `pawjax.models.layers.ConvNorm`, and `taps`, names of further layers to return.
+A backbone is a Flax module called as `backbone(images, train) -> {stride: features}, {name: output}`: images uint8
+[B, H, W, 1 or 3], features [B, H / stride, W / stride, C], and the outputs of the layers that its optional field `taps`
+names. It standardises its input itself, as its published weights require. It has `cell_center(stride)`, the pixel that
+cell (0, 0) of a map is centred on, on both axes. `norm` and `axis_name` are optional fields too, as in
+`pawjax.models.layers.ConvNorm`.
 
 A new backbone is a file here and a line in `BACKBONES`.
 """

@@ -71,7 +71,7 @@ class Detector(nn.Module):
 
     def features(self, images: jax.Array, train: bool) -> jax.Array:
         """uint8 [B, H, W, 1 or 3], H and W multiples of 16 -> [B, H / stride, W / stride, C]."""
-        levels = self.backbone(images, train)
+        levels, _ = self.backbone(images, train)
         if not self.pyramid_channels:
             return levels[16]
         total = self.lateral32(levels[32], train, relu=False)

@@ -34,10 +34,10 @@ class PoseNet(nn.Module):
         of `intermediate` are 'intermediate_scoremap' and 'intermediate_locref'; if nothing reads them, the compiler
         drops them.
         """
-        features = self.backbone(images, train)
+        features, outputs = self.backbone(images, train)
         maps = self._heads(features[NET_STRIDE], "", locref=True)
         if self.intermediate:
-            maps |= self._heads(features[self.intermediate], "intermediate_", locref=self.intermediate_locref)
+            maps |= self._heads(outputs[self.intermediate], "intermediate_", locref=self.intermediate_locref)
         return maps
 
     def _heads(self, features: jax.Array, prefix: str, *, locref: bool) -> dict[str, jax.Array]:

@@ -126,11 +126,11 @@ class ResNet(nn.Module):
         return 2.0 if VARIANTS[self.variant].same_pool else 0.0
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool) -> dict[int | str, jax.Array]:
-        """Images [B, H, W, 1 or 3] in 0..255 -> {stride: the last features of this stride}, sizes rounded up.
+    def __call__(self, images: jax.Array, train: bool) -> tuple[dict[int, jax.Array], dict[str, jax.Array]]:
+        """Images [B, H, W, 1 or 3] in 0..255 -> {stride: last features of this stride}, and {unit: output} of `taps`.
 
-        Blocks 1 to 4 are the literature's conv2 to conv5; keys are 4, 8, 16 and, at output stride 32, 32. The outputs
-        of `taps` have the units' names as keys.
+        Sizes are rounded up. Blocks 1 to 4 are the literature's conv2 to conv5; strides are 4, 8, 16 and, at output
+        stride 32, 32.
         """
         common, variant = dict(norm=self.norm, axis_name=self.axis_name), VARIANTS[self.variant]
         dense = self.output_stride == 16
@@ -139,7 +139,7 @@ class ResNet(nn.Module):
         x = standardize(images, variant.mean, variant.std, self.dtype)
         x = ConvNorm(self.stem_channels, 7, 2, name="stem", **common)(x, train)
         x = _pool(x, variant.same_pool)
-        features, stride = {4: x}, 4
+        features, outputs, stride = {4: x}, {}, 4
         for block, n_units in enumerate(UNITS[self.depth][: self.blocks], start=1):
             strided_unit = n_units if variant.strided_last else 1
             for unit in range(1, n_units + 1):
@@ -153,8 +153,10 @@ class ResNet(nn.Module):
                     name=name,
                     **common,
                 )(x, train)
-                features |= {stride: x} | ({name: x} if name in self.taps else {})
-        return features
+                features[stride] = x
+                if name in self.taps:
+                    outputs[name] = x
+        return features, outputs
 
 
 def _pool(x: jax.Array, same: bool) -> jax.Array:

@@ -28,10 +28,10 @@ class VGG16(nn.Module):
         return (stride - 1) / 2
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool) -> dict[int | str, jax.Array]:
-        """Images [B, H, W, 1 or 3] in 0..255 -> {stride: the last features of this stride}, sizes rounded down.
+    def __call__(self, images: jax.Array, train: bool) -> tuple[dict[int, jax.Array], dict[str, jax.Array]]:
+        """Images [B, H, W, 1 or 3] in 0..255 -> {stride: the last features of this stride}, and nothing further.
 
-        The keys are 1, 2, 4, 8 and 16. `train` has no effect: there is no normalisation.
+        Sizes are rounded down; strides are 1, 2, 4, 8 and 16. `train` has no effect: there is no normalisation.
         """
         x = standardize(images, MEAN, STD, self.dtype)
         features, init = {}, nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -41,4 +41,4 @@ class VGG16(nn.Module):
                 name = f"conv{block}_{layer}"
                 x = Convolution(self.stem_channels * channels, 3, init, name=name)(x, relu=True)
             features[2 ** (block - 1)] = x
-        return features
+        return features, {}

@@ -137,8 +137,8 @@ def test_collections_are_opaque_to_the_step():
         loss_weights = {"error": 2.0}
 
         def loss(self, variables, batch):
-            total = jnp.sum(batch["x"] * variables["params"]["w"] * variables["gains"]["g"])
-            return {"error": (total, jnp.float32(batch["x"].size))}, {"seen": {"n": variables["seen"]["n"] + 1}}
+            total = jnp.sum(batch["image"] * variables["params"]["w"] * variables["gains"]["g"])
+            return {"error": (total, jnp.float32(batch["image"].size))}, {"seen": {"n": variables["seen"]["n"] + 1}}
 
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -148,7 +148,7 @@ def test_collections_are_opaque_to_the_step():
         average={},
         key=jax.random.key(0),
     )
-    batch = {"x": jnp.array([1.0, 2.0, 3.0, 4.0])}
+    batch = {"image": jnp.array([1.0, 2.0, 3.0, 4.0])}
     for microbatches in (1, 2):
         after, metrics = train_step(state, batch, method=Counter(), optimizer=optax.sgd(0.5), microbatches=microbatches)
         # The mean of x is 2.5: the loss is 2 * 2.5 * w * 3, its gradient 15.

@@ -23,9 +23,8 @@ CLASSIFIERS = {"vgg16": 25_088 * 4096 + 4096 * 4096 + 4096 * 1000, "resnet": 204
 )
 def test_published_counts(net, expected):
     images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
-    arguments = () if isinstance(net, VGG16) else (False,)
-    variables = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros(images.shape), *arguments))
-    flops = count_flops(lambda variables, images: net.apply(variables, images, *arguments), variables, images)
+    variables = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros(images.shape), train=False))
+    flops = count_flops(lambda variables, images: net.apply(variables, images, train=False), variables, images)
     assert flops / 2e9 == pytest.approx(expected, abs=0.01)
 
 

@@ -46,11 +46,11 @@ def test_features_equal_torchvision(depth):
     last = {f"block{b}": f"block{b}_unit{n}" for b, n in enumerate(UNITS[depth], start=1)}
     images, network = as_pictures(golden["images"]), ResNet(depth, norm="frozen", taps=tuple(last.values()))
     variables = variables_by_recipe(network, images)
-    features = jax.jit(lambda v, x: network.apply(v, x, train=False))(variables, images)
-    np.testing.assert_array_equal(features[16], features[last["block4"]])
+    features, outputs = jax.jit(lambda v, x: network.apply(v, x, train=False))(variables, images)
+    np.testing.assert_array_equal(features[16], outputs[last["block4"]])
     for name, ours in last.items():
         expected = golden[f"resnet{depth}/{name}"]
-        found = np.asarray(features[ours])[..., ::16]
+        found = np.asarray(outputs[ours])[..., ::16]
         assert found.shape == expected.shape
         error = np.abs(found - expected).max() / np.abs(expected).max()
         assert error < 1e-4, f"{name}: relative error {error:.1e}"
@@ -59,7 +59,7 @@ def test_features_equal_torchvision(depth):
 def test_features_at_output_stride_32_equal_torchvision():
     golden = np.load(GOLDEN)
     images, network = as_pictures(golden["images"]), ResNet(50, norm="frozen", output_stride=32)
-    features = network.apply(variables_by_recipe(network, images), images, train=False)
+    features, _ = network.apply(variables_by_recipe(network, images), images, train=False)
     expected = golden["resnet50/block4_stride32"]
     np.testing.assert_allclose(features[32][..., ::16], expected, atol=1e-4 * np.abs(expected).max())
 
@@ -69,11 +69,10 @@ def test_features_at_output_stride_32_equal_torchvision():
 def test_every_map_has_the_stride_of_its_key(variant, output_stride):
     network = ResNet(26, stem_channels=8, variant=variant, output_stride=output_stride, taps=tuple(unit_names(26)))
     images = jnp.zeros((1, 80, 96, 3))
-    features = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), images, train=False))[0]
-    strides = [key for key in features if isinstance(key, int)]
-    assert strides == [4, 8, 16, 32][: 3 + (output_stride == 32)] and features.keys() - strides == set(unit_names(26))
-    assert [features[s].shape[1:3] for s in strides] == [(-(-80 // s), -(-96 // s)) for s in strides]
-    assert features[output_stride].shape[-1] == features["block4_unit2"].shape[-1] == 256
+    features, outputs = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), images, train=False))[0]
+    assert list(features) == [4, 8, 16, 32][: 3 + (output_stride == 32)] and list(outputs) == unit_names(26)
+    assert [features[s].shape[1:3] for s in features] == [(-(-80 // s), -(-96 // s)) for s in features]
+    assert features[output_stride].shape[-1] == outputs["block4_unit2"].shape[-1] == 256
 
 
 def test_parameter_counts():
@@ -96,7 +95,9 @@ def test_rematerialised_units_store_less_and_keep_the_gradients():
         variables = jax.jit(lambda key: network.init(key, images, train=True))(jax.random.key(0))
 
         def total(params):
-            features, _ = network.apply(variables | {"params": params}, images, train=True, mutable=["batch_stats"])
+            (features, _), _ = network.apply(
+                variables | {"params": params}, images, train=True, mutable=["batch_stats"]
+            )
             return (features[16] ** 2).sum()
 
         kept = jax.eval_shape(lambda params: jax.vjp(total, params)[1], variables["params"])

@@ -35,7 +35,7 @@ def test_output_stride_16_rounds_down_and_bfloat16_stays():
     def run(x):
         return network.init_with_output(jax.random.key(0), x, train=False)
 
-    features, variables = jax.eval_shape(run, jnp.zeros((1, 72, 95, 3), jnp.uint8))
+    (features, _), variables = jax.eval_shape(run, jnp.zeros((1, 72, 95, 3), jnp.uint8))
     assert [network.cell_center(stride) for stride in (1, 16)] == [0, 7.5]
     assert features[16].shape == (1, 4, 5, 64) and features[1].shape == (1, 72, 95, 8)
     assert {leaf.dtype for leaf in features.values()} == {jnp.dtype("bfloat16")}

@@ -39,7 +39,7 @@ def test_taylor_is_exact_for_a_tilted_gaussian():
     keypoints, offsets, _ = points_and_maps()
     inverse = np.linalg.inv([[144.0, 60.0], [60.0, 100.0]])
     scores = jnp.exp(-jnp.einsum("...i,ij,...j->...", offsets, inverse, offsets) / 2)
-    found, _ = decode(scores, offsets, stride=8, locref_stdev=1.0, likelihood_of=lambda s: s, refine="taylor")
+    found, _ = decode(maps_of(scores, offsets), "taylor")
     np.testing.assert_allclose(found, keypoints, atol=1e-2)
 
 

@@ -99,7 +99,7 @@ def fresh(method) -> dict:
 def variables_of(kind: str) -> dict:
     """The variables with all of torchvision's tensors."""
     leaves, unknown = read_weights(torchvision_state(kind), (len(SIZES), len(RATIOS)))
-    merged = merge(fresh(method_of(kind)), leaves, source="faster_rcnn.pth", heads=FasterRCNN.heads, unknown=unknown)
+    merged = merge(fresh(method_of(kind)), leaves, source="detector.pth", heads=FasterRCNN.heads, unknown=unknown)
     assert not merged.missing and not merged.skipped
     return merged.variables
 
@@ -279,7 +279,9 @@ def test_fpn_file_fills_the_backbone(feature_map, heads):
     config = default_config()
     config.method, config.model.norm, config.faster_rcnn.feature_map = "faster_rcnn", "frozen", feature_map
     leaves, unknown = read_weights(state, (3, 3))
-    merged = merge(fresh(make_method(config, ("left", "right"))), leaves, source="fpn.pth", unknown=unknown)
+    merged = merge(
+        fresh(make_method(config, ("left", "right"))), leaves, source="fpn.pth", heads=FasterRCNN.heads, unknown=unknown
+    )
     body = [name for name in state if name.startswith("backbone.body.")]
     assert len(merged.used) == len(body) == 265
     assert merged.skipped == [name for name in state if name not in body]
@@ -300,7 +302,7 @@ def test_mismatched_weights_are_named():
     config = config_of("c4")
     config.faster_rcnn.anchor_sizes, config.faster_rcnn.anchor_ratios = SIZES[:1], (*RATIOS, 2.0, 3.0)
     other = make_method(config, ("left", "right", "nose", "tail"))  # other classes and anchors
-    merged = merge(fresh(other), resnet, source="faster_rcnn.pth", heads=FasterRCNN.heads)
+    merged = merge(fresh(other), resnet, source="detector.pth", heads=FasterRCNN.heads)
     outer = ("class_box", "class_score", "rpn/box", "rpn/score")
     expected = [f"params/{layer}/{leaf}" for layer in outer for leaf in ("bias", "kernel")]
     assert sorted(merged.missing) == sorted(merged.skipped) == expected

@@ -228,7 +228,7 @@ def define_flags(values: flags.FlagValues) -> None:
     text("json", "", "Output file for the result.")
 
 
-DOOR = cli.Door(
+ENTRY_POINT = cli.EntryPoint(
     command="python -m pawjax.benchmark",
     usage=__doc__,
     examples=("python -m pawjax.benchmark --config=configs/dlc_r50.py --mode=predict --batch=1",),
@@ -238,4 +238,4 @@ DOOR = cli.Door(
 )
 
 if __name__ == "__main__":
-    cli.run(DOOR)
+    cli.run(ENTRY_POINT)

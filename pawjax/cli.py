@@ -40,7 +40,7 @@ _INDENT = 6 * " "
 
 
 @dataclasses.dataclass(frozen=True)
-class Door:
+class EntryPoint:
     """An entry point.
 
     Attributes:
@@ -62,45 +62,45 @@ class Door:
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def run(door: Door) -> None:
+def run(entry_point: EntryPoint) -> None:
     """Runs an entry point with the command line and exits with 0, or with 2 after a message on stderr."""
     if _asks_for_help(sys.argv[1:]):
-        sys.exit(call(door, sys.argv[1:]))
+        sys.exit(call(entry_point, sys.argv[1:]))
     restart_with_allocator()
     logging.set_verbosity(logging.ERROR)  # Orbax and TFDS log a lot that users do not need
-    _define_flags(door, flags.FLAGS, sys.argv)
+    _define_flags(entry_point, flags.FLAGS, sys.argv)
 
     def set_up(words: list[str]) -> int:
         _set_up_jax()
-        return guarded(lambda: door.main(flags.FLAGS, words[1:]))
+        return guarded(lambda: entry_point.main(flags.FLAGS, words[1:]))
 
     def parse_or_exit(argv: list[str]) -> list[str]:
         try:
-            return _parse(door, flags.FLAGS, argv)
+            return _parse(entry_point, flags.FLAGS, argv)
         except InputError as error:
             sys.exit(_fail(str(error)))
 
     app.run(set_up, flags_parser=parse_or_exit)
 
 
-def call(door: Door, arguments: list[str]) -> int:
+def call(entry_point: EntryPoint, arguments: list[str]) -> int:
     """Runs an entry point within this process, leaving JAX as it is set up, and returns its exit code."""
     if _asks_for_help(arguments):
-        print(help_text(door))
+        print(help_text(entry_point))
         return 0
 
     def parse_and_do() -> None:
-        values, words = parse(door, arguments)
-        door.main(values, words)
+        values, words = parse(entry_point, arguments)
+        entry_point.main(values, words)
 
     return guarded(parse_and_do)
 
 
-def parse(door: Door, arguments: list[str]) -> tuple[flags.FlagValues, list[str]]:
+def parse(entry_point: EntryPoint, arguments: list[str]) -> tuple[flags.FlagValues, list[str]]:
     """The flags that `arguments` set, and the other arguments. Raises InputError for a wrong or missing flag."""
-    values, argv = flags.FlagValues(), [door.command, *arguments]
-    _define_flags(door, values, argv)
-    return values, _parse(door, values, argv)[1:]
+    values, argv = flags.FlagValues(), [entry_point.command, *arguments]
+    _define_flags(entry_point, values, argv)
+    return values, _parse(entry_point, values, argv)[1:]
 
 
 def guarded(action: Callable[[], None]) -> int:
@@ -116,20 +116,20 @@ def guarded(action: Callable[[], None]) -> int:
     return 0
 
 
-def help_text(door: Door) -> str:
+def help_text(entry_point: EntryPoint) -> str:
     """The help of an entry point: its usage, its own flags with their defaults, and its examples."""
     values = flags.FlagValues()
-    _define_flags(door, values, [door.command])
-    lines = [door.usage.strip(), "", "Flags:"]
+    _define_flags(entry_point, values, [entry_point.command])
+    lines = [entry_point.usage.strip(), "", "Flags:"]
     for name in values:
         flag = values[name]
         choices = "|".join(getattr(flag.parser, "enum_values", ()))
         words = f"--[no]{name}" if flag.boolean else f"--{name}={choices or _VALUES[flag.flag_type()]}"
         default = "none" if flag.default in (None, "") else str(flag.default).lower()
-        lines.append(f"  {words}  ({'required' if name in door.required else f'default: {default}'})")
+        lines.append(f"  {words}  ({'required' if name in entry_point.required else f'default: {default}'})")
         lines += textwrap.wrap(flag.help.split(">: ")[-1], 100, initial_indent=_INDENT, subsequent_indent=_INDENT)
     lines += ["  --helpfull", "      Also list the flags of all libraries.", "", "Examples:"]
-    return "\n".join(lines + [f"  {example}" for example in door.examples])
+    return "\n".join(lines + [f"  {example}" for example in entry_point.examples])
 
 
 def no_arguments(arguments: list[str]) -> None:
@@ -184,24 +184,24 @@ def restart_with_allocator() -> None:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _define_flags(door: Door, values: flags.FlagValues, argv: list[str]) -> None:
-    if "config" in door.required:
+def _define_flags(entry_point: EntryPoint, values: flags.FlagValues, argv: list[str]) -> None:
+    if "config" in entry_point.required:
         text = "Experiment: configs/NAME.py, or configs/NAME.py:smoke for its one-minute version."
         config_flags.DEFINE_config_file("config", None, text, flag_values=values, sys_argv=argv)
-    door.define_flags(values)
+    entry_point.define_flags(values)
 
 
-def _parse(door: Door, values: flags.FlagValues, argv: list[str]) -> list[str]:
+def _parse(entry_point: EntryPoint, values: flags.FlagValues, argv: list[str]) -> list[str]:
     """Sets the flags and returns the other arguments. Raises InputError for a wrong or missing flag."""
     if old := next(filter(None, map(explain_old_field, argv)), ""):
         raise InputError(old)
     try:
         words = values(_last_of_each(argv))
     except flags.UnrecognizedFlagError as error:
-        if error.flagname in door.renamed:
-            raise InputError(f"--{error.flagname} was renamed: write {door.renamed[error.flagname]}") from error
+        if error.flagname in entry_point.renamed:
+            raise InputError(f"--{error.flagname} was renamed: write {entry_point.renamed[error.flagname]}") from error
         if error.flagname.startswith("config."):
-            _require(door, values)
+            _require(entry_point, values)
         raise InputError(str(error)) from error
     except (AttributeError, KeyError) as error:  # a config field that does not exist
         reason = error.args[0]
@@ -212,15 +212,15 @@ def _parse(door: Door, values: flags.FlagValues, argv: list[str]) -> list[str]:
         if trace:  # raised by a config file: its message, without the name of the exception
             message += re.sub(r"^[\w.]+: ", "", trace.strip().splitlines()[-1])
         raise InputError(re.sub(r"\s+", " ", message)) from error
-    _require(door, values)
+    _require(entry_point, values)
     return words
 
 
-def _require(door: Door, values: flags.FlagValues) -> None:
+def _require(entry_point: EntryPoint, values: flags.FlagValues) -> None:
     """Raises InputError if a required flag is missing."""
-    if missing := [name for name in door.required if values[name].value is None]:
-        examples = "".join(f"\n  {example}" for example in door.examples)
-        raise InputError(f"{door.command} needs --{missing[0]}, for example:{examples}")
+    if missing := [name for name in entry_point.required if values[name].value is None]:
+        examples = "".join(f"\n  {example}" for example in entry_point.examples)
+        raise InputError(f"{entry_point.command} needs --{missing[0]}, for example:{examples}")
 
 
 def _last_of_each(argv: list[str]) -> list[str]:

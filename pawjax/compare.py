@@ -40,7 +40,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool("evaluate", False, text, flag_values=values)
 
 
-DOOR = cli.Door(
+ENTRY_POINT = cli.EntryPoint(
     command="python -m pawjax.compare",
     usage=__doc__,
     examples=("python -m pawjax.compare runs/dlc_r50 runs/frcnn_r50 --out=runs/comparison",),
@@ -51,4 +51,4 @@ DOOR = cli.Door(
 )
 
 if __name__ == "__main__":
-    cli.run(DOOR)
+    cli.run(ENTRY_POINT)

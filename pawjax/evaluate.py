@@ -67,7 +67,7 @@ def define_flags(values: flags.FlagValues) -> None:
     cli.define_prediction_flags(values)
 
 
-DOOR = cli.Door(
+ENTRY_POINT = cli.EntryPoint(
     command="python -m pawjax.evaluate",
     usage=__doc__,
     examples=("python -m pawjax.evaluate --workdir=runs/quickstart --split=test",),
@@ -77,4 +77,4 @@ DOOR = cli.Door(
 )
 
 if __name__ == "__main__":
-    cli.run(DOOR)
+    cli.run(ENTRY_POINT)

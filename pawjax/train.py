@@ -58,7 +58,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("process_id", -1, "Index of this process, from 0.", flag_values=values)
 
 
-DOOR = cli.Door(
+ENTRY_POINT = cli.EntryPoint(
     command="python -m pawjax.train",
     usage=__doc__,
     examples=(
@@ -72,4 +72,4 @@ DOOR = cli.Door(
 )
 
 if __name__ == "__main__":
-    cli.run(DOOR)
+    cli.run(ENTRY_POINT)

@@ -23,7 +23,7 @@ NARROW = {
 
 
 def config_of(arguments):
-    values, _ = cli.parse(train.DOOR, [argument.replace("{seed}", "0") for argument in arguments])
+    values, _ = cli.parse(train.ENTRY_POINT, [argument.replace("{seed}", "0") for argument in arguments])
     return values.config
 
 

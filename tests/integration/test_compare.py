@@ -116,7 +116,7 @@ def test_incomplete_evaluation_is_repeated(runs, monkeypatch):
 
 def test_bad_arguments_are_refused(copies, tmp_path, capsys):
     def refused(*arguments: str) -> str:
-        assert cli.call(compare.DOOR, list(arguments)) == 2
+        assert cli.call(compare.ENTRY_POINT, list(arguments)) == 2
         return capsys.readouterr().err
 
     assert "run to compare" in refused("--out=x")

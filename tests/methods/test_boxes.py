@@ -220,7 +220,7 @@ def begin_run(workdir, **fields):
 
 def test_evaluate_command_writes_boxes_and_proposals(tmp_path, capsys):
     begin_run(tmp_path)
-    assert cli.call(evaluate.DOOR, [f"--workdir={tmp_path}", "--boxes"]) == 0
+    assert cli.call(evaluate.ENTRY_POINT, [f"--workdir={tmp_path}", "--boxes"]) == 0
     folder = tmp_path / "eval" / "dev"
     numbers = json.loads((folder / "boxes.json").read_text())
     first, second = capsys.readouterr().out.splitlines()

@@ -117,7 +117,7 @@ def test_published_rows_are_copied_digit_by_digit(tmp_path):
     errors = ("1.0097 | 4.6437 | 3.3886", "0.6251 | 4.9553 | 2.9650", "77.3 | 82.9 | 81.3", "20.3 | 22.9 | 19.9")
     times = ("24 h", "30 h", "48 min", "1.9 h")
     for row, numbers, time in zip(rows, errors, times, strict=True):
-        assert row.startswith("| the sources, other frames: ") and f"| {numbers} |" in row and f"| {time} |" in row
+        assert row.startswith("| student report, other frames: ") and f"| {numbers} |" in row and f"| {time} |" in row
     assert "325 test frames of 800x600" in (tmp_path / "out" / "index.html").read_text()
 
 

@@ -31,7 +31,7 @@ def run_module(name: str, *arguments: str, **options: str) -> subprocess.Complet
 
 @pytest.mark.parametrize("module", ENTRY_POINTS)
 def test_help_lists_own_flags_and_examples(module, capsys):
-    entry_point = module.DOOR
+    entry_point = module.ENTRY_POINT
     assert cli.call(entry_point, ["--help"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(entry_point.command) and all(example in text for example in entry_point.examples)
@@ -44,7 +44,7 @@ def test_help_lists_own_flags_and_examples(module, capsys):
 
 @pytest.mark.parametrize("module", ENTRY_POINTS)
 def test_missing_flags_are_answered_with_examples(module, capsys):
-    entry_point = module.DOOR
+    entry_point = module.ENTRY_POINT
     assert cli.call(entry_point, []) == 2
     first, *examples = capsys.readouterr().err.splitlines()
     assert first == f"pawjax: {entry_point.command} needs --{entry_point.required[0]}, for example:"
@@ -54,13 +54,15 @@ def test_missing_flags_are_answered_with_examples(module, capsys):
 @pytest.mark.parametrize("module", ENTRY_POINTS)
 def test_examples_are_valid_commands(module, monkeypatch):
     monkeypatch.chdir(ROOT)
-    for example in module.DOOR.examples:
-        assert example.startswith(f"{module.DOOR.command} ")
-        cli.parse(module.DOOR, example.removeprefix(module.DOOR.command).split())
+    for example in module.ENTRY_POINT.examples:
+        assert example.startswith(f"{module.ENTRY_POINT.command} ")
+        cli.parse(module.ENTRY_POINT, example.removeprefix(module.ENTRY_POINT.command).split())
 
 
 def test_help_needs_no_jax():
-    program = "import sys; from pawjax import cli, evaluate; cli.help_text(evaluate.DOOR); print('jax' in sys.modules)"
+    program = (
+        "import sys; from pawjax import cli, evaluate; cli.help_text(evaluate.ENTRY_POINT); print('jax' in sys.modules)"
+    )
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
 
@@ -69,23 +71,23 @@ def test_every_field_of_prediction_has_a_flag():
     fields = {name: type(value) for name, value in default_config().predict.items()}
     assert {name: kind for name, (kind, _) in cli.PREDICTION.items()} == fields
     words = ["--workdir=x", "--scales=0.5,1", "--flip", "--decode=votes", "--temperature=2", "--proposals=9"]
-    values, _ = cli.parse(evaluate.DOOR, words)
+    values, _ = cli.parse(evaluate.ENTRY_POINT, words)
     expected = {"decode": "votes", "proposals": 9, "flip": True, "temperature": 2.0, "scales": (0.5, 1.0)}
     assert list(cli.prediction_of_flags(values).items()) == list(expected.items())
-    assert cli.prediction_of_flags(cli.parse(evaluate.DOOR, ["--workdir=x", "--noflip"])[0]) == {"flip": False}
+    assert cli.prediction_of_flags(cli.parse(evaluate.ENTRY_POINT, ["--workdir=x", "--noflip"])[0]) == {"flip": False}
     with pytest.raises(InputError, match="--scales=1,big must be numbers, e.g. 0.8,1,1.25"):
-        cli.prediction_of_flags(cli.parse(evaluate.DOOR, ["--workdir=x", "--scales=1,big"])[0])
+        cli.prediction_of_flags(cli.parse(evaluate.ENTRY_POINT, ["--workdir=x", "--scales=1,big"])[0])
 
 
 def test_renamed_flag_names_the_new_one(capsys):
-    assert cli.call(compare.DOOR, ["run", "--out=x", "--sources"]) == 2
+    assert cli.call(compare.ENTRY_POINT, ["run", "--out=x", "--sources"]) == 2
     expected = "pawjax: --sources was renamed: write --published=launch/published.csv\n"
     assert capsys.readouterr().err == expected
 
 
 def test_last_value_of_a_repeated_field_wins():
     words = ["--config.augment.crop=(0,0)", "--workdir=a", "--config.steps=1", "--config.augment.crop=(64,96)"]
-    values, rest = cli.parse(train.DOOR, [f"--config={ROOT}/configs/quickstart.py:smoke", *words])
+    values, rest = cli.parse(train.ENTRY_POINT, [f"--config={ROOT}/configs/quickstart.py:smoke", *words])
     assert (values.config.augment.crop, values.config.steps, values.workdir, rest) == ((64, 96), 1, "a", [])
 
 
@@ -116,7 +118,7 @@ def test_training_stopped_by_a_signal_exits_with_3(step, ending, monkeypatch, ca
     monkeypatch.setattr(loop, "train_and_evaluate", lambda *_: SimpleNamespace(step=step))
     monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit) if ending else nullcontext() as ended:
-        assert cli.call(train.DOOR, [QUICK]) == 0
+        assert cli.call(train.ENTRY_POINT, [QUICK]) == 0
     assert ended is None or ended.value.code == ending
     words = ", stopped: the same" if ending else " -> runs/quickstart_smoke"
     assert capsys.readouterr().out.startswith(f"step {step} of 6{words}")
@@ -143,7 +145,7 @@ def test_bad_input_is_one_message_and_exit_code_2(module, arguments, words, tmp_
     monkeypatch.chdir(ROOT)
     if module is train:
         arguments = [*arguments, f"--workdir={tmp_path / 'run'}"]
-    assert cli.call(module.DOOR, arguments) == 2
+    assert cli.call(module.ENTRY_POINT, arguments) == 2
     sentence = capsys.readouterr().err
     assert sentence.startswith("pawjax: ") and sentence.count("pawjax: ") == 1 and "Traceback" not in sentence
     for word in words:
@@ -159,7 +161,7 @@ def test_process_ends_with_one_message_and_exit_code_2(tmp_path):
 
 def test_draw_augmented_writes_an_image(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert cli.call(train.DOOR, [QUICK, f"--draw_augmented={tmp_path / 'a.png'}"]) == 0
+    assert cli.call(train.ENTRY_POINT, [QUICK, f"--draw_augmented={tmp_path / 'a.png'}"]) == 0
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
@@ -169,7 +171,7 @@ def test_benchmark_writes_its_measurements(tmp_path, monkeypatch):
 
     def measured(*arguments: str) -> dict:
         size = ["--batch=4", "--height=64", "--width=64", "--seconds=0.1"]
-        assert cli.call(benchmark.DOOR, [QUICK, *size, f"--json={path}", *arguments]) == 0
+        assert cli.call(benchmark.ENTRY_POINT, [QUICK, *size, f"--json={path}", *arguments]) == 0
         return json.loads(path.read_text())
 
     flops = {}
@@ -187,7 +189,7 @@ def test_benchmark_runs_in_turns(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n\n\n"))
     size = ["--mode=predict", "--batch=4", "--height=64", "--width=64"]
-    assert cli.call(benchmark.DOOR, [QUICK, *size, "--turns"]) == 0
+    assert cli.call(benchmark.ENTRY_POINT, [QUICK, *size, "--turns"]) == 0
     ready, *seconds = capsys.readouterr().out.splitlines()
     assert ready == "ready" and len(seconds) == 3 and all(float(line) > 0 for line in seconds)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 # Set before JAX starts: with fewer threads than queued collectives, virtual CPU devices deadlock.
 os.environ.setdefault("NPROC", "16")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Compilation takes most of the time, half of it in LLVM optimisations; `XLA_FLAGS= pytest` enables them.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Compilation takes most of the time. The code generators that pay off in long runs are off; `XLA_FLAGS= pytest`
+# enables them.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

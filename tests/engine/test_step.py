@@ -108,18 +108,13 @@ def test_microbatches_add_up_to_the_batch(mode, n_devices, microbatches, run):
 
 @pytest.mark.parametrize("mode, n_devices", [("jit", 4), ("pmap", 4)])
 def test_streamed_and_resident_batches_are_equal(mode, n_devices, run):
-    (resident, means), (streamed, other_means) = run(mode, n_devices), run(mode, n_devices, streamed=True)
-    jax.tree.map(np.testing.assert_array_equal, without_key(resident), without_key(streamed))
-    assert means == other_means
+    """To rounding: two programs, of which the faster code generators of real runs make the same bits."""
+    assert_same(run(mode, n_devices), run(mode, n_devices, streamed=True))
 
 
 @pytest.mark.parametrize("mode, n_devices", [("pmap", 4)])
 def test_several_steps_per_dispatch(mode, n_devices, run):
     assert_same(run(mode, n_devices), run(mode, n_devices, n_steps=3))
-
-
-def without_key(state):
-    return state.replace(key=jax.random.key_data(state.key))
 
 
 def test_indivisible_batch_is_refused(monkeypatch):

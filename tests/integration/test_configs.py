@@ -56,8 +56,8 @@ def test_one_step_of_the_smoke_version_changes_the_weights(path):
     optimizer = make_optimizer(Optimizer.of(config), config.steps)
     method, augment, decay = make_method(config, frames.bodyparts), Augment.of(config), config.optimizer.ema_decay
 
-    # Three programs: the configs that share a network, or an augmentation, share its compiled program.
-    state = create_state(method, optimizer, config.seed, {"image": store.image}, decay > 0)
+    # Three programs: configs that share a network, or an augmentation, share its compiled program.
+    state = jax.jit(lambda: create_state(method, optimizer, config.seed, {"image": store.image}, decay > 0))()
     batch = jax.jit(lambda key, store: batch_of_step(key, 0, store, augment, config.batch_size))(state.key, store)
     step = jax.jit(partial(train_step, method=method, optimizer=optimizer, ema_decay=decay))
     before, (after, metrics) = jax.device_get((state, step(state, batch)))

@@ -64,10 +64,14 @@ def test_tensorflow_snapshot_reproduces_its_features_and_maps(depth, tmp_path):
     merged = merge(fresh(network), leaves, source="snapshot.npz", heads=DeepLabCut.heads, unknown=unknown)
     assert not merged.missing and not merged.skipped
     golden = np.load(GOLDEN)
-    inner = {kind: tree["backbone"] for kind, tree in merged.variables.items()}
-    apply = jax.jit(lambda x: (network.apply(merged.variables, x, train=False), backbone.apply(inner, x, train=False)))
+
+    @jax.jit  # the weights are arguments: as constants, they are folded while the program compiles
+    def apply(variables, x):
+        inner = {kind: tree["backbone"] for kind, tree in variables.items()}
+        return network.apply(variables, x, train=False), backbone.apply(inner, x, train=False)
+
     for size in ("even", "odd"):
-        maps, (_, outputs) = apply(jnp.asarray(golden[f"images/{size}"]))
+        maps, (_, outputs) = apply(merged.variables, jnp.asarray(golden[f"images/{size}"]))
         errors = {
             f"block{b}": relative_error(
                 outputs[f"block{b}_unit{n}"][..., ::16], golden[f"resnet{depth}/{size}/block{b}"]

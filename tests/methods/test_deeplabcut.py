@@ -61,8 +61,10 @@ def test_ignored_label_changes_nothing(variables):
     assert terms_of(METHOD, variables, known) != terms_of(METHOD, variables, batch)
 
 
-def test_padding_changes_nothing(variables):
+@pytest.mark.parametrize("unlabelled", ["ignore", "negative"])
+def test_padding_changes_nothing(unlabelled, variables):
     frozen, batch = method_of(**{"model.norm": "frozen"}), make_batch()
+    frozen = dataclasses.replace(frozen, unlabelled=unlabelled)
     padded = terms_of(frozen, variables, batch | {"weight": jnp.array([1.0, 1.0, 0.0])})
     shorter = terms_of(frozen, variables, jax.tree.map(lambda x: x[:2], batch))
     for name in padded:

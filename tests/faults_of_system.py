@@ -153,7 +153,7 @@ FAULTS = (
     ),
     fault(
         "the seed of the run is ignored",
-        "tests/engine/test_host_stream.py tests/engine/test_feed.py",
+        "tests/integration/test_train.py -k another_seed",
         (ENGINE + "state.py", "key = jax.random.key(seed)", "key = jax.random.key(0 * seed)"),
     ),
     fault(

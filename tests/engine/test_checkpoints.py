@@ -12,11 +12,11 @@ from tests.engine.test_average import BATCH, Falling
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Steps 1 to 4, best on dev at step 2, no evaluation at step 4; the weight equals the step."""
+    """Steps 1 to 4, best on dev at step 2, no evaluation at step 3; the weight equals the step."""
     folder = tmp_path_factory.mktemp("run")
     state = create_state(Falling(), optax.sgd(1.0), 0, BATCH, average=False)
     checkpoints = Checkpoints(folder)
-    for step, error in enumerate((3.0, 1.0, 2.0, None), start=1):
+    for step, error in enumerate((3.0, 1.0, None, 2.0), start=1):
         state = state.replace(step=jnp.int32(step), params={"height": jnp.float32(step)})
         checkpoints.save(state, None if error is None else {BEST_METRIC: error})
     checkpoints.close()

@@ -37,6 +37,7 @@ class Work(NamedTuple):
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Benchmarks as the flags specify, prints the result and writes it to --json."""
+    from pawjax.config import check_config
     from pawjax.files import write_json
     from pawjax.inference.flops import count_flops
     from pawjax.machine import device_name
@@ -45,6 +46,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     cli.no_arguments(arguments)
     config = cli.chosen_config(values)
     config.batch_size = values.batch
+    check_config(config)
     if values.mode == "memory":
         result = training_memory(config, values.height, values.width, values.bodyparts)
         print(", ".join(f"{name} {value}" for name, value in result.items()))

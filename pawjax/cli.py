@@ -212,13 +212,15 @@ def _parse(entry_point: EntryPoint, values: flags.FlagValues, argv: list[str]) -
         if trace:  # raised by a config file: its message, without the name of the exception
             message += re.sub(r"^[\w.]+: ", "", trace.strip().splitlines()[-1])
         raise InputError(re.sub(r"\s+", " ", message)) from error
+    except Exception as error:  # raised by the code of a config file
+        raise InputError(f"the file of --config cannot be run: {type(error).__name__}: {error}") from error
     _require(entry_point, values)
     return words
 
 
 def _require(entry_point: EntryPoint, values: flags.FlagValues) -> None:
     """Raises InputError if a required flag is missing."""
-    if missing := [name for name in entry_point.required if values[name].value is None]:
+    if missing := [name for name in entry_point.required if values[name].value in (None, "")]:
         examples = "".join(f"\n  {example}" for example in entry_point.examples)
         raise InputError(f"{entry_point.command} needs --{missing[0]}, for example:{examples}")
 

@@ -12,6 +12,7 @@
 """
 
 import dataclasses
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -77,6 +78,8 @@ class Run(Section):
             fits = getattr(self, field) % self.steps_per_dispatch == 0
             self.require(field, fits, f"a multiple of config.steps_per_dispatch = {self.steps_per_dispatch}")
         self.require_positive("scale")
+        self.require_range("pcutoff", 0, 1)
+        self.require_range("device_gb", 0)
         self.require_range("seed", 0, 2**32 - 1)
         self.require_choice("parallel", ("jit", "pmap"))
         self.require_choice("dtype", DTYPES)
@@ -96,10 +99,23 @@ def default_config() -> ConfigDict:
 
 
 def check_config(config: ConfigDict) -> None:
-    """Raises InputError for any invalid value, before any data is read."""
+    """Raises InputError for any unknown or missing field and any invalid value, before any data is read."""
+    found, fields = _names(config.to_dict()), _names(default_config().to_dict())
+    if unknown := sorted(found - fields):
+        raise InputError(f"unknown config field config.{unknown[0]}: pawjax/config.py says where the fields are listed")
+    if missing := sorted(fields - found):
+        raise InputError(f"config.{missing[0]} is missing: set the fields of a section, not the section")
     Run.of(config)
     for section in sections().values():
         section.of(config)
+
+
+def _names(values: dict[str, Any], prefix: str = "") -> set[str]:
+    """The full names of all fields of nested dicts."""
+    names = set()
+    for name, value in values.items():
+        names |= _names(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name}
+    return names
 
 
 def variant(config: ConfigDict, argument: str) -> ConfigDict:

@@ -5,8 +5,9 @@
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args, get_origin
 
 from pawjax.errors import InputError
 
@@ -28,12 +29,12 @@ class Section:
             config = config[name]
         values = {}
         for field in dataclasses.fields(cls):
-            if not isinstance(field.default, Section):
-                values[field.name] = _with_tuples(config[field.name])
-        nested = {f.name: f.default for f in dataclasses.fields(cls) if isinstance(f.default, Section)}
-        for name, default in nested.items():
-            fields = dataclasses.fields(default)
-            values[name] = type(default)(**{field.name: _with_tuples(config[name][field.name]) for field in fields})
+            value, name = config[field.name], cls.name_of(field.name)
+            if isinstance(field.default, Section):
+                kind = type(field.default)
+                values[field.name] = kind(**{f.name: _typed(value[f.name], f, name) for f in dataclasses.fields(kind)})
+            else:
+                values[field.name] = _typed(value, field, cls.section)
         return cls(**values)
 
     def require(self, field: str, fits: bool, wanted: str) -> None:
@@ -61,6 +62,39 @@ class Section:
         return f"{cls.section}.{field}" if cls.section else field
 
 
+KINDS = {
+    bool: (bool, "True or False"),
+    int: (numbers.Integral, "a whole number"),
+    float: (numbers.Real, "a number"),
+    str: (str, "a string"),
+}
+
+
+def _typed(value: Any, field: dataclasses.Field, section: str) -> Any:
+    """The value, with tuples for the lists of JSON. Raises InputError if it does not have the field's type."""
+    value = _with_tuples(value)
+    if not _fits(value, field.type):
+        name = f"{section}.{field.name}" if section else field.name
+        raise InputError(f"config.{name} = {value!r} must be {_words(field.type)}")
+    return value
+
+
 def _with_tuples(value: Any) -> Any:
-    """Converts lists, as read from JSON, to tuples."""
     return tuple(map(_with_tuples, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is tuple:
+        kinds = get_args(kind)
+        if not isinstance(value, tuple):
+            return False
+        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
+        return len(value) == len(kinds) and all(map(_fits, value, kinds))
+    return isinstance(value, KINDS[kind][0]) and (kind is bool or not isinstance(value, bool))
+
+
+def _words(kind: Any) -> str:
+    """'a number' for float, '(a number, a number)' for a tuple of two."""
+    if get_origin(kind) is not tuple:
+        return KINDS[kind][1]
+    return f"({', '.join('...' if inner is Ellipsis else _words(inner) for inner in get_args(kind))})"

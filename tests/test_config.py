@@ -1,9 +1,11 @@
 """The config: validation of its sections, and renamed fields."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from ml_collections import ConfigDict
 
 from pawjax.config import check_config, default_config, sections
 from pawjax.config_history import RENAMED, REPLACED, explain_old_field, upgrade
@@ -48,6 +50,52 @@ def test_invalid_value_is_named_with_its_constraint(field, value, constraint):
     config.update_from_flattened_dict({field: value})
     with pytest.raises(InputError, match=rf"config\.{field} = .* must be {constraint}"):
         check_config(config)
+
+
+@pytest.mark.parametrize(
+    "section, field, value, wanted",
+    [
+        ("", "steps", "six", "a whole number"),
+        ("", "steps", True, "a whole number"),
+        ("", "tensorboard", 1, "True or False"),
+        ("data", "bodyparts", (1, 2), "(a string, ...)"),
+        ("augment", "scale", (0.9, "b"), "(a number, a number)"),
+        ("augment", "scale", (0.9, 1.0, 1.1), "(a number, a number)"),
+        ("faster_rcnn", "anchor_sizes", 32.0, "(a number, ...)"),
+        ("optimizer", "groups", (("heads",),), "((a string, a number, a whole number), ...)"),
+        ("data.paw_on_ball", "height", "tall", "a whole number"),
+    ],
+)
+def test_value_of_another_type_is_named(section, field, value, wanted):
+    values = default_config().to_dict()
+    place = values
+    for name in filter(None, section.split(".")):
+        place = place[name]
+    place[field] = value
+    name = f"{section}.{field}" if section else field
+    with pytest.raises(InputError, match=re.escape(f"config.{name} = {value!r} must be {wanted}")):
+        check_config(ConfigDict(values, convert_dict=True))
+
+
+def test_whole_numbers_and_lists_of_json_are_accepted():
+    config = default_config()
+    with config.ignore_type():
+        config.scale, config.augment.scale = 1, [1, 2]
+    check_config(config)
+    assert sections()["augment"].of(config).scale == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "model, message",
+    [
+        ({"backbone": "resnet50", "dpeth": 50}, "unknown config field config.model.dpeth"),
+        (3, "unknown config field config.model:"),
+        ({}, r"config.model.\w+ is missing"),
+    ],
+)
+def test_unknown_and_missing_fields_are_named(model, message):
+    with pytest.raises(InputError, match=message):
+        check_config(ConfigDict(default_config().to_dict() | {"model": model}, convert_dict=True))
 
 
 def test_old_field_names_are_refused_with_the_new_ones():

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from pawjax.config import default_config
+from pawjax.config import check_config, default_config
 from pawjax.config_history import upgrade
 from pawjax.engine.processes import is_main
 from pawjax.errors import InputError
@@ -52,15 +52,22 @@ def write_config(workdir: Path, config: ConfigDict) -> None:
 
 
 def read_config(workdir: Path) -> ConfigDict:
-    """The config of a run. Raises InputError if there is none."""
+    """The config of a run. Raises InputError if there is none or someone made it invalid."""
     path = workdir / "config.json"
     if not path.exists():
         raise InputError(f"{workdir} is not a run folder (no config.json): give --workdir of a training run")
     run = workdir / "run.json"
     bodyparts = read_json(run)["data"]["bodyparts"] if run.exists() else ()
     config = default_config()  # fields added since the run have defaults that keep its behaviour
-    with config.unlocked():
-        config.update(_tuples(upgrade(read_json(path), bodyparts)))
+    values = read_json(path)
+    try:
+        with config.unlocked():
+            config.update(_tuples(upgrade(values, bodyparts)))
+        check_config(config)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not the config that pawjax wrote: restore it, or use another run") from error
     return config
 
 

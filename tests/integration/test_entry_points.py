@@ -133,12 +133,16 @@ def test_training_stopped_by_a_signal_exits_with_3(step, ending, monkeypatch, ca
         (train, [QUICK, "--config.steps=many"], ["steps"]),
         (train, ["--config=configs/nowhere.py"], ["nowhere"]),
         (train, ["--config.steps=3"], ["needs --config"]),
+        (train, [QUICK, "--config.augment.scale=('a','b')"], ["config.augment.scale", "(a number, a number)"]),
+        (train, ["--config=README.md"], ["the file of --config cannot be run", "README.md"]),
         (train, [QUICK, "extra"], ["extra"]),
         (train, [QUICK, "--config.data.source=deeplabcut", "--config.data.path=/nowhere"], ["/nowhere"]),
         (evaluate, ["--workdir=/nowhere"], ["/nowhere", "run folder"]),
         (evaluate, ["--workdir=/nowhere", "--split=tset"], ["tset"]),
         (evaluate, ["--workdir=/nowhere", "--splitt=test"], ["splitt", "Did you mean: split"]),
         (benchmark, [QUICK, "--batch=0"], ["--batch=0"]),
+        (benchmark, [QUICK, "--mode=memory", "--config.scale=0.0"], ["config.scale = 0.0 must be positive"]),
+        (compare, ["run", "--out="], ["needs --out"]),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(module, arguments, words, tmp_path, monkeypatch, capsys):

@@ -184,6 +184,24 @@ def test_damaged_run_file_is_named(tmp_path):
         runlog.read_config(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"scale": -1}, "config.scale = -1.0 must be positive"),
+        ({"steps": None}, "config.steps = None must be a whole number"),
+        ({"nothing": 3}, "unknown config field config.nothing"),
+        ({"model": 3}, "not the config that pawjax wrote"),
+        ({"target": {}}, "not the config that pawjax wrote"),
+        (None, "not the config that pawjax wrote"),
+    ],
+)
+def test_edited_run_config_is_refused(change, words, whole_run, tmp_path):
+    values = change and read(whole_run, "config.json") | change
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match=rf"config\.json.*{words}"):
+        runlog.read_config(tmp_path)
+
+
 def test_run_with_missing_weights_leaves_no_folder(tmp_path):
     config = tiny_config()
     config.init_from = str(tmp_path / "resnet50.pth")

@@ -12,10 +12,10 @@
 """
 
 import dataclasses
-from typing import Any
 
 from ml_collections import ConfigDict
 
+from pawjax.config_history import flat
 from pawjax.data.augment import Augment
 from pawjax.data.config import DataConfig
 from pawjax.errors import InputError
@@ -100,7 +100,7 @@ def default_config() -> ConfigDict:
 
 def check_config(config: ConfigDict) -> None:
     """Raises InputError for any unknown or missing field and any invalid value, before any data is read."""
-    found, fields = _names(config.to_dict()), _names(default_config().to_dict())
+    found, fields = (set(dict(flat(values.to_dict()))) for values in (config, default_config()))
     if unknown := sorted(found - fields):
         raise InputError(f"unknown config field config.{unknown[0]}: pawjax/config.py says where the fields are listed")
     if missing := sorted(fields - found):
@@ -108,14 +108,6 @@ def check_config(config: ConfigDict) -> None:
     Run.of(config)
     for section in sections().values():
         section.of(config)
-
-
-def _names(values: dict[str, Any], prefix: str = "") -> set[str]:
-    """The full names of all fields of nested dicts."""
-    names = set()
-    for name, value in values.items():
-        names |= _names(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name}
-    return names
 
 
 def variant(config: ConfigDict, argument: str) -> ConfigDict:

@@ -64,7 +64,7 @@ def upgrade(config: dict[str, Any], bodyparts: Sequence[str]) -> dict[str, Any]:
     """
     if "target" not in config:
         return config
-    old = dict(_flat(config))
+    old = dict(flat(config))
     new = {RENAMED.get(name, name): value for name, value in old.items() if name not in REPLACED}
     depth, backbone = old["model.depth"], old.get("detector.backbone", "resnet")
     is_vgg = config["method"] == "faster_rcnn" and backbone == "vgg16"
@@ -77,10 +77,11 @@ def upgrade(config: dict[str, Any], bodyparts: Sequence[str]) -> dict[str, Any]:
     return _nested(new)
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """(full name, value) of every field of nested dicts."""
     rows = []
     for name, value in values.items():
-        rows += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+        rows += flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
     return rows
 
 

@@ -62,7 +62,7 @@ class Section:
         return f"{cls.section}.{field}" if cls.section else field
 
 
-KINDS = {
+KINDS = {  # a field of any other type is left to its section's own checks
     bool: (bool, "True or False"),
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a number"),
@@ -90,11 +90,13 @@ def _fits(value: Any, kind: Any) -> bool:
             return False
         kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
         return len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if kind not in KINDS:
+        return True
     return isinstance(value, KINDS[kind][0]) and (kind is bool or not isinstance(value, bool))
 
 
 def _words(kind: Any) -> str:
     """'a number' for float, '(a number, a number)' for a tuple of two."""
     if get_origin(kind) is not tuple:
-        return KINDS[kind][1]
+        return KINDS[kind][1] if kind in KINDS else "any value"
     return f"({', '.join('...' if inner is Ellipsis else _words(inner) for inner in get_args(kind))})"

@@ -1,5 +1,6 @@
 """The config: validation of its sections, and renamed fields."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from ml_collections import ConfigDict
 from pawjax.config import check_config, default_config, sections
 from pawjax.config_history import RENAMED, REPLACED, explain_old_field, upgrade
 from pawjax.errors import InputError
+from pawjax.sections import Section
 
 OLD = json.loads((Path(__file__).parent / "golden" / "configs_before_sections.json").read_text())  # smoke versions
 
@@ -75,6 +77,22 @@ def test_value_of_another_type_is_named(section, field, value, wanted):
     name = f"{section}.{field}" if section else field
     with pytest.raises(InputError, match=re.escape(f"config.{name} = {value!r} must be {wanted}")):
         check_config(ConfigDict(values, convert_dict=True))
+
+
+def test_fields_of_other_types_are_left_to_the_section():
+    """A method defined elsewhere may have them, or, with postponed annotations, types that are only text."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Toy(Section):
+        section = "toy"
+        depth: int | None = None
+        sides: tuple[int | None, str] = (None, "left")
+        rate: "float" = 0.1
+
+    values = {"depth": None, "sides": [3, "right"], "rate": "fast"}
+    assert Toy.of({"toy": values}) == Toy(None, (3, "right"), "fast")
+    with pytest.raises(InputError, match=re.escape("config.toy.sides = (3, 4) must be (any value, a string)")):
+        Toy.of({"toy": values | {"sides": [3, 4]}})
 
 
 def test_whole_numbers_and_lists_of_json_are_accepted():

@@ -46,10 +46,12 @@ def is_ours(path: Path) -> bool:
 
 
 def heading(text: str, level: int = 2) -> str:
+    """A heading; level 1 is the page's own."""
     return f"<h{level}>{escape(text)}</h{level}>"
 
 
 def paragraph(text: str) -> str:
+    """A paragraph of plain text."""
     return f"<p>{escape(text)}</p>"
 
 
@@ -59,6 +61,7 @@ def note(text: str) -> str:
 
 
 def code(text: str) -> str:
+    """Text set as code, for use inside other elements."""
     return f"<code>{escape(text)}</code>"
 
 

@@ -1,7 +1,11 @@
-"""User errors: entry points print the message and exit with code 2."""
+"""User errors, which entry points print before they exit with code 2, and warnings, which are printed once."""
 
 import difflib
+import sys
 from collections.abc import Sequence
+
+_said: set[str] = set()  # warnings of this process
+_muted = False
 
 
 class InputError(ValueError):
@@ -18,3 +22,20 @@ def did_you_mean(name: str, choices: Sequence[str], otherwise: str) -> str:
     """The end of a message about an unknown name: "did you mean 'tail'?", or `otherwise` if no choice is similar."""
     matches = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
     return f"did you mean '{matches[0]}'?" if matches else otherwise
+
+
+def warn(message: str) -> None:
+    """Prints a warning on stderr: one sentence that says what was found and what pawjax makes of it.
+
+    A process prints each warning once, and process 0 prints for all processes of a run.
+    """
+    if message not in _said:
+        _said.add(message)
+        if not _muted:
+            print(f"pawjax: warning: {message}", file=sys.stderr, flush=True)
+
+
+def mute_warnings() -> None:
+    """Silences `warn`: another process of the same run prints the warnings."""
+    global _muted
+    _muted = True

@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,11 +46,30 @@ def write_json(path: str | Path, values: dict) -> None:
     write_text(path, json.dumps(_plain(values, ""), indent=2, ensure_ascii=False) + "\n")
 
 
+def regular(path: Path) -> Path:
+    """The same path. Raises InputError if it is a folder, or a pipe or device, which could be read for ever.
+
+    A path that does not exist is left to whoever opens it.
+    """
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # a NUL in the path
+        raise InputError(f"{str(path)!r} is not the name of a file: correct the path") from error
+    except OSError:
+        return path
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+        raise InputError(f"{path} is {kind}, not a file: give the path of a file")
+    return path
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file that pawjax wrote. Raises InputError if it is damaged, OSError if it is missing."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return json.loads(regular(path).read_text(encoding="utf-8"))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:  # RecursionError: nested thousands deep
         raise InputError(f"{path} is damaged ({error}): restore it from a copy, or use another folder") from error
 
 

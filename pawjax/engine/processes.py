@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from pawjax.errors import InputError
+from pawjax.errors import InputError, mute_warnings
 
 T = TypeVar("T")
 LONGEST_MESSAGE = 4096  # bytes
@@ -41,6 +41,8 @@ def connect(coordinator: str, n_processes: int, process_id: int) -> None:
         jax.distributed.initialize(**(given if coordinator else {}))
     except (RuntimeError, ValueError) as error:
         raise InputError(f"the processes of this run cannot connect: {str(error).splitlines()[0]}") from error
+    if not is_main():
+        mute_warnings()
 
 
 def is_main() -> bool:

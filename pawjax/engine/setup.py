@@ -23,7 +23,7 @@ from pawjax.engine.monitor import Monitor
 from pawjax.engine.processes import is_main, main_first
 from pawjax.engine.state import TrainState, stream
 from pawjax.engine.transfer import initialise
-from pawjax.errors import InputError
+from pawjax.errors import InputError, warn
 from pawjax.files import write_json
 from pawjax.methods import Method, make_method
 from pawjax.optim import Optimizer, Schedule, make_optimizer, make_schedule
@@ -88,9 +88,8 @@ def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split)
     settings = Optimizer.of(config)
     method = make_method(config, frames.bodyparts)
     pairs = pair_indices(data.DataConfig.of(config).symmetric_pairs, frames.bodyparts)
-    if is_main():
-        for message in method.warnings:
-            print(f"pawjax: warning: {message}", file=sys.stderr)
+    for message in method.warnings:
+        warn(message)
     optimizer = make_optimizer(settings, config.steps)
     stores = {name: make_store(frames, split[name], config.scale) for name in ("train", "dev")}
     streamed = sum(store.n_bytes for store in stores.values()) > config.device_gb * 1e9

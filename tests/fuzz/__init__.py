@@ -1,0 +1,1 @@
+"""Damaged and unusual inputs in numbers; see `__main__`."""

@@ -70,6 +70,15 @@ def inspect_pictures(root: Path, ids: Sequence[str]) -> Pictures:
     return Pictures(sizes, channels=1 if all(gray for _, gray, _ in results) else 3)
 
 
+def read_picture(path: Path, channels: int = 0) -> np.ndarray:
+    """uint8 [H, W, C] of an image, C = 1 if its mode is gray, else 3, unless given. Raises InputError if it is none."""
+    try:
+        with Image.open(path) as image:
+            return _pixels(image, channels or (1 if image.mode in GRAY_MODES else 3))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: is truncated or not an image ({error}); restore it") from error
+
+
 def encode_picture(path: Path, channels: int) -> bytes:
     """The image as a PNG of 1 (gray) or 3 (RGB) channels; alpha is dropped."""
     with Image.open(path) as image:

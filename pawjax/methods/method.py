@@ -65,7 +65,10 @@ class Method:
         raise NotImplementedError
 
     def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
-        """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1."""
+        """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1.
+
+        Methods with score maps add 'covariance' [B, K, 2, 2] and 'second' [B, K, 3], see `pawjax.ops.decoding.doubt`.
+        """
         raise NotImplementedError
 
     @property

@@ -1,0 +1,107 @@
+"""python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ... [--out=FOLDER] [--batch=8] [--crop=x,y,w,h]
+
+Writes the tracks of every video: VIDEOpawjax_RUN_STEP.csv in DeepLabCut's format, and .tracks.h5, which also holds each
+frame's presentation time, each point's covariance and the next best place. They lie beside the video, or in --out. The
+same command again goes on where a killed one was, and skips what is done. A folder of pictures is one video.
+
+A video that cannot be predicted is reported, and the others go on; the exit code is then 1.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from pawjax import cli
+from pawjax.errors import InputError, warn
+
+SOME_FAILED = 1  # exit code if some of several videos failed
+
+
+def main(values: flags.FlagValues, arguments: list[str]) -> None:
+    """Predicts the videos that the arguments name. Raises InputError for user errors."""
+    from pawjax.data.video import find_videos  # imported after the process is set up
+    from pawjax.inference.predictors import predictor_of_run
+    from pawjax.inference.run import open_run
+
+    if not arguments:
+        raise InputError("no video to predict: python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ...")
+    videos = find_videos(arguments)
+    crop = crop_of(values.crop)
+    predictor = predictor_of_run(open_run(values.workdir, values.checkpoint, **cli.prediction_of_flags(values)))
+    failed = []
+    for number, path in enumerate(videos, 1):
+        folder = Path(values.out).expanduser() if values.out else path.parent
+        try:
+            print(
+                f"{number}/{len(videos)} {predict_one(predictor, path, folder, values.batch, crop, values.overwrite)}"
+            )
+        except InputError as error:
+            print(f"pawjax: {error}", file=sys.stderr, flush=True)
+            failed.append(path)
+    if failed:
+        names = ", ".join(map(str, failed))
+        print(f"pawjax: {len(failed)} of {len(videos)} videos failed: {names}", file=sys.stderr)
+        sys.exit(SOME_FAILED if len(videos) > 1 else 2)
+
+
+def predict_one(predictor, path: Path, folder: Path, batch_size: int, crop, overwrite: bool) -> str:  # noqa: ANN001
+    """Predicts one video into `folder` and returns a line about it."""
+    from pawjax.data.video import open_video
+    from pawjax.inference.pipeline import Stages
+    from pawjax.inference.predictors import scorer_of
+    from pawjax.inference.videos import predict_video
+    from pawjax.tracks.deeplabcut import write_csv
+    from pawjax.tracks.file import ENDING, read_pieces
+
+    stem = f"{path.stem}{scorer_of(predictor)}"
+    target = folder / f"{stem}{ENDING}"
+    if not target.exists() or overwrite:
+        video, stages = open_video(path), Stages()
+        broken = predict_video(predictor, video, target, batch_size, crop, stages)
+        if broken:
+            warn(f"{path} broke off early ({broken}): the tracks hold the frames before")
+        text = str(stages)
+    else:
+        text = "was done before"
+    table = folder / f"{stem}.csv"
+    if not table.exists() or overwrite:
+        write_csv(table, read_pieces(target), scorer_of(predictor))
+    return f"{path}: {text} -> {target}"
+
+
+def crop_of(text: str):  # noqa: ANN201
+    """The rectangle that --crop names, or None. Raises InputError for anything but four numbers."""
+    from pawjax.inference.videos import Crop
+
+    if not text:
+        return None
+    try:
+        x, y, width, height = map(int, text.split(","))
+    except ValueError as error:
+        raise InputError(f"--crop={text} must be four whole numbers x,y,width,height, e.g. 100,50,320,240") from error
+    return Crop(x, y, width, height)
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """The flags of this entry point."""
+    flags.DEFINE_string("workdir", None, "Run folder.", flag_values=values)
+    flags.DEFINE_string("checkpoint", "best", "best (on dev), last, or a step's number.", flag_values=values)
+    flags.DEFINE_string("out", "", "Folder of the tracks; beside each video if empty.", flag_values=values)
+    flags.DEFINE_integer("batch", 8, "Frames per call of the network.", lower_bound=1, flag_values=values)
+    flags.DEFINE_string("crop", "", "Predict only this rectangle of the frames: x,y,width,height.", flag_values=values)
+    flags.DEFINE_bool("overwrite", False, "Predict again what is done.", flag_values=values)
+    cli.define_prediction_flags(values)
+
+
+ENTRY_POINT = cli.EntryPoint(
+    command="python -m pawjax.predict",
+    usage=__doc__,
+    examples=("python -m pawjax.predict --workdir=runs/mine videos/ --out=tracks",),
+    main=main,
+    define_flags=define_flags,
+    required=("workdir",),
+)
+
+if __name__ == "__main__":
+    cli.run(ENTRY_POINT)

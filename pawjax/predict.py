@@ -1,4 +1,5 @@
-"""python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ... [--out=FOLDER] [--batch=8] [--crop=x,y,w,h]
+"""python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ... [--out=FOLDER] [--batch=8]
+                         [--crop=x,y,w,h] [--track_window=PX]
 
 Writes the tracks of every video: VIDEOpawjax_RUN_STEP.csv in DeepLabCut's format, and .tracks.h5, which also holds each
 frame's presentation time, each point's covariance and the next best place. They lie beside the video, or in --out. The
@@ -23,19 +24,18 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     from pawjax.data.video import find_videos  # imported after the process is set up
     from pawjax.inference.predictors import predictor_of_run
     from pawjax.inference.run import open_run
+    from pawjax.inference.videos import Options
 
     if not arguments:
         raise InputError("no video to predict: python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ...")
     videos = find_videos(arguments)
-    crop = crop_of(values.crop)
+    options = Options(values.batch, crop_of(values.crop), values.track_window)
     predictor = predictor_of_run(open_run(values.workdir, values.checkpoint, **cli.prediction_of_flags(values)))
     failed = []
     for number, path in enumerate(videos, 1):
         folder = Path(values.out).expanduser() if values.out else path.parent
         try:
-            print(
-                f"{number}/{len(videos)} {predict_one(predictor, path, folder, values.batch, crop, values.overwrite)}"
-            )
+            print(f"{number}/{len(videos)} {predict_one(predictor, path, folder, options, values.overwrite)}")
         except InputError as error:
             print(f"pawjax: {error}", file=sys.stderr, flush=True)
             failed.append(path)
@@ -45,7 +45,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
         sys.exit(SOME_FAILED if len(videos) > 1 else 2)
 
 
-def predict_one(predictor, path: Path, folder: Path, batch_size: int, crop, overwrite: bool) -> str:  # noqa: ANN001
+def predict_one(predictor, path: Path, folder: Path, options, overwrite: bool) -> str:  # noqa: ANN001
     """Predicts one video into `folder` and returns a line about it."""
     from pawjax.data.video import open_video
     from pawjax.inference.pipeline import Stages
@@ -58,7 +58,7 @@ def predict_one(predictor, path: Path, folder: Path, batch_size: int, crop, over
     target = folder / f"{stem}{ENDING}"
     if not target.exists() or overwrite:
         video, stages = open_video(path), Stages()
-        broken = predict_video(predictor, video, target, batch_size, crop, stages)
+        broken = predict_video(predictor, video, target, options, stages)
         if broken:
             warn(f"{path} broke off early ({broken}): the tracks hold the frames before")
         text = str(stages)
@@ -90,6 +90,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("out", "", "Folder of the tracks; beside each video if empty.", flag_values=values)
     flags.DEFINE_integer("batch", 8, "Frames per call of the network.", lower_bound=1, flag_values=values)
     flags.DEFINE_string("crop", "", "Predict only this rectangle of the frames: x,y,width,height.", flag_values=values)
+    text = "Follow the animal with a window of this side, px: faster where it is small. 0 predicts whole frames."
+    flags.DEFINE_integer("track_window", 0, text, lower_bound=0, flag_values=values)
     flags.DEFINE_bool("overwrite", False, "Predict again what is done.", flag_values=values)
     cli.define_prediction_flags(values)
 

@@ -17,7 +17,7 @@ LAYERS = [  # top to bottom; a package may import from its own layer and those b
     {"engine", "inference"},
     {"config"},
     {"methods"},
-    {"models", "data", "report"},
+    {"models", "data", "report", "tracks"},
     {"losses", "metrics", "optim", "weights", "ops", "pose3d"},
     {"files", "progress", "machine", "sections", "config_history", "errors"},
 ]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from pawjax.data.video import FrameReader, Video
@@ -22,6 +23,7 @@ from pawjax.errors import InputError
 from pawjax.files import lock, read_json, write_json
 from pawjax.inference.pipeline import Stages, ahead
 from pawjax.inference.stream import AHEAD, stream
+from pawjax.inference.windows import Pose, is_lost, place_window
 from pawjax.tracks.file import count_frames, read_tracks, write_tracks
 from pawjax.tracks.tracks import Tracks
 
@@ -65,12 +67,27 @@ class Crop:
             )
 
 
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a video is fed to the network.
+
+    Attributes:
+      batch_size: frames per call.
+      crop: predict only this rectangle; the tracks are in pixels of the whole frame all the same.
+      track_window: side of the window that follows the animal, px; 0 predicts whole frames. See
+        `pawjax.inference.windows`.
+    """
+
+    batch_size: int = 8
+    crop: Crop | None = None
+    track_window: int = 0
+
+
 def predict_video(
     predictor: Predictor,
     video: Video,
     path: Path,
-    batch_size: int,
-    crop: Crop | None = None,
+    options: Options,
     stages: Stages | None = None,
 ) -> str:
     """Writes the tracks of a video to `path`, resuming a killed call; see `pawjax.tracks.file`.
@@ -79,24 +96,25 @@ def predict_video(
       predictor: finds the points.
       video: from `open_video`.
       path: of the file of tracks.
-      batch_size: frames per call of the network.
-      crop: predict only this rectangle; the tracks are in pixels of the whole frame all the same.
+      options: how to feed the network.
       stages: counts the frames and the time of each stage.
 
     Returns why the video broke off before its end, '' if it did not. Raises InputError for a video without frames, a
     crop beyond the frames, or if another process predicts into `path`.
     """
-    stages = stages or Stages()
+    stages, crop = stages or Stages(), options.crop
     if crop:
         crop.check(video)
-    parts = Parts(path, _identity(predictor, video, crop) | {"batch_size": str(batch_size)})
+    parts = Parts(path, predictor.origin | origin_of(video) | {"options": str(options)})
     with parts.locked():
         reader = FrameReader(video, 1 if video.gray else predictor.channels)
-        batches = _batches(reader, parts.n_frames(), batch_size, crop, stages)
-        found = _predicted(predictor, batches, crop, stages)
-        per_part = -(-PART // batch_size)
-        while batch := list(itertools.islice(found, per_part)):
-            tracks = _as_tracks(batch, predictor, video)
+        batches = _batches(reader, parts.n_frames(), options, stages)
+        if options.track_window:
+            found = _followed(predictor.predict, batches, options.track_window, parts.last_pose(crop), stages)
+        else:
+            found = _predicted(predictor.predict, batches, stages)
+        while batch := list(itertools.islice(found, -(-PART // options.batch_size))):
+            tracks = _as_tracks(batch, predictor, video, crop)
             with stages.timed("write"):
                 parts.add(tracks)
             stages.frames["write"] += len(tracks)
@@ -133,6 +151,14 @@ class Parts:
         """Frames in the finished parts."""
         return sum(map(count_frames, self._files()))
 
+    def last_pose(self, crop: Crop | None) -> Pose | None:
+        """The points of the last frame done, in pixels of the crop; None before the first."""
+        if not self._files():
+            return None
+        tracks = read_tracks(self._files()[-1])
+        corner = np.array([crop.x, crop.y] if crop else [0, 0], np.float32)
+        return Pose(tracks.keypoints[-1, 0] - corner, tracks.likelihood[-1, 0])
+
     def add(self, tracks: Tracks) -> None:
         """Writes the next part."""
         write_tracks(self._folder / f"{len(self._files()):06d}.h5", [tracks])
@@ -153,11 +179,6 @@ class Parts:
             return False
 
 
-def _identity(predictor: Predictor, video: Video, crop: Crop | None) -> dict[str, str]:
-    """What an unfinished prediction must share with the next call to be continued."""
-    return {**predictor.origin, **origin_of(video), "crop": str(crop)}
-
-
 def origin_of(video: Video) -> dict[str, str]:
     """The video's name and a hash of its content: its size and its first and last MB, or the names of its pictures."""
     digest = hashlib.sha256()
@@ -173,11 +194,12 @@ def origin_of(video: Video) -> dict[str, str]:
 
 
 Batch = tuple[np.ndarray, np.ndarray]  # pixels uint8 [B, H, W, C], and the times of the real frames among them
-Found = tuple[dict[str, np.ndarray], np.ndarray]  # the points of the real frames of a batch, and their times
+Points = dict[str, np.ndarray]  # of `make_find_points`, on the host
+Found = tuple[Points, np.ndarray]  # the points of the real frames of a batch, and their times
 
 
-def _predicted(predictor: Predictor, batches: Iterator[Batch], crop: Crop | None, stages: Stages) -> Iterator[Found]:
-    """The points of each batch, in pixels of the whole frame."""
+def _predicted(predict: Predict, batches: Iterator[Batch], stages: Stages) -> Iterator[Found]:
+    """The points of each batch; the next batches are dispatched before a result is fetched."""
     times: collections.deque[np.ndarray] = collections.deque()
 
     def with_counts() -> Iterator[tuple[np.ndarray, int]]:
@@ -185,28 +207,69 @@ def _predicted(predictor: Predictor, batches: Iterator[Batch], crop: Crop | None
             times.append(stamps)
             yield pixels, len(stamps)
 
-    def predict(pixels: np.ndarray) -> dict[str, Any]:
+    def timed_predict(pixels: np.ndarray) -> dict[str, Any]:
         with stages.timed("network"):
-            return predictor.predict(pixels)
+            return predict(pixels)
 
-    corner = np.array([crop.x, crop.y] if crop else [0, 0], np.float32)
-    for points in stream(predict, with_counts(), fetching=functools.partial(stages.timed, "network")):
-        points["keypoints"] = points["keypoints"] + corner
-        if "second" in points:
-            points["second"] = points["second"] + np.append(corner, np.float32(0))
+    for points in stream(timed_predict, with_counts(), fetching=functools.partial(stages.timed, "network")):
         stages.frames["network"] += len(times[0])
         yield points, times.popleft()
 
 
-def _batches(reader: FrameReader, n_done: int, batch_size: int, crop: Crop | None, stages: Stages) -> Iterator[Batch]:
+def _followed(
+    predict: Predict, batches: Iterator[Batch], side: int, pose: Pose | None, stages: Stages
+) -> Iterator[Found]:
+    """The points of each batch, found in windows where that is safe; see `pawjax.inference.windows`."""
+
+    def fetched(pixels: np.ndarray, n: int) -> Points:
+        return jax.tree.map(lambda rows: rows[:n], jax.device_get(predict(pixels)))
+
+    for pixels, times in batches:
+        size = pixels.shape[1:3]
+        corner = place_window(pose, side, size) if pose else None
+        with stages.timed("network"):
+            if corner is None:
+                points = fetched(pixels, len(times))
+            else:
+                window = pixels[:, corner[1] : corner[1] + side, corner[0] : corner[0] + side]
+                points = shifted(fetched(window, len(times)), corner)
+                expected = int(pose.confident.sum())
+                lost = [is_lost(_pose(points, row), expected, corner, side, size) for row in range(len(times))]
+                if any(lost):
+                    whole = fetched(pixels, len(times))
+                    points = {name: _chosen(np.array(lost), whole[name], points[name]) for name in points}
+        stages.frames["network"] += len(times)
+        pose = _pose(points, -1)
+        yield points, times
+
+
+def _chosen(which: np.ndarray, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
+    return np.where(which.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
+
+
+def _pose(points: Points, row: int) -> Pose:
+    return Pose(points["keypoints"][row], points["likelihood"][row])
+
+
+def shifted(points: Points, corner: tuple[int, int]) -> Points:
+    """The points of a rectangle of the frame whose corner is (x, y), in pixels of the frame."""
+    shift = np.array(corner, np.float32)
+    moved = {"keypoints": points["keypoints"] + shift}
+    if "second" in points:
+        moved["second"] = points["second"] + np.append(shift, np.float32(0))
+    return points | moved
+
+
+def _batches(reader: FrameReader, n_done: int, options: Options, stages: Stages) -> Iterator[Batch]:
     """The frames after the first `n_done`, decoded ahead; the last batch is padded with its first frame."""
 
     def decoded() -> Iterator[Batch]:
         frames = itertools.islice(stages.timed_items("decode", reader), n_done, None)
-        while batch := list(itertools.islice(frames, batch_size)):
-            pixels = [_cropped(frame.pixels, crop) for frame in batch]
+        while batch := list(itertools.islice(frames, options.batch_size)):
+            pixels = [_cropped(frame.pixels, options.crop) for frame in batch]
             stages.frames["decode"] += len(batch)
-            yield np.stack(pixels + pixels[:1] * (batch_size - len(pixels))), np.array([frame.time for frame in batch])
+            padding = pixels[:1] * (options.batch_size - len(pixels))
+            yield np.stack(pixels + padding), np.array([frame.time for frame in batch])
 
     return ahead(decoded(), AHEAD + 1)
 
@@ -215,9 +278,10 @@ def _cropped(pixels: np.ndarray, crop: Crop | None) -> np.ndarray:
     return pixels[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width] if crop else pixels
 
 
-def _as_tracks(found: Sequence[Found], predictor: Predictor, video: Video) -> Tracks:
-    """Tracks of one animal; NaN for what the method does not say."""
+def _as_tracks(found: Sequence[Found], predictor: Predictor, video: Video, crop: Crop | None) -> Tracks:
+    """Tracks of one animal in pixels of the whole frame; NaN for what the method does not say."""
     points = {name: np.concatenate([batch[name] for batch, _ in found])[:, None] for name in found[0][0]}
+    points = shifted(points, (crop.x, crop.y) if crop else (0, 0))
     shape = points["likelihood"].shape
     return Tracks(
         keypoints=points["keypoints"].astype(np.float32),

@@ -11,7 +11,7 @@ from pawjax.data.video import open_video
 from pawjax.errors import InputError
 from pawjax.inference import videos
 from pawjax.inference.pipeline import Stages, ahead
-from pawjax.inference.videos import Crop, Parts, Predictor, predict_video
+from pawjax.inference.videos import Crop, Options, Parts, Predictor, predict_video
 from pawjax.tracks.file import read_tracks
 
 N, SIZE = 23, (30, 40)
@@ -64,7 +64,7 @@ class Stopping:
 
 def test_tracks_follow_the_frames(tmp_path, video, places):
     stages = Stages()
-    assert predict_video(predictor(), video, tmp_path / "t.h5", batch_size=4, stages=stages) == ""
+    assert predict_video(predictor(), video, tmp_path / "t.h5", Options(4), stages) == ""
     tracks = read_tracks(tmp_path / "t.h5")
     np.testing.assert_array_equal(tracks.keypoints[:, 0, 0], places)
     np.testing.assert_allclose(tracks.likelihood[:, 0, 0], (100 + np.arange(N)) / 255)
@@ -76,23 +76,23 @@ def test_tracks_follow_the_frames(tmp_path, video, places):
 
 @pytest.mark.parametrize("calls", range(1, 6))
 def test_stopped_prediction_goes_on_and_ends_with_the_same_bytes(tmp_path, video, calls):
-    predict_video(predictor(), video, tmp_path / "whole.h5", batch_size=4)
+    predict_video(predictor(), video, tmp_path / "whole.h5", Options(4))
     stopping = Stopping(calls)
     with pytest.raises(KeyboardInterrupt):
-        predict_video(predictor(stopping), video, tmp_path / "t.h5", batch_size=4)
+        predict_video(predictor(stopping), video, tmp_path / "t.h5", Options(4))
     assert not (tmp_path / "t.h5").exists()
     done = Parts(tmp_path / "t.h5", {}).n_frames()
     rest = Stopping(99)
-    predict_video(predictor(rest), video, tmp_path / "t.h5", batch_size=4)
+    predict_video(predictor(rest), video, tmp_path / "t.h5", Options(4))
     assert rest.frames == -(-(N - done) // 4) * 4 and (done >= 8 or calls < 5)
     assert (tmp_path / "t.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
 def test_other_weights_start_again(tmp_path, video):
     with pytest.raises(KeyboardInterrupt):
-        predict_video(predictor(Stopping(5)), video, tmp_path / "t.h5", batch_size=4)
+        predict_video(predictor(Stopping(5)), video, tmp_path / "t.h5", Options(4))
     rest = Stopping(99)
-    predict_video(predictor(rest, checkpoint="4"), video, tmp_path / "t.h5", batch_size=4)
+    predict_video(predictor(rest, checkpoint="4"), video, tmp_path / "t.h5", Options(4))
     assert rest.frames == 24
 
 
@@ -103,16 +103,16 @@ def test_crop_is_predicted_in_pixels_of_the_frame(tmp_path, video, places):
         seen.append(images.shape)
         return brightest(images)
 
-    predict_video(predictor(noted), video, tmp_path / "t.h5", 4, Crop(5, 5, 35, 25))
+    predict_video(predictor(noted), video, tmp_path / "t.h5", Options(4, Crop(5, 5, 35, 25)))
     np.testing.assert_array_equal(read_tracks(tmp_path / "t.h5").keypoints[:, 0, 0], places)
     assert set(seen) == {(4, 25, 35, 1)}
     with pytest.raises(InputError, match="--crop=5,5,36,25 reaches beyond the 40x30"):
-        predict_video(predictor(), video, tmp_path / "t.h5", 4, Crop(5, 5, 36, 25))
+        predict_video(predictor(), video, tmp_path / "t.h5", Options(4, Crop(5, 5, 36, 25)))
 
 
 def test_two_predictions_into_one_file_are_refused(tmp_path, video):
     with Parts(tmp_path / "t.h5", {}).locked(), pytest.raises(InputError, match="another process predicts into .*t.h5"):
-        predict_video(predictor(), video, tmp_path / "t.h5", 4)
+        predict_video(predictor(), video, tmp_path / "t.h5", Options(4))
 
 
 def test_broken_video_keeps_the_frames_before(tmp_path, video):
@@ -120,11 +120,11 @@ def test_broken_video_keeps_the_frames_before(tmp_path, video):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "9.png").write_text("no picture")
     broken = dataclasses.replace(video, path=tmp_path)
-    assert "9.png" in predict_video(predictor(), broken, tmp_path / "out/t.h5", 4)
+    assert "9.png" in predict_video(predictor(), broken, tmp_path / "out/t.h5", Options(4))
     assert len(read_tracks(tmp_path / "out/t.h5")) == 9
     (tmp_path / "0.png").write_text("no picture")
     with pytest.raises(InputError, match="no frame of it can be decoded .*0.png"):
-        predict_video(predictor(), broken, tmp_path / "out/none.h5", 4)
+        predict_video(predictor(), broken, tmp_path / "out/none.h5", Options(4))
 
 
 def test_reading_ahead_raises_where_the_items_do_and_ends_with_its_reader():
@@ -148,7 +148,7 @@ def test_reading_ahead_raises_where_the_items_do_and_ends_with_its_reader():
 
 def test_damaged_tracks_are_named(tmp_path, video):
     path = Path(tmp_path / "t.h5")
-    predict_video(predictor(), video, path, 4)
+    predict_video(predictor(), video, path, Options(4))
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(InputError, match="t.h5: the tracks are damaged"):
         read_tracks(path)

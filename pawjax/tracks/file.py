@@ -17,7 +17,8 @@ from pawjax.tracks.tracks import ARRAYS, Tracks, join
 
 ENDING = ".tracks.h5"
 FORMAT = "pawjax tracks 1"
-PIECE = 4096  # frames read or written at once
+PIECE = 4096  # frames read at once
+CHUNK = 256  # frames in a chunk of HDF5
 
 
 def write_tracks(path: Path, pieces: Iterable[Tracks]) -> None:
@@ -72,4 +73,4 @@ def _write_header(file: h5py.File, like: Tracks) -> None:
     for name in ARRAYS:
         values = getattr(like, name)
         shape = values.shape[1:]
-        file.create_dataset(name, (0, *shape), values.dtype, maxshape=(None, *shape), chunks=(PIECE, *shape))
+        file.create_dataset(name, (0, *shape), values.dtype, maxshape=(None, *shape), chunks=(CHUNK, *shape))

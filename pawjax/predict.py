@@ -1,9 +1,12 @@
 """python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ... [--out=FOLDER] [--batch=8]
-                         [--crop=x,y,w,h] [--track_window=PX]
+                         [--crop=x,y,w,h] [--track_window=PX] [--labelled_video] [--page] [--plots]
 
 Writes the tracks of every video: VIDEOpawjax_RUN_STEP.csv in DeepLabCut's format, and .tracks.h5, which also holds each
 frame's presentation time, each point's covariance and the next best place. They lie beside the video, or in --out. The
 same command again goes on where a killed one was, and skips what is done. A folder of pictures is one video.
+
+To look at: --labelled_video writes _pCUTOFF_labeled.mp4, --page an HTML file to review the tracks in a browser, and
+--plots pictures into plot-poses/, all beside the tracks. Delete one to have it drawn again.
 
 A video that cannot be predicted is reported, and the others go on; the exit code is then 1.
 """
@@ -30,12 +33,15 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
         raise InputError("no video to predict: python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ...")
     videos = find_videos(arguments)
     options = Options(values.batch, crop_of(values.crop), values.track_window)
-    predictor = predictor_of_run(open_run(values.workdir, values.checkpoint, **cli.prediction_of_flags(values)))
+    run = open_run(values.workdir, values.checkpoint, **cli.prediction_of_flags(values))
+    predictor, looks = predictor_of_run(run), looks_of(values, run)
     failed = []
     for number, path in enumerate(videos, 1):
         folder = Path(values.out).expanduser() if values.out else path.parent
         try:
-            print(f"{number}/{len(videos)} {predict_one(predictor, path, folder, options, values.overwrite)}")
+            line, tracks = predict_one(predictor, path, folder, options, values.overwrite)
+            looks.write(path, tracks)
+            print(f"{number}/{len(videos)} {line}")
         except InputError as error:
             print(f"pawjax: {error}", file=sys.stderr, flush=True)
             failed.append(path)
@@ -45,8 +51,8 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
         sys.exit(SOME_FAILED if len(videos) > 1 else 2)
 
 
-def predict_one(predictor, path: Path, folder: Path, options, overwrite: bool) -> str:  # noqa: ANN001
-    """Predicts one video into `folder` and returns a line about it."""
+def predict_one(predictor, path: Path, folder: Path, options, overwrite: bool):  # noqa: ANN001, ANN201
+    """Predicts one video into `folder` and returns a line about it and the file of its tracks."""
     from pawjax.data.video import open_video
     from pawjax.inference.pipeline import Stages
     from pawjax.inference.predictors import scorer_of
@@ -67,7 +73,18 @@ def predict_one(predictor, path: Path, folder: Path, options, overwrite: bool) -
     table = folder / f"{stem}.csv"
     if not table.exists() or overwrite:
         write_csv(table, read_pieces(target), scorer_of(predictor))
-    return f"{path}: {text} -> {target}"
+    return f"{path}: {text} -> {target}", target
+
+
+def looks_of(values: flags.FlagValues, run):  # noqa: ANN001, ANN201
+    """What --labelled_video, --page, --plots and --skeleton ask for. Raises InputError for a wrong skeleton."""
+    from pawjax.report.looks import Looks, parse_skeleton, project_skeleton
+
+    if values.skeleton:
+        skeleton = parse_skeleton(values.skeleton, run.bodyparts)
+    else:
+        skeleton = project_skeleton(run.config.data.source, run.config.data.path)
+    return Looks(values.labelled_video, values.page, values.plots, run.config.pcutoff, skeleton)
 
 
 def crop_of(text: str):  # noqa: ANN201
@@ -92,6 +109,11 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("crop", "", "Predict only this rectangle of the frames: x,y,width,height.", flag_values=values)
     text = "Follow the animal with a window of this side, px: faster where it is small. 0 predicts whole frames."
     flags.DEFINE_integer("track_window", 0, text, lower_bound=0, flag_values=values)
+    flags.DEFINE_bool("labelled_video", False, "Also write a video with the points drawn on it.", flag_values=values)
+    flags.DEFINE_bool("page", False, "Also write a page to review the tracks in a browser.", flag_values=values)
+    flags.DEFINE_bool("plots", False, "Also draw trajectories, courses over time and histograms.", flag_values=values)
+    text = "Bodyparts that lines join, e.g. snout-neck,neck-tail; empty takes the skeleton of the DeepLabCut project."
+    flags.DEFINE_string("skeleton", "", text, flag_values=values)
     flags.DEFINE_bool("overwrite", False, "Predict again what is done.", flag_values=values)
     cli.define_prediction_flags(values)
 

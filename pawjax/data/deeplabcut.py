@@ -14,11 +14,12 @@ from pawjax.errors import InputError
 
 @dataclass(frozen=True)
 class ProjectConfig:
-    """The fields of a config.yaml that pawjax needs."""
+    """The fields of a config.yaml that pawjax needs; `skeleton` holds its pairs of bodyparts, without placeholders."""
 
     file: Path
     scorer: str
     bodyparts: tuple[str, ...]
+    skeleton: tuple[tuple[str, str], ...] = ()
 
 
 def read_deeplabcut(folder: Path, label_file: str = "auto") -> LabelTable:
@@ -72,7 +73,15 @@ def read_project_config(folder: Path) -> ProjectConfig:
     scorer = content.get("scorer", "")
     if not isinstance(scorer, str) or not scorer.strip():
         raise InputError(f"{file}: the field 'scorer' is empty; write the name in CollectedData_<scorer>.csv there")
-    return ProjectConfig(file, scorer.strip(), _bodypart_names(file, bodyparts))
+    names = _bodypart_names(file, bodyparts)
+    return ProjectConfig(file, scorer.strip(), names, _skeleton(content.get("skeleton"), names))
+
+
+def _skeleton(pairs: object, bodyparts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The pairs of bodyparts. A new project's config.yaml has a skeleton of names that are no bodyparts."""
+    pairs = pairs if isinstance(pairs, list) else []
+    known = [pair for pair in pairs if isinstance(pair, list) and len(pair) == 2]
+    return tuple((a, b) for a, b in known if a in bodyparts and b in bodyparts)
 
 
 def _bodypart_names(file: Path, bodyparts: object) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def choose_frames(n_frames: int, moments: Sequence[Moment]) -> tuple[np.ndarray,
     """The frames of a page, int64 [N] ascending from 0, and n if they are those around moments and every n-th."""
     if n_frames <= MOST_FRAMES:
         return np.arange(n_frames), 1
-    near: set[int] = set()
+    near = {moment.worst for moment in moments}
     for moment in moments:
         if len(near) > MOST_FRAMES // 2:
             break

@@ -129,6 +129,7 @@ def _draw_shares(axes: Axes, values: np.ndarray, edges: np.ndarray, colors: list
     for column, color in zip(values.T, colors, strict=True):
         counts, _ = np.histogram(column[np.isfinite(column)], edges)
         axes.stairs(np.where(counts, counts / len(values), np.nan), edges, baseline=None, color=color, lw=1.6)
+    axes.set_xlim(edges[0], edges[-1])
     axes.set_yscale("log")
     axes.set_ylim(0.5 / len(values), 1.3)
     style.plain_log_axis(axes.yaxis)

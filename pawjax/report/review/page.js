@@ -5,8 +5,12 @@ let wanted = 0; // that the video seeks
 let moment = null; // that was chosen from the list
 let listed = content.moments;
 
+// Draws the picture that the video shows and the tracks of that very frame, whatever the video does meanwhile.
 function redraw() {
-  drawPicture(frame, moment);
+  const picture = pictureNow();
+  if (picture) frame = frameAt(picture.timestamp / 1e6);
+  drawPicture(frame, moment, picture);
+  picture?.close();
   drawTimeline(frame, listed, moment);
   const time = content.times[frame];
   $("readout").textContent = `frame ${content.numbers[frame]} of ${content.numbers[N - 1]}, ${time.toFixed(3)} s`;
@@ -33,23 +37,23 @@ function seek() {
   video.currentTime = secondsWithin(wanted);
 }
 
-function arrived(seconds) {
-  frame = frameAt(seconds);
-  redraw();
+function pictureNow() {
+  if (video.readyState < 2) return null;
+  if (window.VideoFrame) return new VideoFrame(video);
+  return Object.assign(video, { timestamp: 1e6 * video.currentTime, close() {} }); // nearly exact while playing
 }
 
 video.addEventListener("loadedmetadata", seek);
 video.addEventListener("seeked", () => {
-  const here = frameAt(video.currentTime);
-  arrived(video.currentTime);
-  if (video.paused && here !== wanted) seek();
+  redraw();
+  if (video.paused && frameAt(video.currentTime) !== wanted) seek();
 });
-const everyFrame = (_, { mediaTime }) => {
-  if (!video.seeking) arrived(mediaTime);
+const everyFrame = () => {
+  redraw();
   video.requestVideoFrameCallback(everyFrame);
 };
 if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(everyFrame);
-else video.addEventListener("timeupdate", () => arrived(video.currentTime));
+else video.addEventListener("timeupdate", redraw);
 video.addEventListener("play", () => ($("play").textContent = "Pause"));
 video.addEventListener("pause", () => {
   $("play").textContent = "Play";

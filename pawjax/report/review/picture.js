@@ -20,8 +20,8 @@ function follow(frame, half) {
   [view.x, view.y] = [within(view.x, width, half[0]), within(view.y, height, half[1])];
 }
 
-// Draws the video's present picture, which is `frame`, and its points.
-function drawPicture(frame, moment) {
+// Draws a picture of the video, if any, which is `frame`, and its points.
+function drawPicture(frame, moment, picture) {
   const canvas = $("picture");
   const [context, boxWidth, boxHeight] = fitted(canvas);
   const [height, width] = content.size;
@@ -29,10 +29,10 @@ function drawPicture(frame, moment) {
   follow(frame, [boxWidth / zoom / 2, boxHeight / zoom / 2]);
   const [x0, y0] = [boxWidth / 2 - view.x * zoom, boxHeight / 2 - view.y * zoom];
   context.clearRect(0, 0, boxWidth, boxHeight);
-  if (video.readyState >= 2) {
+  if (picture) {
     const [h, w] = content.videoSize;
     context.imageSmoothingQuality = "high";
-    context.drawImage(video, 0, 0, w, h, x0, y0, width * zoom, height * zoom);
+    context.drawImage(picture, 0, 0, w, h, x0, y0, width * zoom, height * zoom);
   }
   // The centre of pixel (x, y) is half a pixel from its corner.
   const place = (values, i) => [x0 + (values[i] + 0.5) * zoom, y0 + (values[i + 1] + 0.5) * zoom];

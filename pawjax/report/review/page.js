@@ -2,15 +2,15 @@
 
 let frame = 0; // that is drawn
 let wanted = 0; // that the video seeks
+let picture = null; // of the video, with its timestamp in microseconds
 let moment = null; // that was chosen from the list
 let listed = content.moments;
 
 // Draws the picture that the video shows and the tracks of that very frame, whatever the video does meanwhile.
 function redraw() {
-  const picture = pictureNow();
+  takePicture();
   if (picture) frame = frameAt(picture.timestamp / 1e6);
   drawPicture(frame, moment, picture);
-  picture?.close();
   drawTimeline(frame, listed, moment);
   const time = content.times[frame];
   $("readout").textContent = `frame ${content.numbers[frame]} of ${content.numbers[N - 1]}, ${time.toFixed(3)} s`;
@@ -37,10 +37,12 @@ function seek() {
   video.currentTime = secondsWithin(wanted);
 }
 
-function pictureNow() {
-  if (video.readyState < 2) return null;
-  if (window.VideoFrame) return new VideoFrame(video);
-  return Object.assign(video, { timestamp: 1e6 * video.currentTime, close() {} }); // nearly exact while playing
+// While the video seeks it has no picture: the last one stays.
+function takePicture() {
+  if (video.readyState < 2) return;
+  picture?.close();
+  if (window.VideoFrame) picture = new VideoFrame(video);
+  else picture = Object.assign(video, { timestamp: 1e6 * video.currentTime, close() {} }); // nearly exact while playing
 }
 
 video.addEventListener("loadedmetadata", seek);

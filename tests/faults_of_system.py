@@ -239,4 +239,53 @@ FAULTS = (
         "tests/report/test_sweep.py",
         (REPORT + "sweep.py", "values.std(ddof=1)", "values.std()"),
     ),
+    # What people look at
+    fault(
+        "frames of a labelled video are rounded to its rate",
+        "tests/report/test_labelled_video.py -k times",
+        (REPORT + "mp4.py", "round(time * TICKS)", "round(25 * time) * TICKS // 25"),
+    ),
+    fault(
+        "points are drawn at the corners of magnified pixels",
+        "tests/report/test_labelled_video.py -k places",
+        (
+            REPORT + "labelled_video.py",
+            "(keypoints.astype(float) + 0.5) * scale - 0.5",
+            "keypoints.astype(float) * scale",
+        ),
+    ),
+    fault(
+        "points in doubt are drawn in trajectories",
+        "tests/report/test_trajectories.py -k sure",
+        (
+            REPORT + "trajectories.py",
+            "return np.where(tracks.likelihood[:, 0, :, None] >= pcutoff,",
+            "return np.where(True,",
+        ),
+    ),
+    fault(
+        "points in doubt jump",
+        "tests/tracks/test_moments.py",
+        ("pawjax/tracks/moments.py", "sure & np.roll(sure, 1, axis=0)", "sure | np.roll(sure, 1, axis=0)"),
+    ),
+    fault(
+        "names end the script of a review page",
+        "tests/report/test_review_page.py -k code_of_names",
+        (REPORT + "review_page.py", '.replace("<", "\\\\u003c")', ""),
+    ),
+    fault(
+        "a long video's page leaves moments out",
+        "tests/report/test_review_page.py -k long",
+        (REPORT + "review_page.py", "near = {moment.worst for moment in moments}", "near = set()"),
+    ),
+    fault(
+        "a review page draws the tracks of the frame that it seeks",
+        "tests/report/test_review_page.py -k playing",
+        (REPORT + "review/page.js", "frame = frameAt(picture.timestamp / 1e6)", "frame = wanted"),
+    ),
+    fault(
+        "a review page seeks the next frame",
+        "tests/report/test_review_page.py -k keys",
+        (REPORT + "review/content.js", "return (start + end) / 2", "return end + 0.001"),
+    ),
 )

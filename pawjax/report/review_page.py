@@ -31,7 +31,7 @@ MOST_BYTES = 12_000_000  # of its video; base64 adds a third
 MOST_MOMENTS = 200  # of each kind
 AROUND = 5  # frames on either side of a moment, in the page of a long video
 X264 = {"crf": "20", "preset": "veryfast", "g": "20", "bf": "0"}  # short groups without B-frames: quick to seek in
-PARTS = ("style.css", "content.js", "picture.js", "timeline.js", "page.js")
+PARTS = ("style.css", "content.js", "picture.js", "timeline.js", "lists.js", "page.js")
 
 
 def write_review_page(path: Path, video: Video, tracks: Tracks, drawing: Drawing) -> None:
@@ -123,6 +123,7 @@ def _content(
         "pcutoff": pcutoff,
         "size": tracks.size,
         "rate": video.frames_per_second,
+        "most": MOST_MOMENTS,
         "moments": [_told(moment, tracks, shown) for moment in moments],
         "numbers": _array(shown),
         "times": _array(tracks.times[shown]),

@@ -13,7 +13,7 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-extensions --mute-audio --remote-debugging-pipe"
 ).split()
-PATIENCE = 30.0  # seconds
+PATIENCE = 20.0  # seconds
 
 
 class Browser:

@@ -3,8 +3,6 @@
 let frame = 0; // that is drawn
 let wanted = 0; // that the video seeks
 let picture = null; // of the video, with its timestamp in microseconds
-let moment = null; // that was chosen from the list
-let listed = content.moments;
 
 // Draws the picture that the video shows and the tracks of that very frame, whatever the video does meanwhile.
 function redraw() {
@@ -41,8 +39,12 @@ function seek() {
 function takePicture() {
   if (video.readyState < 2) return;
   picture?.close();
-  if (window.VideoFrame) picture = new VideoFrame(video);
-  else picture = Object.assign(video, { timestamp: 1e6 * video.currentTime, close() {} }); // nearly exact while playing
+  try {
+    picture = new VideoFrame(video);
+  } catch {
+    // An old browser, or a page from an insecure address: nearly exact while playing.
+    picture = Object.assign(video, { timestamp: 1e6 * video.currentTime, close() {} });
+  }
 }
 
 video.addEventListener("loadedmetadata", seek);
@@ -74,18 +76,6 @@ function play() {
   video.play();
 }
 
-function choose(one) {
-  moment = one;
-  for (const item of $("moments").children) {
-    const button = item.firstChild;
-    if (listed[button.dataset.index] !== one) button.removeAttribute("aria-current");
-    else {
-      button.setAttribute("aria-current", "true");
-      item.scrollIntoView({ block: "nearest" });
-    }
-  }
-}
-
 function visit(one) {
   choose(one);
   go(one.at);
@@ -97,59 +87,6 @@ function along(by) {
   if (!listed.length) return;
   const index = moment ? listed.indexOf(moment) + by : by > 0 ? 0 : listed.length - 1;
   visit(listed[Math.max(0, Math.min(listed.length - 1, index))]);
-}
-
-function element(tag, name, text, ...children) {
-  const made = document.createElement(tag);
-  if (name) made.className = name;
-  if (text !== null) made.textContent = text;
-  made.append(...children);
-  return made;
-}
-
-function swatch(k) {
-  const made = element("span", "swatch", "");
-  made.style.background = content.colors[k];
-  return made;
-}
-
-function listMoments() {
-  const kind = $("kind").value;
-  listed = content.moments.filter((one) => visible[one.k] && (!kind || one.kind === kind));
-  $("moments").replaceChildren(
-    ...listed.map((one, index) => {
-      const button = element("button", "", null, element("span", "", content.numbers[one.at]));
-      button.append(element("span", "", null, swatch(one.k), content.bodyparts[one.k]), element("span", "why", one.text));
-      button.type = "button";
-      button.dataset.index = index;
-      button.addEventListener("click", () => visit(one));
-      return element("li", "", null, button);
-    }),
-  );
-  $("count").textContent = listed.length ? `${listed.length} moments, the worst of each kind first` : "nothing is in doubt";
-  if (!listed.includes(moment)) moment = null;
-  choose(moment);
-  stale = true;
-}
-
-function show(which) {
-  for (let k = 0; k < K; k++) {
-    visible[k] = which(k);
-    $("bodyparts").children[k].querySelector("input").checked = visible[k];
-  }
-  listMoments();
-  redraw();
-}
-
-function listBodyparts() {
-  content.bodyparts.forEach((name, k) => {
-    const box = element("input", "", null);
-    box.type = "checkbox";
-    box.checked = true;
-    box.addEventListener("change", () => show((other) => (other === k ? box.checked : visible[other])));
-    const label = element("label", "", null, box, swatch(k), element("span", "part", name), element("span", "value", ""));
-    $("bodyparts").append(element("li", "", null, label));
-  });
 }
 
 function listSpeeds() {
@@ -212,13 +149,16 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
   if (event.key === " " && ["BUTTON", "INPUT"].includes(event.target.tagName)) return; // space presses it
   const digit = "123456789".indexOf(event.key);
-  const action = digit >= 0 && digit < K ? () => show((k) => (k === digit) !== visible[k]) : keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const action = digit >= 0 && digit < K ? () => show((k) => (k === digit) !== visible[k]) : keys[name];
   if (!action) return;
   event.preventDefault();
   action(event);
 });
 // A click leaves no focus on a control, so that the keys work again.
-document.addEventListener("click", (event) => event.detail && document.activeElement.tagName !== "SELECT" && document.activeElement.blur());
+document.addEventListener("click", (event) => {
+  if (event.detail && document.activeElement.tagName !== "SELECT") document.activeElement.blur();
+});
 document.addEventListener("change", (event) => event.target.tagName === "SELECT" && event.target.blur());
 
 for (const [id, action] of Object.entries({

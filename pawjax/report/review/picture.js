@@ -16,7 +16,7 @@ function follow(frame, half) {
   if (n && (Math.abs(x / n - view.x) > half[0] / 2 || Math.abs(y / n - view.y) > half[1] / 2)) {
     [view.x, view.y] = [x / n, y / n];
   }
-  const within = (value, side, reach) => (2 * reach >= side ? side / 2 : Math.min(side - reach, Math.max(reach, value)));
+  const within = (value, side, reach) => (2 * reach < side ? Math.min(side - reach, Math.max(reach, value)) : side / 2);
   [view.x, view.y] = [within(view.x, width, half[0]), within(view.y, height, half[1])];
 }
 
@@ -68,7 +68,9 @@ function drawTracks(context, frame, moment, place) {
     if (sure) disc(context, at(frame, k), radius, content.colors[k]);
     else ring(context, at(frame, k), radius, content.colors[k], 2);
   }
-  if (moment && frame >= moment.first && frame <= moment.last && visible[moment.k]) drawDoubt(context, frame, moment, at, place);
+  if (moment && frame >= moment.first && frame <= moment.last && visible[moment.k]) {
+    drawDoubt(context, frame, moment, at, place);
+  }
 }
 
 // Rings the point in doubt, and joins it to its second place.

@@ -76,7 +76,7 @@ function drawCurves(context, width, height, listed) {
     curve(context, width, band.speed, k, (i) => content.highest[i] / topSpeed, Math.max);
     curve(context, width, band.likelihood, k, (i) => content.lowest[i], Math.min);
   }
-  for (const moment of listed) mark(context, content.numbers[moment.at], width, band.marks, content.colors[moment.k], 3);
+  for (const { at, k } of listed) mark(context, content.numbers[at], width, band.marks, content.colors[k], 3);
 }
 
 // A curve of values from 0 to 1; frames that share a pixel are drawn as their lowest or highest value.

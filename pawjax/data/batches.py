@@ -5,6 +5,7 @@ fields `pawjax.data` defines.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import flax.struct
@@ -14,6 +15,7 @@ import numpy as np
 
 from pawjax.data.frames import LabelledFrames
 from pawjax.errors import InputError
+from pawjax.machine import need_memory
 from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
 
 Array = np.ndarray | jax.Array
@@ -51,15 +53,19 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> FrameStore:
     """The frames at `indices`, resized by `scale`, in one host array, with their labels.
 
-    Frames of different sizes are padded to the largest. Raises InputError if there are no frames.
+    Frames of different sizes are padded to the largest. Raises InputError if there are none, or no memory for them.
     """
     if len(indices) == 0:
         raise InputError("no frames to batch: this split is empty")
     sizes = frames.sizes[indices]
-    scaled = np.array([scaled_size(tuple(size), scale) for size in sizes], np.int32)
-    canvas = scaled.max(axis=0)
-    channels = frames.images.shape[-1]
-    image = np.zeros((len(indices), *canvas, channels), np.uint8)
+    scaled = [scaled_size(tuple(size), scale) for size in sizes.tolist()]  # Python's integers: these may be huge
+    height, width = map(max, zip(*scaled, strict=True))
+    shape = (len(indices), height, width, frames.images.shape[-1])
+    resizing = 0 if scale == 1 else 2 * 4 * min(len(indices), RESIZE_CHUNK)  # float32, before and after rounding
+    what = f"{len(indices)} frames of {width}x{height} at config.scale = {scale:g}"
+    n_bytes = (len(indices) + resizing) * math.prod(shape[1:])
+    need_memory(n_bytes, what, "make config.scale smaller, or use fewer or smaller frames")
+    image, size = np.zeros(shape, np.uint8), np.array(scaled, np.int32)
     to_original = np.zeros((len(indices), 2, 3), np.float32)
     shrink = jax.jit(resize, static_argnums=(1, 2))
     for size in sorted({tuple(size) for size in sizes.tolist()}):
@@ -72,7 +78,7 @@ def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> Fra
     keypoints = frames.keypoints[indices]
     points = jnp.asarray(keypoints.reshape(len(indices), -1, 2))  # all animals as one set of points
     moved = apply_affine(invert_affine(jnp.asarray(to_original)), points)
-    return FrameStore(image, np.asarray(moved).reshape(keypoints.shape), frames.labelled[indices], scaled, to_original)
+    return FrameStore(image, np.asarray(moved).reshape(keypoints.shape), frames.labelled[indices], size, to_original)
 
 
 def draw_indices(key: jax.Array, step: jax.Array, batch_size: int, n_frames: int) -> jax.Array:

@@ -45,7 +45,7 @@ def available_memory(root: Path = Path("/")) -> int:
     return max(0, min(free))
 
 
-def need_memory(n_bytes: int, what: str, fix: str) -> None:
+def need_memory(n_bytes: float, what: str, fix: str) -> None:
     """Raises InputError, '<what> need N GB of memory ...: <fix>', if that much is not available."""
     free = available_memory()
     if n_bytes > free:

@@ -5,7 +5,6 @@ fields `pawjax.data` defines.
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator
 
 import flax.struct
@@ -58,15 +57,15 @@ def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> Fra
     if len(indices) == 0:
         raise InputError("no frames to batch: this split is empty")
     sizes = frames.sizes[indices]
-    scaled = [scaled_size(tuple(size), scale) for size in sizes.tolist()]  # Python's integers: these may be huge
-    height, width = map(max, zip(*scaled, strict=True))
-    shape = (len(indices), height, width, frames.images.shape[-1])
-    resizing = 0 if scale == 1 else 2 * 4 * min(len(indices), RESIZE_CHUNK)  # float32, before and after rounding
-    what = f"{len(indices)} frames of {width}x{height} at config.scale = {scale:g}"
-    n_bytes = (len(indices) + resizing) * math.prod(shape[1:])
-    need_memory(n_bytes, what, "make config.scale smaller, or use fewer or smaller frames")
-    image, size = np.zeros(shape, np.uint8), np.array(scaled, np.int32)
-    to_original = np.zeros((len(indices), 2, 3), np.float32)
+    n, channels = len(indices), frames.images.shape[-1]
+    height, width = (float(side) * scale for side in sizes.max(axis=0))
+    resizing = 0 if scale == 1 else 2 * 4 * min(n, RESIZE_CHUNK)  # float32, before and after rounding
+    what = f"{n} frames of {width:.6g}x{height:.6g} at config.scale = {scale:g}"
+    fix = "make config.scale smaller, or use fewer or smaller frames"
+    need_memory((n + resizing) * height * width * channels, what, fix)
+    scaled = np.array([scaled_size(tuple(size), scale) for size in sizes], np.int32)
+    image = np.zeros((n, *scaled.max(axis=0), channels), np.uint8)
+    to_original = np.zeros((n, 2, 3), np.float32)
     shrink = jax.jit(resize, static_argnums=(1, 2))
     for size in sorted({tuple(size) for size in sizes.tolist()}):
         rows = np.flatnonzero((sizes == size).all(axis=1))
@@ -76,9 +75,9 @@ def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> Fra
             source = frames.images[indices[chunk], : size[0], : size[1]]
             image[chunk, :height, :width] = source if scale == 1 else shrink(source, height, width)
     keypoints = frames.keypoints[indices]
-    points = jnp.asarray(keypoints.reshape(len(indices), -1, 2))  # all animals as one set of points
+    points = jnp.asarray(keypoints.reshape(n, -1, 2))  # all animals as one set of points
     moved = apply_affine(invert_affine(jnp.asarray(to_original)), points)
-    return FrameStore(image, np.asarray(moved).reshape(keypoints.shape), frames.labelled[indices], size, to_original)
+    return FrameStore(image, np.asarray(moved).reshape(keypoints.shape), frames.labelled[indices], scaled, to_original)
 
 
 def draw_indices(key: jax.Array, step: jax.Array, batch_size: int, n_frames: int) -> jax.Array:

@@ -13,7 +13,8 @@ NO_FOLDER = "in a folder that is missing"
 OTHER_NAME = "there under another name"
 NO_FILE = "that is a folder, pipe or device"
 NOT_READABLE = "not readable"
-DAMAGED = "truncated or not an image"
+DAMAGED = "truncated or damaged"
+UNKNOWN = "in no format that is read"
 ORIENTED = "with an EXIF orientation"
 DEEP_COLOUR = "with 16 bits in each of several channels"
 OTHER_COLOURS = "in a colour space that is not read"
@@ -25,7 +26,8 @@ FIXES = {
     OTHER_NAME: "rename the files, or write their names in the label table",
     NO_FILE: "put image files there",
     NOT_READABLE: "change their permissions",
-    DAMAGED: "restore them as 8-bit images or remove their rows from the label table",
+    DAMAGED: "restore them or remove their rows from the label table",
+    UNKNOWN: "restore them, or save them as 8-bit or 16-bit PNG or 32-bit float TIFF",
     ORIENTED: (
         "some labelling tools turn such an image and others do not, so set the orientation to normal: delete it "
         "(exiftool -all:Orientation= FILES) if the labels fit the pixels as stored, which DeepLabCut's tools show, or "

@@ -158,12 +158,14 @@ def _inspect_file(path: Path) -> _Picture:
     except PermissionError as error:
         raise Unusable(faults.NOT_READABLE) from error
     except UnidentifiedImageError as error:
-        raise Unusable(faults.DAMAGED, "unknown format") from error
+        raise Unusable(faults.UNKNOWN) from error
     except Exception as error:  # Pillow's readers raise errors of many kinds for damaged files
         raise Unusable(faults.DAMAGED, str(error) or type(error).__name__) from error
 
 
 def _inspect_image(image: Image.Image) -> _Picture:
+    if image.mode not in DEPTHS and ";16" in str(image.tile):  # Pillow would drop the lower byte
+        raise Unusable(faults.DEEP_COLOUR)
     if _orientation(image) in range(2, 9):
         raise Unusable(faults.ORIENTED)
     several = image.format != "MPO" and getattr(image, "n_frames", 1) > 1  # the others in an MPO are previews
@@ -173,8 +175,6 @@ def _inspect_image(image: Image.Image) -> _Picture:
             raise Unusable(faults.NOT_FINITE)
         values = float(pixels.min()), float(np.percentile(pixels, ALMOST_ALL)), float(pixels.max())
         return _Picture(pixels.shape[:2], True, DEPTHS[image.mode], values, several=several)
-    if any(";16" in str(tile) for tile in image.tile):  # Pillow would drop the lower byte
-        raise Unusable(faults.DEEP_COLOUR)
     if image.mode not in GRAY_MODES + COLOUR_MODES:
         raise Unusable(faults.OTHER_COLOURS, f"mode {image.mode}")
     transparent = image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255
@@ -206,7 +206,7 @@ def _value_range(root: Path, pictures: dict[str, _Picture]) -> ValueRange | None
         for i, choose in enumerate((min, max, max))
     )
     warn(
-        f"{root}: its {len(pictures)} {next(iter(depths))} images are read as 8-bit: "
+        f"{root}: its {next(iter(depths))} images are read as 8-bit images: "
         f"{low[0]:g} ({low[1]}) becomes 0 and {high[0]:g} ({high[1]}) becomes 255"
     )
     if (bulk[0] - low[0]) * 256 < (high[0] - low[0]) * FEW_LEVELS:
@@ -219,12 +219,13 @@ def _value_range(root: Path, pictures: dict[str, _Picture]) -> ValueRange | None
 
 def _deep_pixels(image: Image.Image) -> np.ndarray:
     """[H, W, 1], the values of an image of 16 bits, 32 bits or floats."""
-    unsigned = "I;32N" in str(image.tile)  # known until the image is loaded; Pillow has no such mode
+    unsigned = "I;32N" in str(image.tile)  # uint32, for which Pillow has no mode
     pixels = np.asarray(image)
     return (pixels.view(np.uint32) if unsigned else pixels)[..., None]
 
 
 def _pixels(image: Image.Image, channels: int) -> np.ndarray:
     """uint8 [H, W, channels]; if an image's three channels are equal, its gray equals them exactly."""
+    image.info.pop("transparency", None)  # Pillow would warn that a palette's alpha is dropped
     pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(image.height, image.width, channels)

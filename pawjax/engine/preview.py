@@ -45,7 +45,9 @@ def draw_augmented(config: ConfigDict, path: Path) -> None:
 
 
 def _check_path(path: Path) -> None:
-    if path.suffix.lower() != ".png" and not path.is_dir():
+    if path.is_dir():
+        raise InputError(f"--draw_augmented={path}: this is a folder; name a PNG in it")
+    if path.suffix.lower() != ".png":
         raise InputError(f"--draw_augmented={path}: a PNG is drawn; end the name in .png")
     regular(path)
     if not path.parent.is_dir():

@@ -33,7 +33,7 @@ FAULTS = (
     fault(
         "the range is that of the first image",
         "tests/data/test_pictures.py -k range",
-        (PICTURES, "for i, choose in enumerate((min, max, max))", "for i, choose in enumerate((next, next, next))"),
+        (PICTURES, "max(values, key=lambda frame: values[frame][2])", "next(iter(values))"),
     ),
     fault(
         "16-bit values are truncated",

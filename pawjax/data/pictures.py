@@ -201,20 +201,21 @@ def _value_range(root: Path, pictures: dict[str, _Picture]) -> ValueRange | None
         raise InputError(f"{root}: its labelled images differ in depth, {kinds}: save all of them with one depth")
     if not pictures or "8-bit" in depths:
         return None
-    low, bulk, high = (
-        choose((picture.values[i], frame) for frame, picture in pictures.items())
-        for i, choose in enumerate((min, max, max))
-    )
+    values = {frame: picture.values for frame, picture in pictures.items()}
+    darkest = min(values, key=lambda frame: values[frame][0])
+    brightest = max(values, key=lambda frame: values[frame][2])
+    low, high = values[darkest][0], values[brightest][2]
     warn(
         f"{root}: its {next(iter(depths))} images are read as 8-bit images: "
-        f"{low[0]:g} ({low[1]}) becomes 0 and {high[0]:g} ({high[1]}) becomes 255"
+        f"{low:g} ({darkest}) becomes 0 and {high:g} ({brightest}) becomes 255"
     )
-    if (bulk[0] - low[0]) * 256 < (high[0] - low[0]) * FEW_LEVELS:
+    bulk = max(of_image[1] for of_image in values.values())
+    if (bulk - low) * 256 < (high - low) * FEW_LEVELS:
         warn(
-            f"{root}: {ALMOST_ALL:g} % of the pixels of every image lie below {bulk[0]:g}, so they share fewer than "
-            f"{FEW_LEVELS} of 256 gray levels: remove outliers, such as the hot pixel in {high[1]}"
+            f"{root}: {ALMOST_ALL:g} % of the pixels of every image lie below {bulk:g}, so they share fewer than "
+            f"{FEW_LEVELS} of 256 gray levels: remove outliers, such as the hot pixel in {brightest}"
         )
-    return low[0], high[0]
+    return low, high
 
 
 def _deep_pixels(image: Image.Image) -> np.ndarray:

@@ -16,7 +16,8 @@ class LabelledFrames:
     sizes int32 [N, 2], the (height, width) of each frame before padding;
     keypoints float32 [N, A, K, 2], (x, y) pixels of the original frame, pixel centres at integers, 0 where not
     labelled; labelled bool [N, A, K]; ids, unique paths with forward slashes such as 'labeled-data/m4s1/img0000.png';
-    videos, the video (folder) of each frame; bodyparts, the K names; fingerprint, a hash of labels and images.
+    videos, the video (folder) of each frame; bodyparts, the K names; fingerprint, a hash of labels and images;
+    value_range, the values (low, high) that became 0 and 255 if the files hold 16 bits or floats, else None.
     """
 
     images: np.ndarray
@@ -27,6 +28,7 @@ class LabelledFrames:
     videos: tuple[str, ...]
     bodyparts: tuple[str, ...]
     fingerprint: str
+    value_range: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

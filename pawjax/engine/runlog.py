@@ -94,6 +94,7 @@ def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) 
             "source": config.data.source,
             "fingerprint": frames.fingerprint,
             "bodyparts": list(frames.bodyparts),
+            **({"value_range": list(frames.value_range)} if frames.value_range else {}),
             **{f"n_{name}": len(indices) for name, indices in split.items()},
         },
     }

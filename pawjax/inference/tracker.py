@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from pawjax.data.batches import scaled_size
+from pawjax.data.pictures import ValueRange, to_uint8
 from pawjax.errors import InputError
 from pawjax.inference import compiler
 from pawjax.inference.run import Run, open_run
@@ -27,6 +28,7 @@ class Tracker:
         self.bodyparts = run.bodyparts
         self.step = run.step
         self._variables = run.variables
+        self._value_range = run.record["data"].get("value_range")
         self._finds_instances = hasattr(run.method, "detect")
         find_points = make_predict(run.method, run.config, run.bodyparts)
 
@@ -53,12 +55,13 @@ class Tracker:
         """Keypoints of a batch of images.
 
         Args:
-          images: uint8 [B, H, W, C], C 1 (grey) or 3 (RGB).
+          images: uint8 [B, H, W, C], C 1 (grey) or 3 (RGB). A run that was trained on images of 16 bits or floats
+            takes theirs too, and maps them as in training.
 
         Returns:
           keypoints float32 [B, K, 2], (x, y) pixels of the images, centres at whole numbers; likelihood [B, K].
         """
-        keypoints, likelihood = self._predict(self._variables, _checked(images))
+        keypoints, likelihood = self._predict(self._variables, _checked(images, self._value_range))
         return np.asarray(keypoints), np.asarray(likelihood)
 
     def detect(
@@ -71,7 +74,7 @@ class Tracker:
         """Every instance that the run's method finds, not only the likeliest of each bodypart.
 
         Args:
-          images: uint8 [B, H, W, C], C 1 (grey) or 3 (RGB).
+          images: as for the tracker itself.
           max_detections: N, per image.
           score_threshold: score that a detection must exceed.
           nms_threshold: IoU above which a box suppresses others of its bodypart.
@@ -85,11 +88,13 @@ class Tracker:
         if not self._finds_instances:
             raise InputError("this run's method finds no instances: call the tracker itself for its keypoints")
         options = dict(max_detections=max_detections, score_threshold=score_threshold, nms_threshold=nms_threshold)
-        return jax.tree.map(np.asarray, self._detect(self._variables, _checked(images), **options))
+        return jax.tree.map(np.asarray, self._detect(self._variables, _checked(images, self._value_range), **options))
 
 
-def _checked(images: np.ndarray) -> np.ndarray:
+def _checked(images: np.ndarray, value_range: ValueRange | None) -> np.ndarray:
     images = np.asarray(images)
+    if value_range and images.ndim == 4 and images.dtype.kind in "uif" and images.dtype != np.uint8:
+        images = to_uint8(images, value_range)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8:
         raise InputError(f"a tracker takes uint8 images [B, H, W, 1 or 3], not {images.dtype} {list(images.shape)}")
     return images

@@ -259,7 +259,9 @@ def test_score_maps_have_no_instances_and_detectors_no_score_maps(tmp_path):
         evaluate_run(tmp_path, "dev", "last", decode="locref")
     assert not (tmp_path / "eval").exists()
     config = default_config()
-    tracker = Tracker(Run(tmp_path, config, {}, ("paw",), make_method(config, ("paw",)), variables={}, step=0))
+    tracker = Tracker(
+        Run(tmp_path, config, {"data": {}}, ("paw",), make_method(config, ("paw",)), variables={}, step=0)
+    )
     with pytest.raises(InputError, match="this run's method finds no instances"):
         tracker.detect(np.zeros((1, 8, 8, 1), np.uint8))
 

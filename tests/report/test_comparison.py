@@ -18,12 +18,12 @@ from pawjax.report.comparison import (
     check_out,
     count,
     duration,
-    read_errors,
     reading,
     write_comparison,
 )
 from pawjax.report.published import Published, read_published
 from pawjax.report.tables import write_predictions_csv
+from pawjax.run_files import read_errors
 
 
 def metrics_of(rmse: float, gross: int = 0) -> dict:

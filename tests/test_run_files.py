@@ -289,3 +289,35 @@ def test_order_of_frames_does_not_change_a_split():
     lists = {"train": ["b", "a"], "dev": ["c"], "test": ["d"]}
     assert run_files.split_sha256(lists) == run_files.split_sha256(lists | {"train": ["a", "b"]})
     assert run_files.split_sha256(lists) != run_files.split_sha256(lists | {"train": ["a", "c"], "dev": ["b"]})
+
+
+def test_evaluation_is_refused_before_it_predicts_if_it_cannot_write(doors, whole, tmp_path, monkeypatch):
+    workdir = shutil.copytree(whole, tmp_path / "run")
+    monkeypatch.setattr(RunFiles, "restore", lambda self, _: self)
+    monkeypatch.setattr(evaluation, "make_store", reached)
+    for path in (workdir / "eval/test/reliability.png", workdir / "eval/test/metrics.json"):
+        path.unlink(missing_ok=True)
+        path.mkdir()
+        assert f"{path} is a folder in the place of a file" in answer(doors["evaluate"], workdir)
+        path.rmdir()
+    assert answer(doors["evaluate"], workdir) == ""
+    shutil.rmtree(workdir / "eval")
+    (workdir / "eval").touch()
+    assert f"nothing can be written in {workdir / 'eval' / 'test'}" in answer(doors["evaluate"], workdir)
+
+
+def test_folder_in_the_place_of_an_output_is_named(tmp_path):
+    with pytest.raises(InputError, match=f"^{tmp_path} is a folder: give the path of a file"):
+        write_json(tmp_path, {})
+
+
+def test_workdir_that_is_no_run_is_refused(tmp_path, whole):
+    (tmp_path / "notes.md").touch()
+    with pytest.raises(InputError, match="--workdir=.*notes.md is a file: name a folder"):
+        runlog.check_folder(tmp_path / "notes.md")
+    runlog.check_folder(tmp_path / "new")
+    runlog.check_folder(whole)
+    for door in (open_run, lambda workdir: evaluation.evaluate_run(workdir, "dev", "best")):
+        for path in (tmp_path / "notes.md", tmp_path):
+            with pytest.raises(InputError, match=rf"{path} is not a run folder \(no config.json\): name the folder"):
+                door(path)

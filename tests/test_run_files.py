@@ -130,6 +130,9 @@ def damages(name: str):
     """(words, function that damages a path) for everything that can stand in the place of a file."""
     for words, content in CONTENTS.items():
         yield words, functools.partial(Path.write_bytes, data=content)
+    if name.endswith(".json"):
+        nested = functools.reduce(lambda inner, _: [inner], range(200), [])
+        yield "a deep field", lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | {"x": nested}))
     yield "half", lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     yield "missing", lambda path: path.unlink()
     yield "a folder", lambda path: path.unlink() or path.mkdir()
@@ -168,6 +171,17 @@ def test_damaged_evaluations_are_made_anew(name, doors, whole, tmp_path, capsys)
             assert str(workdir / "eval" / "dev" / name) in said and "is made anew" in said, f"{words}: {said}"
 
 
+ODD = ("absent", "", "three", -1, 2**70, 1e200, True, [], {}, [3], None)
+ACCEPTED = {  # of the odd values, by what a field must be
+    run_files.ANY: ODD[1:],
+    run_files.TEXT: ("", "three"),
+    run_files.TEXTS: (),
+    run_files.COUNT: (),
+    run_files.NUMBER: (2**70,),
+    run_files.ERROR: (2**70, None),
+}
+
+
 @pytest.mark.parametrize(
     "name, shape, read",
     [
@@ -179,7 +193,7 @@ def test_damaged_evaluations_are_made_anew(name, doors, whole, tmp_path, capsys)
 def test_every_field_is_checked(name, shape, read, whole, tmp_path):
     text = next(whole.rglob(name)).read_text()
     for field, kind in shape.items():
-        for value in ("absent", "", "three", -1, 2**70, 1e200, True, [], {}, [3], None):
+        for value in ODD:
             values = json.loads(text)
             *folders, last = field.split(".")
             place = functools.reduce(dict.__getitem__, folders, values)
@@ -188,7 +202,7 @@ def test_every_field_is_checked(name, shape, read, whole, tmp_path):
             else:
                 place[last] = value
             (tmp_path / name).write_text(json.dumps(values))
-            if (field == "steps" and name == "run.json") if value == "absent" else kind.fits(value):
+            if value in ACCEPTED[kind] or (value == "absent" and (name, field) == ("run.json", "steps")):
                 read(tmp_path / name)  # without 'steps': an unfinished run
                 continue
             with pytest.raises(InputError, match=rf"{name} is damaged, .*{field}.*: (restore|evaluate)"):
@@ -233,7 +247,14 @@ def test_configs_of_all_versions_are_read(name, tmp_path):
 def test_garbled_lines_of_the_log_are_left_out(whole, tmp_path, capsys):
     lines = (whole / "metrics.jsonl").read_bytes().splitlines(keepends=True)
     bad = [b'{"step": 3, "loss": 0.\n', b'{"step": "3"}\n', b'{"step": 3, "seconds": "1"}\n', b"\xff\xfe\x00\n"]
-    bad += [b'{"loss": 3}\n', b'{"step": 3, "loss": "low"}\n', b'{"step": -3}\n', DEEP.encode() + b"\n", b"null\n"]
+    bad += [
+        b'{"loss": 3}\n',
+        b'{"step": 3, "loss": "low"}\n',
+        b'{"step": -3}\n',
+        b'{"step": 3, "loss": 1e200}\n',
+        DEEP.encode() + b"\n",
+        b"null\n",
+    ]
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b"".join([lines[0], *bad, *lines[1:], b'{"step": 6, "lo']))
     assert read_metrics(path).keys() == {"loss", "seconds", "dev/rmse_px"}

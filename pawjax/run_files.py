@@ -7,6 +7,7 @@ import csv
 import hashlib
 import json
 import math
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -125,8 +126,9 @@ def read_split(path: Path, run: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def split_sha256(lists: Mapping[str, Sequence[str]]) -> str:
-    """Hash of a split's frames, in whatever order they are listed."""
-    return hashlib.sha256(json.dumps({name: sorted(lists[name]) for name in SPLIT}).encode()).hexdigest()
+    """Hash of a split's frames, in whatever order they are listed, with accents in whatever Unicode form."""
+    names = {split: sorted(unicodedata.normalize("NFC", frame) for frame in lists[split]) for split in SPLIT}
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
 
 def read_log(path: Path) -> list[dict[str, float | None]]:

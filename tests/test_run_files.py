@@ -306,8 +306,9 @@ def test_another_split_than_the_run_s_is_refused_on_resume(doors, whole, tmp_pat
     assert not (workdir / "split.json").exists()
 
 
-def test_order_of_frames_does_not_change_a_split():
-    lists = {"train": ["b", "a"], "dev": ["c"], "test": ["d"]}
+def test_order_and_unicode_form_of_frames_do_not_change_a_split():
+    lists = {"train": ["b", "a"], "dev": ["c"], "test": ["caf\u00e9"]}
+    assert run_files.split_sha256(lists) == run_files.split_sha256(lists | {"test": ["cafe\u0301"]})
     assert run_files.split_sha256(lists) == run_files.split_sha256(lists | {"train": ["a", "b"]})
     assert run_files.split_sha256(lists) != run_files.split_sha256(lists | {"train": ["a", "c"], "dev": ["b"]})
 

@@ -13,7 +13,6 @@ from pawjax.data.documentation import read_documentation
 from pawjax.data.frames import LabelledFrames
 from pawjax.data.label_table import frame_id
 from pawjax.errors import InputError, listed
-from pawjax.files import write_text
 
 SPLITS = ("train", "dev", "test")
 DRAWS = 20  # random assignments of videos to choose from
@@ -64,7 +63,7 @@ def split(config: DataConfig, frames: LabelledFrames) -> Split:
 def write_split(path: Path, frames: LabelledFrames, rows: Split) -> None:
     """Writes the ids of each split as JSON, {"train": [...], "dev": [...], "test": [...]}, as a split file."""
     lists = {name: [frames.ids[row] for row in rows[name]] for name in SPLITS}
-    write_text(path, json.dumps(lists, indent=0) + "\n")
+    Path(path).write_text(json.dumps(lists, indent=0) + "\n")
 
 
 def _draw(

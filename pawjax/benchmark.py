@@ -38,12 +38,14 @@ class Work(NamedTuple):
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Benchmarks as the flags specify, prints the result and writes it to --json."""
     from pawjax.config import check_config
-    from pawjax.files import write_json
+    from pawjax.files import regular, write_json
     from pawjax.inference.flops import count_flops
     from pawjax.machine import device_name
     from pawjax.report.profile import trace_calls
 
     cli.no_arguments(arguments)
+    if values.json:
+        regular(Path(values.json).expanduser())  # refuses a folder before anything is timed
     config = cli.chosen_config(values)
     config.batch_size = values.batch
     check_config(config)

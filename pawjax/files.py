@@ -8,7 +8,8 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,8 +21,13 @@ from pawjax.errors import InputError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path`; moved to `path` if the block succeeds, removed if it fails."""
+    """Yields a temporary name beside `path`; moved to `path` if the block succeeds, removed if it fails.
+
+    Raises InputError if `path` is a folder.
+    """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give the path of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
@@ -63,14 +69,30 @@ def regular(path: Path) -> Path:
     return path
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file that pawjax wrote. Raises InputError if it is damaged, OSError if it is missing."""
+def read_json(path: Path, fix: str) -> Any:
+    """The content of a JSON file that pawjax wrote.
+
+    Raises InputError, which ends with `fix`, if it is damaged, and OSError if it is missing.
+    """
     try:
         return json.loads(regular(path).read_text(encoding="utf-8"))
     except InputError:
         raise
     except (ValueError, RecursionError) as error:  # RecursionError: nested thousands deep
-        raise InputError(f"{path} is damaged ({error}): restore it from a copy, or use another folder") from error
+        raise InputError(f"{path} is damaged ({error}): {fix}") from error
+
+
+def need_output(folder: Path, names: Sequence[str]) -> None:
+    """Creates a folder. Raises InputError if files of these names cannot be written in it."""
+    for name in names:
+        if (folder / name).is_dir():
+            raise InputError(f"{folder / name} is a folder in the place of a file: remove or rename it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"nothing can be written in {folder} ({error.strerror}): correct that first") from error
 
 
 def need_space(folder: Path, n_bytes: int) -> None:

@@ -33,8 +33,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     # The order matters: every check that may refuse a run precedes the creation of its folder (5), and nothing is
     # written there or read from its checkpoints without the lock.
     workdir = Path(workdir)
-    # 1. The config, before any data is read.
+    # 1. The config and the folder, before any data is read.
     check_config(config)
+    main_only(lambda: runlog.check_folder(workdir))
     # 2. The frames and their split, prepared by process 0 for all.
     frames, split = load_frames(config)
     # 3. Method, optimizer, frames in memory, the program and the monitor.

@@ -25,6 +25,7 @@ from pawjax.engine.state import TrainState, stream
 from pawjax.engine.transfer import initialise
 from pawjax.errors import InputError, warn
 from pawjax.files import write_json
+from pawjax.inference.views import check_prediction
 from pawjax.methods import Method, make_method
 from pawjax.optim import Optimizer, Schedule, make_optimizer, make_schedule
 
@@ -88,6 +89,7 @@ def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split)
     settings = Optimizer.of(config)
     method = make_method(config, frames.bodyparts)
     pairs = pair_indices(data.DataConfig.of(config).symmetric_pairs, frames.bodyparts)
+    check_prediction(config, method)
     for message in method.warnings:
         warn(message)
     optimizer = make_optimizer(settings, config.steps)
@@ -128,7 +130,7 @@ def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -
 def open_folder(
     workdir: Path, config: ConfigDict, frames: data.LabelledFrames, split: Split, record: dict[str, Any]
 ) -> TextIO:
-    """Locks the folder, then writes config.json, and split.json and run.json if they are missing.
+    """Locks the folder, then writes config.json, run.json of a new run, and split.json if it is missing or damaged.
 
     Args:
       workdir: the folder; created if missing.
@@ -146,14 +148,16 @@ def open_folder(
     try:
         path = workdir / "run.json"
         is_new = not path.exists()
-        if not is_new and runlog.read_run(workdir)["data"] != record["data"]:
+        if not is_new and runlog.has_other_frames(workdir, record):
             raise InputError(
                 f"the frames or labels of config.data.path changed since {workdir} began: "
                 "use another --workdir, or restore the data"
             )
+        writes_split = is_new or runlog.must_write_split(workdir, runlog.split_lists(frames, split))
         runlog.write_config(workdir, config)
-        if is_new:
+        if writes_split:
             data.write_split(workdir / "split.json", frames, split)
+        if is_new:
             write_json(path, record)
     except BaseException:
         lock.close()

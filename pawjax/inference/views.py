@@ -1,5 +1,6 @@
 """Prediction from several views of an image: mirrored, and at several sizes (test-time augmentation)."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,6 +49,17 @@ def with_prediction(config: ConfigDict, method: Method, **fields: Any) -> Config
     config.predict.update(fields)
     Prediction.of(config)
     return config
+
+
+def check_prediction(config: ConfigDict, method: Method) -> None:
+    """Raises InputError if `config.predict` sets a field that the method does not read."""
+    read = (*method.predict_fields, *FIELDS)
+    for field, default in dataclasses.asdict(Prediction()).items():
+        if field not in read and config.predict[field] != default:
+            raise InputError(
+                f"config.predict.{field} = {config.predict[field]!r} is not read by config.method = "
+                f"'{config.method}': it reads {', '.join(read)}"
+            )
 
 
 def _tempered(predict: Predict, temperature: float) -> Predict:

@@ -74,23 +74,6 @@ def check_out(folder: Path, workdirs: Sequence[Path]) -> None:
         raise InputError(f"--out={folder} holds a file {present[0]} that is not a comparison's: use another --out")
 
 
-def read_errors(predictions_csv: Path, n_points: int) -> np.ndarray:
-    """The errors in `predictions.csv`: [n_points] px, frame by frame, labelled points only.
-
-    Raises InputError if there are not `n_points` of them.
-    """
-    with predictions_csv.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    columns = [i for i, name in enumerate(header) if name.endswith("_error_px")]
-    errors = np.array([float(row[i]) for row in rows for i in columns if row[i]])
-    if len(errors) != n_points:
-        raise InputError(
-            f"{predictions_csv} has {len(errors)} errors but metrics.json beside it counts {n_points} points: "
-            "evaluate again with --evaluate"
-        )
-    return errors
-
-
 def write_comparison(folder: str | Path, runs: Sequence[ComparedRun], published: Published = NOTHING) -> str:
     """Writes `index.html`, `table.md`, `table.csv`, `learning_curves.png` and `cumulative_errors.png`.
 

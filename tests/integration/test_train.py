@@ -190,9 +190,9 @@ def test_damaged_run_file_is_named(tmp_path):
         ({"scale": -1}, "config.scale = -1.0 must be positive"),
         ({"steps": None}, "config.steps = None must be a whole number"),
         ({"nothing": 3}, "unknown config field config.nothing"),
-        ({"model": 3}, "not the config that pawjax wrote"),
+        ({"model": 3}, "it has no model.norm"),
         ({"target": {}}, "not the config that pawjax wrote"),
-        (None, "not the config that pawjax wrote"),
+        (None, "does not hold the fields that pawjax wrote"),
     ],
 )
 def test_edited_run_config_is_refused(change, words, whole_run, tmp_path):
@@ -200,6 +200,16 @@ def test_edited_run_config_is_refused(change, words, whole_run, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(values))
     with pytest.raises(InputError, match=rf"config\.json.*{words}"):
         runlog.read_config(tmp_path)
+
+
+def test_prediction_field_that_the_method_does_not_read_is_refused_before_training(tmp_path):
+    config = tiny_config()
+    config.predict.proposals = 5
+    with pytest.raises(
+        InputError, match="config.predict.proposals = 5 is not read by .* 'deeplabcut': it reads decode"
+    ):
+        train_and_evaluate(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_run_with_missing_weights_leaves_no_folder(tmp_path):
@@ -246,7 +256,7 @@ def test_changed_frames_are_refused(whole_run, tmp_path):
     workdir = shutil.copytree(whole_run, tmp_path / "run")
     record = read(workdir)
     (workdir / "run.json").write_text(json.dumps(record | {"data": record["data"] | {"fingerprint": "another"}}))
-    with pytest.raises(InputError, match=r"are not those that .*run was trained on: restore them"):
+    with pytest.raises(InputError, match=r"are not those that .*run was trained on: restore them, or train a new run$"):
         read_run_files(workdir).frames()
     with pytest.raises(InputError, match=r"are not those that .*run was trained on"):
         evaluate_run(workdir, "dev", "best")

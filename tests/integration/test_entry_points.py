@@ -141,7 +141,7 @@ def test_training_stopped_by_a_signal_exits_with_3(step, ending, monkeypatch, ca
         (evaluate, ["--workdir=/nowhere", "--split=tset"], ["tset"]),
         (evaluate, ["--workdir=/nowhere", "--splitt=test"], ["splitt", "Did you mean: split"]),
         (benchmark, [QUICK, "--batch=0"], ["--batch=0"]),
-        (benchmark, [QUICK, "--mode=memory", "--config.scale=0.0"], ["config.scale = 0.0 must be positive"]),
+        (benchmark, [QUICK, "--mode=memory", "--config.scale=0.0"], ["config.scale = 0.0 must be at least 0.01"]),
         (compare, ["run", "--out="], ["needs --out"]),
     ],
 )

@@ -187,7 +187,7 @@ def test_damaged_run_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"scale": -1}, "config.scale = -1.0 must be positive"),
+        ({"scale": -1}, "config.scale = -1.0 must be at least 0.01"),
         ({"steps": None}, "config.steps = None must be a whole number"),
         ({"nothing": 3}, "unknown config field config.nothing"),
         ({"model": 3}, "not the config that pawjax wrote"),

@@ -9,7 +9,7 @@ import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self, get_args, get_origin
 
-from pawjax.errors import InputError
+from pawjax.errors import InputError, shown
 
 MOST = 2**31 - 1  # the largest whole number of a program: JAX counts in int32
 
@@ -42,7 +42,7 @@ class Section:
     def require(self, field: str, fits: bool, wanted: str) -> None:
         """Raises InputError unless `fits`; `wanted` describes the values the field accepts."""
         if not fits:
-            raise InputError(f"config.{self.name_of(field)} = {getattr(self, field)!r} must be {wanted}")
+            raise InputError(f"config.{self.name_of(field)} = {shown(getattr(self, field))} must be {wanted}")
 
     def require_choice(self, field: str, choices: Iterable[Any]) -> None:
         """Raises InputError unless the value of the field is one of the choices."""
@@ -90,9 +90,9 @@ def _typed(value: Any, field: dataclasses.Field, section: str) -> Any:
         wanted = _words(field.type)
         if value and isinstance(value, tuple) and _fits((value,), field.type):
             wanted += f": write ({value!r},), with a comma after the only element"
-        raise InputError(f"config.{name} = {value!r} must be {wanted}")
+        raise InputError(f"config.{name} = {shown(value)} must be {wanted}")
     if not all(isinstance(number, numbers.Integral) or math.isfinite(number) for number in _numbers(value)):
-        raise InputError(f"config.{name} = {value!r} must be finite")
+        raise InputError(f"config.{name} = {shown(value)} must be finite")
     return value
 
 

@@ -17,7 +17,7 @@ from pawjax.losses import Term
 from pawjax.models.fold import fold, with_fields
 from pawjax.ops.decoding import DECODERS
 from pawjax.ops.scoremaps import ScoreMaps
-from pawjax.sections import MOST, Section
+from pawjax.sections import Section
 from pawjax.weights import read_weights
 
 Variables = Mapping[str, Any]
@@ -159,7 +159,7 @@ class Prediction(Section):
 
     def __post_init__(self):
         self.require_choice("decode", DECODERS)
-        self.require_range("proposals", 0, MOST)
+        self.require_range("proposals", 0, 100_000)
         self.require_range("temperature", 0.001, 1000)
         self.require("scales", bool(self.scales), "one number or more, e.g. (1.0,)")
         self.require_range("scales", *SCALES)

@@ -4,10 +4,11 @@ import dataclasses
 from typing import ClassVar
 
 from pawjax.models.detector import POOLS
-from pawjax.sections import MOST, Section
+from pawjax.sections import Section
 
 SMALLEST_BOX = 1.0  # px; minimum side of a box
 LONGEST = 10_000.0  # px
+MOST_REGIONS = 100_000
 FRACTIONS = (
     *("rpn_low", "rpn_high", "rpn_positive_fraction", "proposals_iou"),
     *("head_iou", "head_positive_fraction", "average_iou"),
@@ -88,15 +89,15 @@ class Settings(Section):
         self.require_range("box_shift", -LONGEST, LONGEST)
         for field in ("anchor_sizes", "anchor_ratios", "head_weights"):
             self.require(field, len(getattr(self, field)) > 0, "positive numbers")
-        self.require_positive("anchor_sizes", LONGEST)
-        self.require_positive("anchor_ratios", 1000)
+        self.require_range("anchor_sizes", SMALLEST_BOX, LONGEST)
+        self.require_range("anchor_ratios", 0.01, 100)
         self.require_positive("head_weights", 1000)
         self.require("head_weights", len(self.head_weights) == 4, "four numbers: x, y, width, height")
         for field in FRACTIONS:
             self.require_share(field)
         self.require("rpn_low", self.rpn_low <= self.rpn_high, f"at most rpn_high = {self.rpn_high}")
         for field in ("rpn_sampled", "head_sampled", "proposals_before", "proposals_after"):
-            self.require_range(field, 1, MOST)
+            self.require_range(field, 1, MOST_REGIONS)
         for field in ("rpn_beta", "head_beta"):
             self.require_range(field, 0, 1000)
         self.require_range("second_looks", 0, 100)

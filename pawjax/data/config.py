@@ -92,7 +92,7 @@ class DataConfig(Section):
 
     def _check_source(self) -> None:
         if self.source not in SOURCES:
-            hint = did_you_mean(str(self.source), SOURCES, f"choose from {', '.join(SOURCES)}.")
+            hint = did_you_mean(str(self.source), SOURCES, f"choose from {', '.join(SOURCES)}")
             raise InputError(f"config.data.source: there is no source '{self.source}'; {hint}")
         if self.source != "paw_on_ball" and not self.path:
             raise InputError(f"config.data.path is empty: set it to the folder of the {self.source} data")

@@ -12,6 +12,7 @@ from pawjax import data
 from pawjax.engine import runlog
 from pawjax.engine.checkpoints import Checkpoints
 from pawjax.errors import InputError
+from pawjax.files import user_path
 from pawjax.inference.views import with_prediction
 from pawjax.methods import Method, Variables, make_method
 
@@ -96,7 +97,7 @@ def open_run(workdir: str | Path, checkpoint: str | int = "best", **prediction: 
 
     Raises InputError if the folder is not a run or lacks the checkpoint, or for a wrong field or value of `prediction`.
     """
-    return read_run_files(Path(workdir).expanduser(), **prediction).restore(str(checkpoint))
+    return read_run_files(user_path(workdir), **prediction).restore(str(checkpoint))
 
 
 def _restore(workdir: Path, method: Method, checkpoint: str) -> tuple[int, Variables]:

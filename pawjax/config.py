@@ -102,14 +102,19 @@ def default_config() -> ConfigDict:
 
 def check_config(config: ConfigDict) -> None:
     """Raises InputError for any unknown or missing field and any invalid value, before any data is read."""
+    check_fields(config)
+    Run.of(config)
+    for section in sections().values():
+        section.of(config)
+
+
+def check_fields(config: ConfigDict) -> None:
+    """Raises InputError for any unknown or missing field."""
     found, fields = (set(dict(flat(values.to_dict()))) for values in (config, default_config()))
     if unknown := sorted(found - fields):
         raise InputError(f"unknown config field config.{unknown[0]}: pawjax/config.py says where the fields are listed")
     if missing := sorted(fields - found):
-        raise InputError(f"config.{missing[0]} is missing: set the fields of a section, not the section")
-    Run.of(config)
-    for section in sections().values():
-        section.of(config)
+        raise InputError(f"config.{missing[0]} is missing: start from default_config() and set the fields that differ")
 
 
 def variant(config: ConfigDict, argument: str) -> ConfigDict:

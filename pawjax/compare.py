@@ -9,11 +9,10 @@ eval/test of each run are reused; missing and damaged ones, or all with --evalua
 dev. Nothing else in a run folder changes. --data names the folder of the runs' data if it is elsewhere now.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from pawjax import cli
+from pawjax.files import user_path
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -22,11 +21,11 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     from pawjax.report.comparison import CSV_COLUMNS, NOTHING, check_out, write_comparison
     from pawjax.report.published import read_published
 
-    out, *workdirs = (Path(path).expanduser() for path in (values.out, *arguments))
+    out, *workdirs = map(user_path, (values.out, *arguments))
     check_out(out, workdirs)
     published = NOTHING
     if values.published:
-        published = read_published(Path(values.published).expanduser(), CSV_COLUMNS)
+        published = read_published(user_path(values.published), CSV_COLUMNS)
     runs = collect_runs(workdirs, values.evaluate, values.data)
     print(write_comparison(out, runs, published))
     print(f"-> {out / 'index.html'}")

@@ -16,6 +16,7 @@ from typing import Any
 from absl import flags
 
 from pawjax import cli
+from pawjax.files import user_path
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -23,7 +24,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     from pawjax.inference.evaluation import evaluate_run, evaluation_folder  # imported after the process is set up
 
     cli.no_arguments(arguments)
-    workdir, prediction = Path(values.workdir).expanduser(), cli.prediction_of_flags(values)
+    workdir, prediction = user_path(values.workdir), cli.prediction_of_flags(values)
     folder = evaluation_folder(workdir, values.split, values.checkpoint, prediction)
     extra = ("boxes",) if values.boxes else ()
     summary = evaluate_run(workdir, values.split, values.checkpoint, extra, values.data, **prediction)

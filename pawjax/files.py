@@ -52,6 +52,19 @@ def write_json(path: str | Path, values: dict) -> None:
     write_text(path, json.dumps(_plain(values, ""), indent=2, ensure_ascii=False) + "\n")
 
 
+def user_path(text: str | Path) -> Path:
+    """The path that a user wrote, with the home folder for `~` or `~NAME`.
+
+    Raises InputError if that folder is not known, or for a NUL, which no path can have.
+    """
+    if "\0" in str(text):
+        raise InputError(f"{str(text)!r} is not a path: remove the character \\0 from it")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{text}: this machine knows no such home folder; write the path without '~'") from error
+
+
 def regular(path: Path) -> Path:
     """The same path. Raises InputError if it is a folder, or a pipe or device, which could be read for ever.
 

@@ -36,13 +36,13 @@ def test_default_config_is_valid_and_holds_the_sections_defaults():
     [
         ("steps", 0, "at least 1"),
         ("log_every", 3, "a multiple of config.steps_per_dispatch = 2"),
-        ("scale", float("nan"), "positive"),
-        ("seed", -1, "from 0 to 4294967295"),
+        ("scale", float("nan"), "finite"),
+        ("seed", -1, "at least 0"),
         ("parallel", "threads", "one of jit, pmap"),
         ("dtype", "float16", "one of float32, bfloat16"),
         ("method", "deeplabcat", "one of deeplabcut, faster_rcnn"),
-        ("predict.temperature", 0.0, "positive"),
-        ("predict.scales", (1.0, 0.0), "positive numbers"),
+        ("predict.temperature", 0.0, "at least 0.001"),
+        ("predict.scales", (1.0, 0.0), "at least 0.01"),
         ("data.unlabelled", "x", "one of ignore, negative"),
     ],
 )

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ENTRY_POINTS = {"train", "evaluate", "predict", "triangulate", "compare", "benchmark"}
 LAYERS = [  # top to bottom; a package may import from its own layer and those below
     ENTRY_POINTS,
-    {"cli"},
+    {"cli", "arguments", "config_file"},
     {"engine", "inference"},
     {"config"},
     {"methods"},

@@ -42,7 +42,7 @@ class LabelledFrames:
             return self
         unknown = [name for name in names if name not in self.bodyparts]
         if unknown:
-            hint = did_you_mean(unknown[0], self.bodyparts, "choose from them.")
+            hint = did_you_mean(unknown[0], self.bodyparts, "write one of these names")
             raise InputError(
                 f"config.data.bodyparts: there is no bodypart '{unknown[0]}' among {', '.join(self.bodyparts)}; {hint}"
             )

@@ -27,6 +27,7 @@ from pawjax.data.lightning_pose import read_lightning_pose
 from pawjax.data.pictures import Pictures, hash_pictures, inspect_pictures
 from pawjax.data.prepared import prepare_once
 from pawjax.errors import InputError, listed, warn
+from pawjax.files import user_path
 from pawjax.machine import cache_root
 
 LISTED = 5  # labels outside their image listed in a message
@@ -60,7 +61,7 @@ def _source_of_drawing() -> str:
 
 
 def _load_images(config: DataConfig) -> LabelledFrames:
-    root = Path(config.path).expanduser()
+    root = user_path(config.path)
     if config.source == "deeplabcut":
         root = root.parent if root.name == "config.yaml" else root
         builder, table = DeepLabCut, read_deeplabcut(root, config.label_file)

@@ -13,6 +13,7 @@ from pawjax.data.documentation import read_documentation
 from pawjax.data.frames import LabelledFrames
 from pawjax.data.label_table import frame_id
 from pawjax.errors import InputError, listed
+from pawjax.files import user_path
 
 SPLITS = ("train", "dev", "test")
 DRAWS = 20  # random assignments of videos to choose from
@@ -33,7 +34,7 @@ def split(config: DataConfig, frames: LabelledFrames) -> Split:
     """
     fractions = config.split_fractions
     rng = np.random.default_rng(config.split_seed)
-    path = Path(config.split_file).expanduser()
+    path = user_path(config.split_file)
     if not config.split_file:
         rows = _draw(np.arange(len(frames)), fractions, frames.videos, config.split_by, rng)
         where = "config.data.split_fractions"

@@ -17,7 +17,7 @@ def pair_indices(pairs: Sequence[tuple[str, str]], bodyparts: Sequence[str]) -> 
     """
     for name in (name for pair in pairs for name in pair):
         if name not in bodyparts:
-            hint = did_you_mean(name, bodyparts, "choose from them.")
+            hint = did_you_mean(name, bodyparts, "write one of these names")
             raise InputError(
                 f"config.data.symmetric_pairs: there is no bodypart '{name}' among {', '.join(bodyparts)}; {hint}"
             )

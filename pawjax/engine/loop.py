@@ -17,7 +17,8 @@ from pawjax.engine.setup import Training, first_state, load_frames, make_trainin
 from pawjax.engine.state import TrainState
 from pawjax.engine.sums import MetricSums
 from pawjax.errors import InputError
-from pawjax.files import write_json
+from pawjax.files import user_path, write_json
+from pawjax.machine import use_compilation_cache
 from pawjax.progress import TrainingProgress
 
 
@@ -30,9 +31,10 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
 
     Returns the final state.
     """
+    use_compilation_cache()
     # The order matters: every check that may refuse a run precedes the creation of its folder (5), and nothing is
     # written there or read from its checkpoints without the lock.
-    workdir = Path(workdir)
+    workdir = user_path(workdir)
     # 1. The config and the folder, before any data is read.
     check_config(config)
     main_only(lambda: runlog.check_folder(workdir))

@@ -19,7 +19,7 @@ from pawjax.config import check_config, default_config
 from pawjax.config_history import upgrade
 from pawjax.engine.processes import is_main
 from pawjax.errors import InputError, warn
-from pawjax.files import lock, write_json, write_text
+from pawjax.files import lock, user_path, write_json, write_text
 from pawjax.machine import device_name
 
 PACKAGES = ("pawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
@@ -47,7 +47,7 @@ def write_config(workdir: Path, config: ConfigDict) -> None:
     path = workdir / "config.json"
     new = json.loads(json.dumps(config.to_dict()))
     if config.data.path:  # the run is read from other working directories too
-        new["data"]["path"] = os.path.abspath(os.path.expanduser(config.data.path))
+        new["data"]["path"] = os.path.abspath(user_path(config.data.path))
     if path.exists():
         old = json.loads(json.dumps(read_config(workdir).to_dict()))
         differing = [

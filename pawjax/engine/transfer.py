@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ from pawjax.engine.download import fetch
 from pawjax.engine.processes import main_first
 from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
+from pawjax.files import user_path
 from pawjax.inference.run import RunFiles, read_run_files
 from pawjax.methods import Method
 from pawjax.weights import Merge, merge, read_tensors, variant_of
@@ -32,7 +32,7 @@ def initialise(
 
     Raises InputError if there is nothing there, or if it belongs to another network.
     """
-    path = main_first(lambda: fetch(source)) if re.match("https?://", source) else Path(source).expanduser()
+    path = main_first(lambda: fetch(source)) if re.match("https?://", source) else user_path(source)
     if path.is_dir():
         files = read_run_files(path)
         source_variant, (leaves, unknown) = (

@@ -12,6 +12,7 @@ from pawjax import data, run_files
 from pawjax.engine import runlog
 from pawjax.engine.checkpoints import Checkpoints
 from pawjax.errors import InputError
+from pawjax.files import user_path
 from pawjax.inference.views import with_prediction
 from pawjax.methods import Method, Variables, make_method
 
@@ -39,8 +40,8 @@ class RunFiles:
         path, hint = self.config.data.path, ""
         if path:
             hint = f"; if the data of {self.workdir} are elsewhere now, name their folder with --data=FOLDER"
-            if not Path(path).expanduser().exists():
-                where = "" if Path(path).expanduser().is_absolute() else ", from the working directory"
+            if not user_path(path).exists():
+                where = "" if user_path(path).is_absolute() else ", from the working directory"
                 raise InputError(f"the data folder '{path}' does not exist{where}{hint}")
         try:
             frames = data.load(data.DataConfig.of(self.config))
@@ -125,7 +126,7 @@ def open_run(workdir: str | Path, checkpoint: str | int = "best", data_folder: s
 
     Raises InputError if the folder is not a run or lacks the checkpoint, or for a wrong field or value of `prediction`.
     """
-    return read_run_files(Path(workdir).expanduser(), data_folder, **prediction).restore(str(checkpoint))
+    return read_run_files(user_path(workdir), data_folder, **prediction).restore(str(checkpoint))
 
 
 def _restore(workdir: Path, method: Method, checkpoint: str) -> tuple[int, Variables]:

@@ -36,7 +36,7 @@ def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str]) -
 def with_prediction(config: ConfigDict, method: Method, **fields: Any) -> ConfigDict:
     """The config, with `fields` replacing those of `config.predict`.
 
-    Raises InputError for a field that does not exist, or that the run's method does not read.
+    Raises InputError for a field that does not exist, or that the run's method does not read, or a wrong value.
     """
     if unknown := [name for name in fields if name not in config.predict]:
         raise InputError(f"config.predict has no field '{unknown[0]}', only {', '.join(config.predict)}")
@@ -46,8 +46,9 @@ def with_prediction(config: ConfigDict, method: Method, **fields: Any) -> Config
             f"{unread[0]}={fields[unread[0]]!r} is not read by this run's method, config.method = '{config.method}': "
             f"it reads {', '.join(read)}"
         )
-    config.predict.update(fields)
-    Prediction.of(config)
+    with config.ignore_type():  # of values that `Prediction.of` refuses by name
+        config.predict.update(fields)
+    config.predict.update(dataclasses.asdict(Prediction.of(config)))
     return config
 
 

@@ -4,7 +4,6 @@ The engine trains any method, and `pawjax.inference` predicts with it, without k
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -23,6 +22,7 @@ from pawjax.weights import read_weights
 
 Variables = Mapping[str, Any]
 Batch = Mapping[str, jax.Array]
+SCALES = (0.01, 16)  # smallest and largest factor by which frames are resized
 
 
 class Method:
@@ -145,7 +145,7 @@ class Prediction(Section):
       decode: how keypoints are located within a cell of the score maps, see `pawjax.ops.decoding`.
       proposals: regions that a detector's head classifies; 0 takes the number of `config.faster_rcnn`.
       flip: also predict the mirrored frame, swapping the bodyparts of `config.data.symmetric_pairs`.
-      temperature: likelihoods become sigmoid(logit / temperature); an evaluation on dev recommends one. 0 < t.
+      temperature: likelihoods become sigmoid(logit / temperature); an evaluation on dev recommends one.
       scales: sizes, relative to the network's, at which each frame is predicted.
     """
 
@@ -159,10 +159,10 @@ class Prediction(Section):
 
     def __post_init__(self):
         self.require_choice("decode", DECODERS)
-        self.require_range("proposals", 0)
-        self.require_positive("temperature")
-        fits = bool(self.scales) and all(0 < scale < math.inf for scale in self.scales)
-        self.require("scales", fits, "positive numbers, e.g. (1.0,)")
+        self.require_range("proposals", 0, 100_000)
+        self.require_range("temperature", 0.001, 1000)
+        self.require("scales", bool(self.scales), "one number or more, e.g. (1.0,)")
+        self.require_range("scales", *SCALES)
 
 
 class ExtraEvaluation(NamedTuple):

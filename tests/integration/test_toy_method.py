@@ -114,7 +114,7 @@ def test_toy_method_trains_resumes_and_predicts(tmp_path, monkeypatch):
 def test_toy_settings_are_checked_and_other_fields_refused(tmp_path):
     config = toy_config()
     config.toy.start = 2.0
-    with pytest.raises(InputError, match="config.toy.start = 2.0 must be from 0 to 1"):
+    with pytest.raises(InputError, match="config.toy.start = 2.0 must be at most 1"):
         check_config(config)
     config.toy.start, config.steps, config.eval_every = 0.5, 10, 10
     train_and_evaluate(config, tmp_path)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -187,7 +188,7 @@ def test_damaged_run_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"scale": -1}, "config.scale = -1.0 must be positive"),
+        ({"scale": -1}, "config.scale = -1.0 must be at least 0.01"),
         ({"steps": None}, "config.steps = None must be a whole number"),
         ({"nothing": 3}, "unknown config field config.nothing"),
         ({"model": 3}, "it has no model.norm"),
@@ -235,6 +236,9 @@ def test_evaluation_and_tracker_agree(whole_run):
     distance = np.linalg.norm(keypoints - frames.keypoints[rows, 0], axis=-1)[frames.labelled[rows, 0]]
     assert np.sqrt((distance**2).mean()) == pytest.approx(summary["rmse_px"], rel=1e-4)
     assert tracker.bodyparts == frames.bodyparts and likelihood.shape == (4, 1)
+    copied = pickle.loads(pickle.dumps(tracker))(frames.images[rows])
+    np.testing.assert_array_equal(copied[0], keypoints)
+    np.testing.assert_array_equal(copied[1], likelihood)
 
 
 def test_open_run_reads_config_frames_and_weights(whole_run):
@@ -299,7 +303,8 @@ def test_folder_with_other_files_is_refused(tmp_path):
 def test_non_finite_loss_names_step_and_frames(tmp_path):
     config = tiny_config()
     config.optimizer.name, config.optimizer.schedule = "sgd", "constant"
-    config.optimizer.learning_rate = 1e30
+    config.optimizer.learning_rate = config.optimizer.rate_factor = config.optimizer.weight_decay = 1000.0
+    config.log_every = 1
     with pytest.raises(InputError, match=r"not finite at step \d+ \(frames labeled-data/.*learning rate"):
         train_and_evaluate(config, tmp_path)
 

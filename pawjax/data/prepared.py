@@ -63,7 +63,7 @@ def prepare_once(folder: Path, n_bytes: int, make: Callable[[Path], None]) -> No
 def damage(folder: Path) -> str:
     """What is wrong with a prepared folder, e.g. 'x.json was changed'; '' if every file is as it was written."""
     try:
-        hashes = read_json(folder / HASHES)
+        hashes = read_json(folder / HASHES, "it is made anew")
     except (OSError, InputError):
         hashes = None
     if not isinstance(hashes, dict) or not hashes:

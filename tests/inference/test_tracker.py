@@ -42,7 +42,7 @@ class Brightness(Method):
 @pytest.fixture
 def tracker(tmp_path):
     variables = {"params": np.arange(1, 4, dtype=np.float32)}
-    return Tracker(Run(tmp_path, default_config(), {}, ("a", "b", "c"), Brightness(), variables, step=5))
+    return Tracker(Run(tmp_path, default_config(), {"data": {}}, ("a", "b", "c"), Brightness(), variables, step=5))
 
 
 def test_no_images_give_no_rows(tracker):

@@ -21,6 +21,8 @@ from tests.tiny import tiny_config
 
 HEIGHT, WIDTH = 64, 96
 
+SPLIT = {"train": np.arange(3), "dev": np.arange(0), "test": np.arange(0)}
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
@@ -54,7 +56,7 @@ def run(project, tmp_path_factory):
 
     variables = jax.tree.map(draw, shapes)
     variables["batch_stats"] = jax.tree.map(np.ones_like, variables["batch_stats"])
-    record = json.loads(json.dumps(describe_run(config, frames, {"train": np.arange(3)})))
+    record = json.loads(json.dumps(describe_run(config, frames, SPLIT)))
     return Run(project[0], config, record, frames.bodyparts, method, variables=variables, step=0), frames
 
 
@@ -75,7 +77,7 @@ def test_range_is_kept_in_the_run_and_only_there(run):
     run, frames = run
     low, high = frames.value_range
     assert run.record["data"]["value_range"] == [low, high] and 150 <= low < 160 and 4080 < high <= 4095
-    eight_bit = describe_run(run.config, dataclasses.replace(frames, value_range=None), {})
+    eight_bit = describe_run(run.config, dataclasses.replace(frames, value_range=None), SPLIT)
     assert "value_range" not in eight_bit["data"]
 
 

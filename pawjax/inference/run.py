@@ -46,8 +46,7 @@ class RunFiles:
 
     def split(self, frames: data.LabelledFrames) -> dict[str, np.ndarray]:
         """The run's own split: indices into `frames` of 'train', 'dev' and 'test'."""
-        source = dataclasses.replace(data.DataConfig.of(self.config), split_file=str(self.workdir / "split.json"))
-        return data.split(source, frames)
+        return data.read_split(self.workdir / "split.json", frames)
 
     def restore(self, checkpoint: str = "best", fold: bool = True) -> "Run":
         """The run with the variables of a checkpoint: 'best' (on dev), 'last' or a step's number.

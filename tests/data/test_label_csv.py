@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pawjax.data.label_csv import read_label_csv
-from pawjax.data.label_table import first_difference, frame_id, video_of
+from pawjax.data.label_table import first_difference
+from pawjax.data.names import frame_id, video_of
 from pawjax.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from pawjax.data.frames import LabelledFrames
-from pawjax.data.label_table import LabelTable, video_of
+from pawjax.data.label_table import LabelTable
+from pawjax.data.names import video_of
 from pawjax.data.paw_on_ball import BODYPART
 from pawjax.data.paw_on_ball.rendering import render_frames
 from pawjax.data.pictures import THREADS, Pictures, decode_png, encode_picture
@@ -86,7 +87,7 @@ class _LabelledImages(FrameBuilder, skip_registration=True):
             self.info.metadata.update(value_range=value_range)
 
         def encode(row: int) -> bytes:
-            return encode_picture(self._root / table.ids[row], self._pictures.channels, value_range)
+            return encode_picture(self._root / table.files[row], self._pictures.channels, value_range)
 
         rows = range(len(table.ids))
         with ThreadPoolExecutor(THREADS) as pool:

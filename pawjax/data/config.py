@@ -49,7 +49,8 @@ class DataConfig(Section):
         both exist and differ.
       bodyparts: names of the bodyparts to use; () for all.
       symmetric_pairs: pairs of names, e.g. (("leftear", "rightear"),), that are swapped in a mirrored frame.
-      unlabelled: 'ignore' excludes bodyparts without a label from the loss; 'negative' trains them as absent.
+      unlabelled: 'ignore' excludes bodyparts without a label from the loss, and frames without any from the split;
+        'negative' trains them as absent.
       cache: folder of prepared data; '' for $PAWJAX_CACHE, then ~/.cache/pawjax.
       split_file: JSON of frame ids, or DeepLabCut's Documentation_data pickle; '' draws the split.
       split_fractions: fractions of (train, dev, test).
@@ -74,6 +75,15 @@ class DataConfig(Section):
     split_seed: int = 0
     n_train: int = 0
     paw_on_ball: PawOnBallConfig = PawOnBallConfig()
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether a frame without any label is of no use: neither a negative nor synthetic.
+
+        A synthetic frame lacks a label because its paw is hidden, by design and at a known rate, not because nobody
+        labelled it yet.
+        """
+        return self.unlabelled == "ignore" and self.source != "paw_on_ball"
 
     def __post_init__(self):
         """Raises InputError for a value that is invalid whatever the files contain."""

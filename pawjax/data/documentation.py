@@ -9,7 +9,7 @@ import numpy as np
 from pawjax.data import restricted_pickle
 from pawjax.data.label_csv import read_label_csv
 from pawjax.data.label_h5 import read_label_h5
-from pawjax.data.label_table import frame_id
+from pawjax.data.names import frame_id
 from pawjax.errors import InputError
 
 
@@ -43,7 +43,10 @@ def read_documentation(path: Path, ids: Sequence[str]) -> tuple[list[str], list[
         )
     if set(train) & set(test):
         raise InputError(f"{path}: row {min(set(train) & set(test))} is in both train and test; use another split")
-    train_ids, test_ids = [merged[row] for row in train], [merged[row] for row in test]
+    train_ids, test_ids = (list(dict.fromkeys(merged[row] for row in rows)) for rows in (train, test))
+    shared = sorted(set(train_ids) & set(test_ids))
+    if shared:  # the table has two rows of it
+        raise InputError(f"{path}: the frame {shared[0]} is in both train and test; use another split")
     unmatched = sorted(named - set(train_ids))
     if unmatched:
         raise InputError(

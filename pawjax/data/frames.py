@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pawjax.data.names import nfc
 from pawjax.errors import InputError, did_you_mean
 
 
@@ -40,19 +41,20 @@ class LabelledFrames:
         """
         if not names:
             return self
-        unknown = [name for name in names if name not in self.bodyparts]
+        wanted, known = [nfc(name) for name in names], [nfc(name) for name in self.bodyparts]
+        unknown = [name for name in wanted if name not in known]
         if unknown:
             hint = did_you_mean(unknown[0], self.bodyparts, "write one of these names")
             raise InputError(
                 f"config.data.bodyparts: there is no bodypart '{unknown[0]}' among {', '.join(self.bodyparts)}; {hint}"
             )
-        repeated = [name for name in names if list(names).count(name) > 1]
+        repeated = [name for name in wanted if wanted.count(name) > 1]
         if repeated:
             raise InputError(f"config.data.bodyparts: '{repeated[0]}' is named twice; name it once")
-        columns = [self.bodyparts.index(name) for name in names]
-        labelled = self.labelled[:, :, columns]
+        columns = [known.index(name) for name in wanted]
+        labelled, bodyparts = self.labelled[:, :, columns], tuple(self.bodyparts[column] for column in columns)
         if not labelled.any():
             raise InputError(
                 f"config.data.bodyparts: no frame has a label for {', '.join(names)}; label some or choose others"
             )
-        return replace(self, keypoints=self.keypoints[:, :, columns], labelled=labelled, bodyparts=tuple(names))
+        return replace(self, keypoints=self.keypoints[:, :, columns], labelled=labelled, bodyparts=bodyparts)

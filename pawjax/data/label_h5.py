@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 
 from pawjax.data import restricted_pickle
-from pawjax.data.label_table import LabelTable, frame_id, table_from_columns
+from pawjax.data.label_table import LabelTable, table_from_columns
+from pawjax.data.names import frame_path
 from pawjax.errors import InputError
 
 KEYS = ("df_with_missing", "keypoints")
@@ -38,8 +39,9 @@ def read_label_h5(path: Path) -> LabelTable:
         )
     if any(len(column) != 3 for column in columns) or values.shape != (len(rows), len(columns)):
         raise InputError(f"{path}: its columns are not (scorer, bodypart, coordinate); write the labels again")
-    ids = [frame_id(*row) for row in rows]
-    return table_from_columns(path, ids, [(bodypart, coord) for _, bodypart, coord in columns], values)
+    files = [frame_path(*row) for row in rows]
+    columns = [(bodypart.strip(), coord.strip()) for _, bodypart, coord in columns]
+    return table_from_columns(path, files, columns, values)
 
 
 def _read_group(path: Path, file: h5py.File) -> tuple[list[Sequence[str]], list[tuple[str, ...]], np.ndarray]:
@@ -62,15 +64,16 @@ def _read_fixed(group: h5py.Group) -> tuple[list[Sequence[str]], list[tuple[str,
     values = []
     for block in range(int(group.attrs["nblocks"])):
         columns += _read_index(group, f"block{block}_items")
-        values.append(_block(group[f"block{block}_values"]))
+        dataset = group[f"block{block}_values"]
+        values.append(_numbers(dataset[()], dataset.name))
     return rows, columns, np.concatenate(values, axis=1)
 
 
-def _block(dataset: h5py.Dataset) -> np.ndarray:
-    """Values float64 [N, M] of a block."""
-    values = np.asarray(dataset[()])
-    if not np.issubdtype(values.dtype, np.number):
-        raise KeyError(f"{dataset.name} holds {values.dtype}, not numbers")
+def _numbers(values: np.ndarray, name: str) -> np.ndarray:
+    """The values of a block as float64. Raises KeyError if they are text or complex."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "iuf":
+        raise KeyError(f"{name} holds {values.dtype}, not real numbers")
     return values.astype(np.float64)
 
 
@@ -81,7 +84,10 @@ def _read_index(group: h5py.Group, name: str) -> list[tuple[str, ...]]:
     levels = []
     for level in range(int(group.attrs[f"{name}_nlevels"])):
         words = _strings(group[f"{name}_level{level}"])
-        levels.append([words[code] for code in group[f"{name}_label{level}"][()]])
+        codes = group[f"{name}_label{level}"][()]
+        if (codes < 0).any():  # pandas' code for a missing value
+            raise KeyError(f"{name} lacks an entry of level {level}")
+        levels.append([words[code] for code in codes])
     return list(zip(*levels, strict=True))
 
 
@@ -94,7 +100,7 @@ def _read_table(group: h5py.Group) -> tuple[list[Sequence[str]], list[tuple[str,
     for name in names:
         kind = restricted_pickle.loads(bytes(dataset.attrs[f"{name}_kind"]))
         columns += [tuple(_text(level) for level in column) for column in kind]
-    values = [records[name].reshape(len(records), -1).astype(np.float64) for name in names]
+    values = [_numbers(records[name], name).reshape(len(records), -1) for name in names]
     return rows, columns, np.concatenate(values, axis=1)
 
 

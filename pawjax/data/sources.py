@@ -22,7 +22,7 @@ from pawjax.data.builders import (
 from pawjax.data.config import DataConfig
 from pawjax.data.deeplabcut import read_deeplabcut
 from pawjax.data.frames import LabelledFrames
-from pawjax.data.label_table import LabelTable
+from pawjax.data.label_table import LabelTable, warn_of_zeros
 from pawjax.data.lightning_pose import read_lightning_pose
 from pawjax.data.pictures import Pictures, hash_pictures, inspect_pictures
 from pawjax.data.prepared import prepare_once
@@ -69,18 +69,19 @@ def _load_images(config: DataConfig) -> LabelledFrames:
         builder, table = LightningPose, read_lightning_pose(root)
     if np.isnan(table.keypoints).all():
         raise InputError(f"{table.source}: none of its {len(table.ids)} frames has a label; label some frames")
+    warn_of_zeros(table)
     root = root.resolve()
-    fingerprint = _fingerprint(table, hash_pictures(root, table.ids))
+    fingerprint = _fingerprint(table, hash_pictures(root, table.files))
     name = re.sub(r"[^\w.-]+", "_", root.name)
-    folder = cache_root(config.cache) / f"{config.source}-{name}" / _key(fingerprint)
+    folder = cache_root(config.cache) / f"{config.source}-{name}" / _key(fingerprint, *_other_ids(table))
 
     def make(private: Path) -> None:
-        pictures = inspect_pictures(root, table.ids)
+        pictures = inspect_pictures(root, table.files)
         _refuse_labels_outside(table, pictures)
         _need_memory(root, table, pictures)
         write_dataset(functools.partial(builder, table, root, pictures, fingerprint), private)
 
-    n_bytes = sum((root / frame).stat().st_size for frame in table.ids)
+    n_bytes = sum((root / file).stat().st_size for file in table.files)
     prepare_once(folder, n_bytes, make)
     frames = read_dataset(folder)
     _warn_of_padding(root, frames)
@@ -114,8 +115,13 @@ def _key(*words: str) -> str:
     return hashlib.sha256(" ".join((FORMAT_VERSION, *words)).encode()).hexdigest()[:16]
 
 
+def _other_ids(table: LabelTable) -> tuple[str, ...]:
+    """The ids of the frames where the paths, which the fingerprint holds, have another Unicode form."""
+    return table.ids if table.ids != table.files else ()
+
+
 def _fingerprint(table: LabelTable, pictures: str) -> str:
-    words = [READER_VERSION, pictures, *table.bodyparts, *table.ids]
+    words = [READER_VERSION, pictures, *table.bodyparts, *table.files]
     labels = np.ascontiguousarray(table.keypoints.astype("<f4")).tobytes()
     return hashlib.sha256("\n".join(words).encode() + labels).hexdigest()
 

@@ -38,8 +38,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     # 1. The config and the folder, before any data is read.
     check_config(config)
     main_only(lambda: runlog.check_folder(workdir))
-    # 2. The frames and their split, prepared by process 0 for all.
-    frames, split = load_frames(config)
+    # 2. The frames and their split (a resumed run keeps its own), prepared by process 0 for all.
+    frames, split = load_frames(config, workdir)
     # 3. Method, optimizer, frames in memory, the program and the monitor.
     training = make_training(config, frames, split)
     # 4. A fresh state, with the weights of `init_from` unless the folder has a checkpoint.

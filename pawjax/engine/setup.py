@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from pawjax import data
+from pawjax import data, run_files
 from pawjax.data.augment import Augment, output_size
 from pawjax.data.batches import FrameStore, draw_indices, make_store
 from pawjax.data.symmetry import pair_indices
@@ -70,18 +70,55 @@ class Training:
         return [self.frame_ids[i] for i in np.asarray(indices)]
 
 
-def load_frames(config: ConfigDict) -> tuple[data.LabelledFrames, Split]:
-    """The frames of a run and its split. Raises InputError for a train or dev split without any label."""
+def load_frames(config: ConfigDict, workdir: Path) -> tuple[data.LabelledFrames, Split]:
+    """The frames of a run and its split: the one in its folder if the run is resumed.
+
+    Raises InputError for a train or dev split without any label, and warns of a test split and of bodyparts without.
+    """
     source = data.DataConfig.of(config)
     frames = main_first(lambda: data.load(source))
-    split = data.split(source, frames)
+    split = _split_of_run(workdir, frames) or data.split(source, frames)
     for name in ("train", "dev"):
         if not frames.labelled[split[name]].any():
             raise InputError(
                 f"none of the {len(split[name])} {name} frames has a label of {', '.join(frames.bodyparts)}: "
                 "label some of them, or split the frames differently (config.data.split_file)"
             )
+    _warn_of_missing_labels(frames, split)
     return frames, split
+
+
+def _split_of_run(workdir: Path, frames: data.LabelledFrames) -> Split | None:
+    """The split that a run in the folder began with; None for a new run, and where `open_folder` decides.
+
+    It decides about other frames, and about a missing or damaged file, for which the split is drawn again.
+    """
+    path = workdir / "split.json"
+    if not (workdir / "run.json").exists():
+        return None
+    record = runlog.read_run(workdir)
+    if record["data"]["fingerprint"] != frames.fingerprint:
+        return None
+    try:
+        run_files.read_split(path, record)
+    except run_files.Damaged:
+        return None
+    return data.read_split(path, frames)
+
+
+def _warn_of_missing_labels(frames: data.LabelledFrames, split: Split) -> None:
+    if not frames.labelled[split["test"]].any():
+        warn(
+            f"none of the {len(split['test'])} test frames has a label of {', '.join(frames.bodyparts)}, so the test "
+            "will show no error: label some, or split the frames differently (config.data.split_file)"
+        )
+    labelled = frames.labelled[split["train"]].any(axis=(0, 1))
+    missing = [name for name, known in zip(frames.bodyparts, labelled, strict=True) if not known]
+    if missing:
+        warn(
+            f"no train frame has a label of {', '.join(missing)}, which the network therefore cannot learn to find: "
+            "label some, or leave it out (config.data.bodyparts)"
+        )
 
 
 def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split) -> Training:

@@ -52,7 +52,7 @@ def collect_runs(workdirs: Sequence[Path], evaluate: bool = False, data_folder: 
     curves = [read_metrics(workdir / "metrics.jsonl") for workdir in workdirs]
     _check_data(names, [run.record for run in runs])
     _check_splits(names, splits)
-    sizes, channels = _test_frames(runs[0], splits[0]["test"])
+    sizes, channels = _test_frames(runs[0])
     costs = []
     for run in runs:
         scaled = [scaled_size(tuple(size), run.config.scale) for size in np.unique(sizes, axis=0).tolist()]
@@ -140,11 +140,10 @@ def _check_splits(names: Sequence[str], splits: Sequence[dict[str, list[str]]]) 
             )
 
 
-def _test_frames(run: RunFiles, ids: list[str]) -> tuple[np.ndarray, int]:
+def _test_frames(run: RunFiles) -> tuple[np.ndarray, int]:
     """(height, width) int [N, 2] in px of the original test frames, and their number of channels."""
     frames = run.frames()
-    row_of = {frame: row for row, frame in enumerate(frames.ids)}
-    return np.asarray(frames.sizes)[[row_of[frame] for frame in ids]], frames.images.shape[-1]
+    return np.asarray(frames.sizes)[run.split(frames)["test"]], frames.images.shape[-1]
 
 
 def _kept_evaluations(name: str, workdir: Path) -> dict[str, Evaluation]:

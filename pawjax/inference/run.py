@@ -61,8 +61,7 @@ class RunFiles:
         Raises InputError if split.json is damaged or was edited.
         """
         self.split_lists()
-        source = dataclasses.replace(data.DataConfig.of(self.config), split_file=str(self.workdir / "split.json"))
-        return data.split(source, frames)
+        return data.read_split(self.workdir / "split.json", frames)
 
     def split_lists(self) -> dict[str, list[str]]:
         """The content of split.json: ids of the frames. Raises InputError if it is damaged or was edited."""

@@ -95,6 +95,35 @@ def test_multi_animal_is_refused_by_name(tmp_path):
         read_label_h5(path)
 
 
+@pytest.mark.parametrize("kind", ["c16", "S8"])
+@pytest.mark.parametrize("layout", ["fixed_one_column", "table_one_column"])
+def test_values_that_are_not_real_numbers_are_refused(tmp_path, layout, kind):
+    path = _golden(tmp_path, layout)
+    with h5py.File(path, "r+") as file:
+        group = file["df_with_missing"]
+        if layout == "fixed_one_column":
+            values = group["block0_values"][()]
+            del group["block0_values"]
+            group["block0_values"] = values.astype(kind)
+        else:
+            table, attributes = group["table"][()], dict(group["table"].attrs)
+            dtype = [("index", table.dtype["index"]), ("values_block_0", (kind, table.dtype["values_block_0"].shape))]
+            records = np.array([(row["index"], row["values_block_0"].astype(kind)) for row in table], dtype)
+            del group["table"]
+            group["table"] = records
+            group["table"].attrs.update(attributes)
+    with pytest.raises(InputError, match="labels.h5: .*not real numbers"):
+        read_label_h5(path)
+
+
+def test_row_without_a_path_is_refused(tmp_path):
+    path = _golden(tmp_path, "fixed_three_columns")
+    with h5py.File(path, "r+") as file:
+        file["df_with_missing/axis1_label2"][1] = -1  # pandas' code for a missing value
+    with pytest.raises(InputError, match="axis1 lacks an entry of level 2"):
+        read_label_h5(path)
+
+
 def test_unknown_layout_is_named(tmp_path):
     path = _golden(tmp_path, "fixed_one_column")
     with h5py.File(path, "r+") as file:

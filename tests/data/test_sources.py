@@ -17,6 +17,7 @@ from pawjax import data
 from pawjax.data import builders, pictures, prepared
 from pawjax.data.config import PawOnBallConfig
 from pawjax.data.label_table import LabelTable, merge_tables
+from pawjax.data.symmetry import pair_indices
 from pawjax.errors import InputError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -170,6 +171,14 @@ def test_bodyparts_are_chosen_by_name(make_project, data_config):
     ):
         with pytest.raises(InputError, match=f"config.data.bodyparts: {words}"):
             data.load(data_config(source="deeplabcut", path=project, bodyparts=names))
+
+
+def test_bodyparts_are_chosen_in_either_unicode_form(make_project, data_config):
+    project = make_project(bodyparts=("snout", "R\u00fccken", "Fu\u0308\u00dfe"))
+    names = ("Ru\u0308cken", "F\u00fc\u00dfe")
+    frames = data.load(data_config(source="deeplabcut", path=project, bodyparts=names))
+    assert frames.bodyparts == ("R\u00fccken", "Fu\u0308\u00dfe")  # as config.yaml spells them
+    assert pair_indices([names], frames.bodyparts) == ((0, 1),)
 
 
 def test_all_missing_and_broken_images_at_once(make_project, data_config, tmp_path):

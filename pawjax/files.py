@@ -20,13 +20,20 @@ from pawjax.errors import InputError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path`; moved to `path` if the block succeeds, removed if it fails."""
+    """Yields a temporary name beside `path`; moved to `path` if the block succeeds, removed if it fails.
+
+    An OSError of writing, e.g. that the disk is full, names `path`.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -86,7 +93,7 @@ def lock(path: Path, wait: bool) -> TextIO:
     On a file system without locks, nothing is locked. Without `wait`, raises BlockingIOError if another process holds
     the lock.
     """
-    file = path.open("w")
+    file = path.open("a")  # not "w", which changes the time of a file that another process has locked
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

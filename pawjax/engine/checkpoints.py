@@ -16,7 +16,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
-from pawjax.engine.digest import difference, digest, form_digest, forms
+from pawjax.engine.digest import difference, digest, digests, form_digest, forms
 from pawjax.engine.processes import is_main
 from pawjax.engine.quiet import silence_orbax
 from pawjax.engine.state import TrainState
@@ -27,6 +27,7 @@ BEST_METRIC = "dev/rmse_px"
 WRITING_SECONDS = 7 * 24 * 3600  # Orbax's write timeout; its default, 600 s, aborted runs on suspended machines
 
 ARRAYS, METRICS = "its arrays", "its metrics"  # what may be damaged
+DIGESTS = "digests/metadata"  # where Orbax writes this item
 
 
 class _OtherArraysError(Exception):
@@ -54,9 +55,7 @@ class Checkpoints:
         self._folder = (workdir / "checkpoints").absolute()
         for step in saved_steps(workdir):
             self._check_metrics(step)
-        if not read_only and is_main():  # what killed processes left: the folder is locked
-            for left in self._folder.glob("*.orbax-checkpoint-tmp*"):
-                shutil.rmtree(left)
+        self._sweep()
         policy = keep.AnyPreservationPolicy(
             [
                 keep.LatestN(n=1),
@@ -81,9 +80,13 @@ class Checkpoints:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
+        if isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:
+            return  # another process has ended, and a checkpoint is finished by all of them
         with suppress(*[Exception] if kind else []):  # what ended the block is to be reported
             self.close()
+        if kind:
+            self._sweep()
 
     def save(self, state: TrainState, metrics: dict[str, float] | None = None) -> None:
         """Starts writing the state, with the metrics if this step was evaluated.
@@ -100,7 +103,7 @@ class Checkpoints:
         items = ocp.args.Composite(
             model=ocp.args.StandardSave(variables),
             train=ocp.args.StandardSave(state),
-            digests=ocp.args.JsonSave({"model": digest(variables), "train": digest(state), "metrics": metrics}),
+            digests=ocp.args.JsonSave(digests({"model": variables, "train": state}) | {"metrics": metrics}),
         )
         self._manager.save(step, args=items, metrics=metrics, force=True)
 
@@ -116,9 +119,9 @@ class Checkpoints:
             restored = self._read(step, "train", jax.tree.map(ocp.utils.to_shape_dtype_struct, like))
         except _OtherArraysError as error:
             raise InputError(
-                f"{self._folder / str(step)} cannot be resumed, because another version of pawjax or a config.json "
-                f"that was edited since wrote it ({error}): start another --workdir from its weights with "
-                f"--config.init_from={self._workdir}"
+                f"{self._folder / str(step)} cannot be resumed, because another version of pawjax wrote it, or "
+                f"config.json had another config.model, config.method or config.optimizer ({error}): start another "
+                f"--workdir from its weights with --config.init_from={self._workdir}"
             ) from error
         return restored if isinstance(restored, TrainState) else _without_window(restored, like)
 
@@ -147,6 +150,12 @@ class Checkpoints:
         """Waits, then closes the folder."""
         self._manager.close()
 
+    def _sweep(self) -> None:
+        """Removes what killed processes and failed writes left; the run is locked."""
+        if not self._read_only and is_main():
+            for left in self._folder.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(left)
+
     def _step_of(self, which: str) -> int:
         steps = sorted(self._manager.all_steps())
         if not steps:
@@ -164,14 +173,11 @@ class Checkpoints:
     def _check_metrics(self, step: int) -> None:
         """Raises InputError if the metrics of a checkpoint are damaged."""
         with self._reading(step, METRICS):
-            metrics, digests = self._json(step, "metrics/metrics"), self._digests(step)
-            if digests and json.dumps(digests["metrics"]) != json.dumps(metrics):  # as text, because NaN != NaN
+            metrics, hashes = self._json(step, "metrics/metrics"), self._json(step, DIGESTS)
+            if hashes and json.dumps(hashes["metrics"]) != json.dumps(metrics):  # as text, because NaN != NaN
                 raise ValueError("the metrics are not those that were saved")
             if metrics is not None:
                 float(metrics[BEST_METRIC])
-
-    def _digests(self, step: int) -> Any:
-        return self._json(step, "digests/metadata")
 
     def _json(self, step: int, name: str) -> Any:
         """The content of a JSON item, written by Orbax; None if the checkpoint has no such item."""
@@ -181,18 +187,18 @@ class Checkpoints:
     def _read(self, step: int, item: str, target: Any) -> Any:
         """The arrays of an item. Raises InputError if they are damaged, _OtherArraysError if they do not fit."""
         with self._reading(step, ARRAYS):
-            digests, folder = self._digests(step), self._folder / str(step) / item
-            if not digests and item == "train" and "window" in (saved := _metadata(folder)):
+            hashes, folder = self._json(step, DIGESTS), self._folder / str(step) / item
+            if not hashes and item == "train" and "window" in (saved := _metadata(folder)):
                 target = _with_window(target, saved["window"])
             try:
                 arguments = ocp.args.Composite(**{item: ocp.args.StandardRestore(target)})
                 restored = self._manager.restore(step, args=arguments)[item]
-                if digests and digests[item]["arrays"] != digest(restored)["arrays"]:
+                if hashes and hashes[item]["arrays"] != digest(restored)["arrays"]:
                     raise ValueError("the arrays are not those that were saved")
             except ValueError:
-                if not digests or digests[item]["form"] != form_digest(target):
-                    if words := difference(forms(_metadata(folder)), forms(target)):
-                        raise _OtherArraysError(words) from None
+                fits = hashes and hashes[item]["form"] == form_digest(target)
+                if not fits and (words := difference(forms(_metadata(folder)), forms(target))):
+                    raise _OtherArraysError(words) from None
                 raise
             return restored
 

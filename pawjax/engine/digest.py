@@ -13,16 +13,29 @@ from pawjax.errors import listed
 MOST_NAMES = 2  # in a message
 
 
-def digest(tree: Any) -> dict[str, str]:
-    """Two SHA-256 of a tree: 'arrays', of the names, shapes, dtypes and bytes of its leaves, and 'form', without bytes.
+def digests(trees: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """{name of a tree: two SHA-256: 'arrays', of the names, shapes, dtypes and bytes of its leaves, and 'form', without
+    the bytes}.
 
-    They are the same on any number of devices and processes, each of which must hold the whole arrays.
+    They are the same on any number of devices and processes, each of which must hold the whole arrays. A leaf that
+    several trees share is read once.
     """
-    arrays = _named(tree)
+    named = {name: _named(tree) for name, tree in trees.items()}
+    leaves = {id(leaf): leaf for arrays in named.values() for leaf in arrays.values()}
     with ThreadPoolExecutor() as pool:  # hashing large arrays releases the interpreter
-        hashes = pool.map(_sha256, arrays.values())
-    lines = (f"{name} {_form(leaf)} {value}" for (name, leaf), value in zip(arrays.items(), hashes, strict=True))
-    return {"arrays": _sha256_of_lines(lines), "form": form_digest(tree)}
+        hashes = dict(zip(leaves, pool.map(_sha256, leaves.values()), strict=True))
+    return {
+        name: {
+            "arrays": _sha256_of_lines(f"{path} {_form(leaf)} {hashes[id(leaf)]}" for path, leaf in arrays.items()),
+            "form": form_digest(trees[name]),
+        }
+        for name, arrays in named.items()
+    }
+
+
+def digest(tree: Any) -> dict[str, str]:
+    """`digests` of one tree."""
+    return digests({"": tree})[""]
 
 
 def form_digest(tree: Any) -> str:

@@ -54,9 +54,7 @@ def disk_errors(workdir: Path) -> Iterator[None]:
         raise
     except Exception as error:
         if words := disk_error(error):
-            raise InputError(
-                f"{words}: cannot write to {workdir}; its last good checkpoint is kept: {MAKE_ROOM}"
-            ) from error
+            raise InputError(f"{words}: cannot write to {workdir}, whose checkpoints are kept: {MAKE_ROOM}") from error
         raise
 
 

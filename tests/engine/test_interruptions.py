@@ -98,7 +98,7 @@ def test_failing_disk_is_one_sentence(number):
         caught = error
     for cause in (OSError(number, "x"), caught, ValueError(f"UNKNOWN: write failed [OS error: {os.strerror(number)}]")):
         assert disk_error(cause) == os.strerror(number)
-        words = f"^{os.strerror(number)}: cannot write to /run; its last good checkpoint is kept: free some space"
+        words = f"^{os.strerror(number)}: cannot write to /run, whose checkpoints are kept: free some space"
         with pytest.raises(InputError, match=words), disk_errors(Path("/run")):
             raise cause
 

@@ -84,7 +84,7 @@ def test_full_disk_is_one_sentence_wherever_it_is_met(where, error, run, monkeyp
     monkeypatch.setattr(runlog.MetricsLog if where == "write" else checkpoints.Checkpoints, where, no_room)
     config = toy_config()
     config.steps = 40
-    words = f"^(No space .*|Disk quota exceeded|File too large): cannot write to {run}; its last good checkpoint"
+    words = f"^(No space .*|Disk quota exceeded|File too large): cannot write to {run}, whose checkpoints are kept"
     with pytest.raises(InputError, match=words):
         train_and_evaluate(config, run)
 

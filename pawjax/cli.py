@@ -17,6 +17,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from pawjax import arguments
+from pawjax.engine.interruptions import MAKE_ROOM, STOPPED, disk_error, stopping_at_once
 from pawjax.errors import InputError
 
 # Large buffers get huge pages and are never returned: on a CPU, page faults cost memory-bound steps 15 % or more.
@@ -62,24 +63,24 @@ class EntryPoint:
 
 
 def run(entry_point: EntryPoint) -> None:
-    """Runs an entry point with the command line and exits with 0, or with 2 after a message on stderr."""
+    """Runs an entry point with the command line and exits with the code of `guarded`."""
     if _asks_for_help(sys.argv[1:]):
         sys.exit(call(entry_point, sys.argv[1:]))
     restart_with_allocator()
+    sys.exit(guarded(lambda: _run(entry_point)))
+
+
+def _run(entry_point: EntryPoint) -> None:
     logging.set_verbosity(logging.ERROR)  # Orbax and TFDS log a lot that users do not need
 
-    def parse_or_exit(argv: list[str]) -> list[str]:
-        try:
-            argv = _define_flags(entry_point, flags.FLAGS, argv)
-            return _parse(entry_point, flags.FLAGS, argv)
-        except InputError as error:
-            sys.exit(_fail(str(error)))
+    def define_and_parse(argv: list[str]) -> list[str]:
+        return _parse(entry_point, flags.FLAGS, _define_flags(entry_point, flags.FLAGS, argv))
 
     def set_up_and_do(words: list[str]) -> None:
         _set_up_jax()
         entry_point.main(flags.FLAGS, words[1:])
 
-    app.run(lambda words: guarded(lambda: set_up_and_do(words)), flags_parser=parse_or_exit)
+    app.run(set_up_and_do, flags_parser=define_and_parse)
 
 
 def call(entry_point: EntryPoint, words: list[str]) -> int:
@@ -102,15 +103,24 @@ def parse(entry_point: EntryPoint, words: list[str]) -> tuple[flags.FlagValues, 
 
 
 def guarded(action: Callable[[], None]) -> int:
-    """Runs an action and returns its exit code: 0, or 2 after a message on stderr for a user error or a bad path."""
+    """Runs an action and returns its exit code.
+
+    0, or after a message on stderr 2 for a user error, a bad path or a disk that takes no more, and 3 for a signal.
+    """
     try:
-        action()
+        with stopping_at_once():
+            action()
     except InputError as error:
         return _fail(str(error))
-    except OSError as error:
-        if error.filename is None:  # not about a user's path
+    except KeyboardInterrupt:  # already announced
+        return STOPPED
+    except Exception as error:
+        path = error.filename if isinstance(error, OSError) else None
+        words = disk_error(error)
+        if path is None and not words:  # neither about a user's path nor about the disk
             raise
-        return _fail(f"{error.filename}: {error.strerror}")
+        reason = f"{words}: {MAKE_ROOM}" if words else error.strerror
+        return _fail(f"{path}: {reason}" if path is not None else reason)
     return 0
 
 

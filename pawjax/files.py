@@ -23,7 +23,7 @@ from pawjax.errors import InputError
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary name beside `path`; moved to `path` if the block succeeds, removed if it fails.
 
-    Raises InputError if `path` is a folder.
+    Raises InputError if `path` is a folder. An OSError of writing, e.g. that the disk is full, names `path`.
     """
     path = Path(path)
     if path.is_dir():
@@ -33,6 +33,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -121,7 +125,7 @@ def lock(path: Path, wait: bool) -> TextIO:
     On a file system without locks, nothing is locked. Without `wait`, raises BlockingIOError if another process holds
     the lock.
     """
-    file = path.open("w")
+    file = path.open("a")  # not "w", which changes the time of a file that another process has locked
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

@@ -1,8 +1,9 @@
 """python -m pawjax.train --config=configs/NAME.py[:smoke] [--workdir=RUN] [--config.FIELD=VALUE ...]
 
-Trains a run; the same command again resumes it. SIGTERM and Ctrl-C save a checkpoint and end it with exit code 3. The
-folder defaults to runs/NAME. --config=RUN/config.json repeats a run, in runs/RUN_repeat. With
---draw_augmented=FILE.png it only draws augmented frames with their keypoints.
+Trains a run; the same command again resumes it. Ctrl-C, SIGTERM and SIGHUP save a checkpoint and end it with exit code
+3; a second signal ends it at once. More --config.steps lengthen a run whose schedule allows it. The folder defaults to
+runs/NAME. --config=RUN/config.json repeats a run, in runs/RUN_repeat. With --draw_augmented=FILE.png it only draws
+augmented frames with their keypoints.
 
 Several processes, one per machine, train one run: add --coordinator=HOST:PORT --num_processes=N --process_id=I to the
 same command, with a --workdir that all can reach; under SLURM's srun these flags are not needed.
@@ -14,9 +15,8 @@ from pathlib import Path
 from absl import flags
 
 from pawjax import cli
+from pawjax.engine.interruptions import STOPPED
 from pawjax.files import user_path
-
-STOPPED = 3  # exit code if a signal ended the training before its last step
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:

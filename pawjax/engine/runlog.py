@@ -23,7 +23,9 @@ from pawjax.files import lock, user_path, write_json, write_text
 from pawjax.machine import device_name
 
 PACKAGES = ("pawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
-MUTABLE_FIELDS = ("log_every", "tensorboard", "data.cache", "data.path")  # may change when a run is resumed
+# May change when a run is resumed; `setup.open_folder` checks `steps`.
+MUTABLE_FIELDS = ("steps", "log_every", "tensorboard", "data.cache", "data.path")
+END_FIELDS = ("steps", "seconds", "params_sha256")  # of run.json, added at the end
 LOCK = ".lock"
 
 

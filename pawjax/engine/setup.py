@@ -17,7 +17,7 @@ from pawjax.data.augment import Augment, output_size
 from pawjax.data.batches import FrameStore, draw_indices, make_store
 from pawjax.data.symmetry import pair_indices
 from pawjax.engine import parallel, runlog
-from pawjax.engine.checkpoints import has_checkpoints
+from pawjax.engine.checkpoints import saved_steps
 from pawjax.engine.host_stream import stream_batches
 from pawjax.engine.monitor import Monitor
 from pawjax.engine.processes import is_main, main_first
@@ -156,7 +156,7 @@ def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -
     image = np.zeros((1, *size, training.store.image.shape[-1]), np.uint8)
     average = config.optimizer.ema_decay > 0
     state = parallel.make_state(training.method, training.optimizer, config.seed, {"image": image}, average)
-    if not config.init_from or has_checkpoints(workdir):
+    if not config.init_from or saved_steps(workdir):
         return state, {}
     state, merged = initialise(state, training.method, config.init_from, config.model.variant, bodyparts)
     if is_main():
@@ -177,7 +177,8 @@ def open_folder(
       record: content of run.json.
 
     Returns the lock, to be closed at the end. Raises InputError, with nothing written, if another process trains there
-    or the folder belongs to another config or other frames, or is not a run.
+    or the folder belongs to another config or other frames, or is not a run. `config.steps` may change if the steps
+    taken stay as they are.
     """
     runlog.check_folder(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -190,13 +191,45 @@ def open_folder(
                 f"the frames or labels of config.data.path changed since {workdir} began: "
                 "use another --workdir, or restore the data"
             )
+        _check_steps(workdir, config)
         writes_split = is_new or runlog.must_write_split(workdir, runlog.split_lists(frames, split))
         runlog.write_config(workdir, config)
         if writes_split:
             data.write_split(workdir / "split.json", frames, split)
         if is_new:
             write_json(path, record)
+        else:
+            _unfinish(workdir, config.steps)
     except BaseException:
         lock.close()
         raise
     return lock
+
+
+def _check_steps(workdir: Path, config: ConfigDict) -> None:
+    """Raises InputError if a run of another `config.steps` cannot become one of these as if begun with them."""
+    if not (workdir / "config.json").exists() or (old := runlog.read_config(workdir)).steps == config.steps:
+        return
+    taken, schedule = max(saved_steps(workdir), default=0), old.optimizer.schedule
+    if config.steps < taken:
+        raise InputError(
+            f"config.steps = {config.steps}, but {workdir} has taken {taken} steps: give at least as many, or use "
+            "another --workdir"
+        )
+    rates = [make_schedule(Optimizer.of(old), n)(np.arange(taken)) for n in (old.steps, config.steps)]
+    if not np.array_equal(*rates):
+        raise InputError(
+            f"config.steps is {old.steps} in {workdir} and {config.steps} here, which would have changed the learning "
+            f"rate of the {taken} steps taken (config.optimizer.schedule = '{schedule}'; 'constant' and 'stepwise' "
+            f"allow it): start another --workdir from its weights with --config.init_from={workdir}"
+        )
+
+
+def _unfinish(workdir: Path, steps: int) -> None:
+    """Removes from run.json what the end of a run of another number of steps added."""
+    record = runlog.read_run(workdir)
+    ended = record.get("steps", steps)
+    if ended != steps:
+        write_json(workdir / "run.json", {name: v for name, v in record.items() if name not in runlog.END_FIELDS})
+        if (workdir / "eval").exists():
+            warn(f"{workdir / 'eval'} holds evaluations after {ended} steps: repeat them after {steps}")

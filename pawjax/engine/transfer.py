@@ -34,11 +34,12 @@ def initialise(
     """
     path = main_first(lambda: fetch(source)) if re.match("https?://", source) else user_path(source)
     if path.is_dir():
-        files = read_run_files(path)
-        source_variant, (leaves, unknown) = (
-            files.config.model.variant,
-            _leaves_of_run(files, bodyparts, method.bodypart_heads),
-        )
+        try:
+            files = read_run_files(path)
+            leaves, unknown = _leaves_of_run(files, bodyparts, method.bodypart_heads)
+        except InputError as error:
+            raise InputError(f"config.init_from = '{source}': {error}") from error
+        source_variant = files.config.model.variant
     elif path.is_file():
         tensors = read_tensors(path)
         source_variant, (leaves, unknown) = variant_of(tensors), method.read_weights(tensors)

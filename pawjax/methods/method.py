@@ -3,6 +3,7 @@
 The engine trains any method, and `pawjax.inference` predicts with it, without knowing which one it is.
 """
 
+import abc
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -25,7 +26,7 @@ Batch = Mapping[str, jax.Array]
 SCALES = (0.01, 16)  # smallest and largest factor by which frames are resized
 
 
-class Method:
+class Method(abc.ABC):
     """Base class of the methods, which are frozen dataclasses. Members after `predict` have defaults.
 
     Variables are a dict with 'params', updated by the optimizer, and any other collections (running statistics),
@@ -47,14 +48,15 @@ class Method:
     extra_evaluations: ClassVar[Mapping[str, Callable[[ConfigDict], "ExtraEvaluation"]]] = {}
 
     @property
+    @abc.abstractmethod
     def loss_weights(self) -> dict[str, float]:
         """{name: weight} for every term of `loss`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         """Random variables for images like the batch's; only its 'image' is read."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def loss(self, variables: Variables, batch: Batch) -> tuple[dict[str, Term], Variables]:
         """The loss of a training batch, and the updated collections other than 'params'.
 
@@ -62,11 +64,10 @@ class Method:
         result; the engine minimises the sum over the terms of weight * sum / count. All randomness derives
         from `batch['key']`, one key per image.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1."""
-        raise NotImplementedError
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from pawjax import arguments
-from pawjax.engine.interruptions import MAKE_ROOM, STOPPED, disk_error, stopping_at_once
 from pawjax.errors import InputError
+from pawjax.interruptions import MAKE_ROOM, STOPPED, disk_error, stopping_at_once
 
 # Large buffers get huge pages and are never returned: on a CPU, page faults cost memory-bound steps 15 % or more.
 _ALLOCATOR = ":".join(

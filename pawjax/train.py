@@ -15,8 +15,8 @@ from pathlib import Path
 from absl import flags
 
 from pawjax import cli
-from pawjax.engine.interruptions import STOPPED
 from pawjax.files import user_path
+from pawjax.interruptions import STOPPED
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:

@@ -183,8 +183,8 @@ FAULTS = (
     ),
     fault(
         "nohup does not protect a training",
-        "tests/engine/test_interruptions.py -k ignored",
-        (ENGINE + "interruptions.py", "if old not in (signal.SIG_IGN, None)", "if old is not None"),
+        "tests/test_interruptions.py -k ignored",
+        ("pawjax/interruptions.py", "if old not in (signal.SIG_IGN, None)", "if old is not None"),
     ),
     fault(
         "the steps of any run may change",

@@ -11,13 +11,13 @@ from pawjax.config import check_config
 from pawjax.engine import runlog
 from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints
 from pawjax.engine.clock import Clock
-from pawjax.engine.interruptions import disk_errors, stop_signal
 from pawjax.engine.processes import any_process, here, is_main, main_only
 from pawjax.engine.setup import Training, first_state, load_frames, make_training, open_folder
 from pawjax.engine.state import TrainState
 from pawjax.engine.sums import MetricSums
 from pawjax.errors import InputError
 from pawjax.files import user_path, write_json
+from pawjax.interruptions import disk_errors, stop_signal
 from pawjax.machine import use_compilation_cache
 from pawjax.progress import TrainingProgress
 

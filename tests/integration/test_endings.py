@@ -118,7 +118,6 @@ def test_signal_before_the_first_step_is_one_line(module, run, tmp_path, monkeyp
         time.sleep(10)
 
     monkeypatch.setattr(data, "load", load)
-    monkeypatch.setattr(cli, "chosen_config", lambda _: toy_config())
     workdir, before = (run if module is evaluate else tmp_path / "new"), content(run)
     config = ["--config=configs/quickstart.py"] if module is train else []
     assert cli.call(module.ENTRY_POINT, [*config, f"--workdir={workdir}"]) == cli.STOPPED == 3

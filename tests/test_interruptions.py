@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from pawjax.engine import interruptions
-from pawjax.engine.interruptions import disk_error, disk_errors, stop_signal, stopping_at_once
+from pawjax import interruptions
 from pawjax.errors import InputError
+from pawjax.interruptions import disk_error, disk_errors, stop_signal, stopping_at_once
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 # A call that returns to Python only after seconds, as a compilation does.
 COMPILATION = """
 import hashlib
-from pawjax.engine import interruptions
+from pawjax import interruptions
 interruptions.TWICE_SECONDS = 0.1
 with interruptions.stop_signal() as stopped:
     print("ready", flush=True)

@@ -195,6 +195,8 @@ def _parse(entry_point: EntryPoint, values: flags.FlagValues, argv: list[str]) -
     """Sets the flags and returns the other arguments. Raises InputError for a wrong or missing flag."""
     if old := next(filter(None, map(explain_old_field, argv)), ""):
         raise InputError(old)
+    if bad := [word for word in argv if "\0" in word]:
+        raise InputError(f"{bad[0]!r} contains the character NUL, which no name of a file may: remove it")
     try:
         words = values(_last_of_each(argv))
     except flags.UnrecognizedFlagError as error:

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import itertools
 import math
 import numbers
 from collections.abc import Iterable, Mapping
@@ -73,14 +74,23 @@ KINDS = {  # a field of any other type is left to its section's own checks
 def _typed(value: Any, field: dataclasses.Field, section: str) -> Any:
     """The value, with tuples for the lists of JSON. Raises InputError if it does not have the field's type."""
     value = _with_tuples(value)
+    name = f"{section}.{field.name}" if section else field.name
     if not _fits(value, field.type):
-        name = f"{section}.{field.name}" if section else field.name
         raise InputError(f"config.{name} = {value!r} must be {_words(field.type)}")
+    if any("\0" in text for text in _texts(value)):
+        raise InputError(f"config.{name} = {value!r} contains the character NUL, which no name may: remove it")
     return value
 
 
 def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _texts(value: Any) -> Iterable[str]:
+    """The strings in a value of nested tuples."""
+    if isinstance(value, tuple):
+        return itertools.chain.from_iterable(map(_texts, value))
+    return (value,) if isinstance(value, str) else ()
 
 
 def _fits(value: Any, kind: Any) -> bool:

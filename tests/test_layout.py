@@ -19,7 +19,7 @@ LAYERS = [  # top to bottom; a package may import from its own layer and those b
     {"methods"},
     {"models", "data", "report"},
     {"losses", "metrics", "optim", "weights", "ops", "pose3d"},
-    {"files", "progress", "machine", "sections", "config_history", "errors"},
+    {"files", "pickled", "progress", "machine", "sections", "config_history", "errors"},
 ]
 LAYER = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 FORBIDDEN = {"tensorflow", "torch", "torchvision", "pandas", "third_party", "tests", "configs"}

@@ -32,7 +32,12 @@ class LabelTable:
 
 
 def frame_id(*parts: str) -> str:
-    """Frame id from the path of a labelled image: forward slashes, starting at 'labeled-data'."""
+    """Frame id from the path of a labelled image: forward slashes, starting at 'labeled-data'.
+
+    Raises InputError for a path that contains a NUL.
+    """
+    if any("\0" in part for part in parts):
+        raise InputError(f"{'/'.join(parts)!r} is not the name of an image: a label table or split contains a NUL")
     pieces = [piece for part in parts for piece in re.split(r"[\\/]+", part.strip()) if piece not in ("", ".")]
     if "labeled-data" in pieces[:-1]:
         pieces = pieces[len(pieces) - 1 - pieces[::-1].index("labeled-data") :]

@@ -13,6 +13,7 @@ from pawjax.data.documentation import read_documentation
 from pawjax.data.frames import LabelledFrames
 from pawjax.data.label_table import frame_id
 from pawjax.errors import InputError, listed
+from pawjax.files import regular
 
 SPLITS = ("train", "dev", "test")
 DRAWS = 20  # random assignments of videos to choose from
@@ -116,9 +117,10 @@ def _assign_videos(order: np.ndarray, counts: np.ndarray, targets: np.ndarray) -
 
 
 def _read_lists(path: Path, frames: LabelledFrames) -> Split:
+    regular(path)
     try:
         lists = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: nested thousands deep
         raise InputError(f"{path}: cannot be read as the split ({error}); correct config.data.split_file") from error
     if not isinstance(lists, dict) or any(
         not isinstance(lists.get(name), list) or not all(isinstance(frame, str) for frame in lists[name])

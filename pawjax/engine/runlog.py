@@ -28,6 +28,8 @@ LOCK = ".lock"
 
 def check_folder(workdir: Path) -> None:
     """Raises InputError if the folder holds anything but a run."""
+    if "\0" in str(workdir):
+        raise InputError(f"{str(workdir)!r} is not the name of a folder: correct the workdir")
     if not (workdir / "config.json").exists() and any(path.name != LOCK for path in workdir.glob("*")):
         raise InputError(f"{workdir} is not empty and holds no run (no config.json): use another --workdir")
 

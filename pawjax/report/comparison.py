@@ -14,6 +14,7 @@ from pawjax.errors import InputError
 from pawjax.files import replacing
 from pawjax.metrics import GROSS_MISS
 from pawjax.report import page, style
+from pawjax.report.cells import csv_row, markdown_row
 from pawjax.report.comparison_pictures import cumulative_errors, learning_curves
 from pawjax.report.curves import Series
 from pawjax.report.published import Published
@@ -111,9 +112,8 @@ def write_comparison(folder: str | Path, runs: Sequence[ComparedRun], published:
     with replacing(folder / "table.md") as temporary:
         temporary.write_text(markdown, encoding="utf-8")
     with replacing(folder / "table.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        file.write(csv_row(CSV_COLUMNS))
+        file.writelines(csv_row([row.get(column) for column in CSV_COLUMNS]) for row in rows)
     learning_curves({run.name: run.curves for run in runs}, folder / "learning_curves.png")
     cumulative_errors({run.name: run.test_errors for run in runs}, folder / "cumulative_errors.png")
     with replacing(folder / "index.html") as temporary:
@@ -189,13 +189,10 @@ COLUMNS = (
 
 
 def _markdown(columns: Sequence[Column], rows: Sequence[Row]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
     separate = ("time", "network", "")  # groups that add nothing to their titles
     titles = [c.title if c.group in separate else f"{c.title} {c.group}" for c in columns]
-    body = [line([column.cell(row) for column in columns]) for row in rows]
-    return "\n".join([line(titles), "|" + "---|" * len(columns), *body]) + "\n"
+    body = [markdown_row([column.cell(row) for column in columns]) for row in rows]
+    return "\n".join([markdown_row(titles), "|" + "---|" * len(columns), *body]) + "\n"
 
 
 def reading(run: ComparedRun) -> str:

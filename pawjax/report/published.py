@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pawjax.errors import InputError
+from pawjax.report.cells import name_in_csv
 
 # Columns that a table shows in another unit. The others keep the digits as published.
 NUMBERS = ("training_seconds", "test_ms_per_frame", "parameters", "flops_per_frame")
@@ -42,7 +43,7 @@ def read_published(path: Path, columns: Sequence[str]) -> Published:
 
 def _value(path: Path, column: str, text: str) -> Any:
     if column not in NUMBERS:
-        return text
+        return name_in_csv(text)
     try:
         return int(text) if text.isdigit() else float(text)
     except ValueError as error:

@@ -64,10 +64,10 @@ def _rows(numbers: object) -> list[int]:
     flat = numbers.reshape(-1).tolist() if isinstance(numbers, np.ndarray) else numbers
     if not isinstance(flat, list | tuple) or not all(isinstance(number, int | float | np.number) for number in flat):
         raise TypeError("its row numbers are no list of numbers")
-    rows = dict.fromkeys(int(number) for number in flat if number >= 0)
-    if max(rows, default=0) > MOST_ROWS:
-        raise ValueError("a row number is too large")
-    return list(rows)
+    rows = list(map(int, flat))
+    if any(row != number or row > MOST_ROWS for row, number in zip(rows, flat, strict=True)):
+        raise ValueError("a row number is no whole number, or too large")
+    return list(dict.fromkeys(row for row in rows if row >= 0))
 
 
 def _image(item: dict[str, object]) -> str:

@@ -113,8 +113,11 @@ def _blocks(url: str, name: str) -> Iterator[bytes]:
     deadline = time.monotonic() + TOTAL_TIMEOUT
 
     def following() -> int | bytes | None:
+        left = deadline - time.monotonic()
         try:
-            item = received.get(timeout=max(0.0, min(CHUNK_TIMEOUT, deadline - time.monotonic())))
+            if left < 0:
+                raise queue.Empty
+            item = received.get(timeout=min(CHUNK_TIMEOUT, left))
         except queue.Empty:
             raise TimeoutError("its server is too slow") from None
         if isinstance(item, Exception):

@@ -102,6 +102,7 @@ DTYPE = b"cnumpy\ndtype\n(V%s\nI0\nI1\ntR"
         b"cnumpy\nndarray\n((I99999999999\nttR.",
         b"cnumpy.core.numeric\n_frombuffer\n(Vabc\n" + DTYPE % b"i8" + b"(I99999999999\ntVC\ntR.",
         b"cnumpy.core.numeric\n_frombuffer\n(Vabcdefgh\n" + DTYPE % b"i8" + b"(I-1\ntVC\ntR.",
+        b"cnumpy.core.numeric\n_frombuffer\n(Vabcdefghabcdefgh\n" + DTYPE % b"i8" + b"(I1\ntVC\ntR.",  # too many bytes
         b"cnumpy.core.numeric\n_frombuffer\n(V\n" + DTYPE % b"i8" + b"(I0\n" + b"L" + b"9" * 4000 + b"\ntVC\ntR.",
         b"cnumpy.core.numeric\n_frombuffer\n(V\n" + DTYPE % b"i8" + b"(" + b"I0\n" * 70 + b"tVC\ntR.",
         b"c_codecs\nencode\n(Vx\nVrot13\ntR.",

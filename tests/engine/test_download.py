@@ -169,9 +169,9 @@ def test_total_time_is_bounded(server, monkeypatch):
 
 
 def test_size_is_refused_before_the_file_is_received(server, monkeypatch):
-    monkeypatch.setattr(download, "MOST_BYTES", 10**6)
+    monkeypatch.setattr(download, "MOST_BYTES", len(CONTENT) - 1)
     with pytest.raises(InputError, match="larger than"):
-        fetch(f"{server}/w.pth#sha256={DIGEST}")
+        fetch(f"{server}/short.pth#sha256={DIGEST}")
 
 
 def test_damaged_copy_is_named_and_kept(server):

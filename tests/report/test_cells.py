@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pawjax.report.cells import csv_row, markdown_row, name_in_csv
+from pawjax.report.published import read_published
 from pawjax.report.tables import write_predictions_csv
 
 NAMES = [
@@ -38,8 +39,13 @@ def test_names_are_no_formulas_and_come_back_exactly():
     (cells,) = csv.reader(io.StringIO(text, newline=""))
     assert list(map(name_in_csv, cells)) == NAMES
     assert not any(re.match(r"\s*[=+\-@\uff1d]|[\t\r\n]", cell) for cell in cells)
-    other_locale = next(csv.reader(io.StringIO(text, newline=""), delimiter=";"))
-    assert not any(cell.startswith("=") for cell in other_locale)
+    assert csv_row(["a;=1+1", 2]) == '"a;=1+1",2\n'  # one cell where spreadsheets cut at semicolons too
+
+
+def test_names_in_published_tables_are_exact(tmp_path):
+    (tmp_path / "table.csv").write_text(csv_row(["run", "device"]) + csv_row(["=mine", "-chip"]))
+    (row,) = read_published(tmp_path / "table.csv", ("run", "device")).rows
+    assert row == {"run": "=mine", "device": "-chip"}
 
 
 def test_ordinary_cells_are_unchanged():

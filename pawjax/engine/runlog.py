@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,9 +28,10 @@ LOCK = ".lock"
 
 
 def check_folder(workdir: Path) -> None:
-    """Raises InputError if the folder holds anything but a run."""
-    if "\0" in str(workdir):
-        raise InputError(f"{str(workdir)!r} is not the name of a folder: correct the workdir")
+    """Raises InputError if the folder holds anything but a run, or if no checkpoint can be written there."""
+    name = os.path.abspath(workdir)
+    if re.search("[\0\ud800-\udfff]", name):  # surrogates stand for bytes that are not UTF-8
+        raise InputError(f"{name!r} contains NUL or bytes that are not UTF-8: use another --workdir")
     if not (workdir / "config.json").exists() and any(path.name != LOCK for path in workdir.glob("*")):
         raise InputError(f"{workdir} is not empty and holds no run (no config.json): use another --workdir")
 

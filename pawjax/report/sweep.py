@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from pawjax.data.splits import SPLITS
-from pawjax.files import replacing
+from pawjax.files import write_text
 from pawjax.report import style
-from pawjax.report.cells import csv_row, markdown_row
+from pawjax.report.cells import csv_text, markdown_row
 
 FRAMES = re.compile(r"(.+), (\d+) frames")  # names of settings that differ in the number of training frames
 
@@ -30,15 +30,15 @@ def write_sweep(folder: str | Path, results: Mapping[str, Sequence[Mapping[str, 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     table = _table(results)
-    with replacing(folder / "table.md") as temporary:
-        temporary.write_text(table, encoding="utf-8")
-    with replacing(folder / "runs.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write(csv_row(["setting", "run", "split", "rmse_px", "mean_error_px", "median_px", "n_over_50px"]))
-        for name, runs in results.items():
-            for index, run in enumerate(runs):
-                for split in SPLITS:
-                    keys = ("rmse_px", "mean_error_px", "median_px", "n_over_50px")
-                    file.write(csv_row([name, index, split, *(run[split][key] for key in keys)]))
+    write_text(folder / "table.md", table)
+    keys = ("rmse_px", "mean_error_px", "median_px", "n_over_50px")
+    rows = [
+        [name, index, split, *(run[split][key] for key in keys)]
+        for name, runs in results.items()
+        for index, run in enumerate(runs)
+        for split in SPLITS
+    ]
+    write_text(folder / "runs.csv", csv_text([["setting", "run", "split", *keys], *rows]))
     _draw(results, folder / "rmse.png")
     if any(FRAMES.fullmatch(name) for name in results):
         _draw_frames(results, folder / "frames.png")

@@ -8,7 +8,8 @@ from html import unescape
 import numpy as np
 import pytest
 
-from pawjax.report.cells import csv_row, markdown_row, name_in_csv
+from pawjax.files import read_json, write_json, write_text
+from pawjax.report.cells import csv_text, markdown_row, name_in_csv
 from pawjax.report.published import read_published
 from pawjax.report.tables import write_predictions_csv
 
@@ -35,22 +36,22 @@ NAMES = [
 
 
 def test_names_are_no_formulas_and_come_back_exactly():
-    text = csv_row(NAMES)
+    text = csv_text([NAMES])
     (cells,) = csv.reader(io.StringIO(text, newline=""))
     assert list(map(name_in_csv, cells)) == NAMES
     assert not any(re.match(r"\s*[=+\-@\uff1d]|[\t\r\n]", cell) for cell in cells)
-    assert csv_row(["a;=1+1", 2]) == '"a;=1+1",2\n'  # one cell where spreadsheets cut at semicolons too
+    assert csv_text([["a;=1+1", 2]]) == '"a;=1+1",2\n'  # one cell where spreadsheets cut at semicolons too
 
 
 def test_names_in_published_tables_are_exact(tmp_path):
-    (tmp_path / "table.csv").write_text(csv_row(["run", "device"]) + csv_row(["=mine", "-chip"]))
+    (tmp_path / "table.csv").write_text(csv_text([["run", "device"]]) + csv_text([["=mine", "-chip"]]))
     (row,) = read_published(tmp_path / "table.csv", ("run", "device")).rows
     assert row == {"run": "=mine", "device": "-chip"}
 
 
 def test_ordinary_cells_are_unchanged():
     cells = ["-1.5", "+3", "1e-05", "-.5", -2.25, np.float64(0.1), 7, None, "", "NVIDIA H100", "a b_c"]
-    assert csv_row(cells) == "-1.5,+3,1e-05,-.5,-2.25,0.1,7,,,NVIDIA H100,a b_c\n"
+    assert csv_text([cells]) == "-1.5,+3,1e-05,-.5,-2.25,0.1,7,,,NVIDIA H100,a b_c\n"
 
 
 def test_predictions_of_odd_names(tmp_path):
@@ -74,3 +75,11 @@ def test_markdown_shows_names_as_they_are(name):
     assert not re.search(r"(?<!\\)(?:\\\\)*[\[\]`*]", row)
     shown = unescape(re.sub(r"\\([\\`*\[\]|])", r"\1", row))
     assert shown == f"| {name.replace(chr(10), ' ')} | 1 |"
+
+
+def test_file_names_that_are_not_utf8_are_written(tmp_path):
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")  # as Python gives the name of an old disk's folder
+    write_json(tmp_path / "run.json", {"path": name})
+    assert read_json(tmp_path / "run.json") == {"path": name}
+    write_text(tmp_path / "table.csv", csv_text([[name]]))
+    assert (tmp_path / "table.csv").read_text(encoding="utf-8") == "caf\\udce9\n"

@@ -204,6 +204,8 @@ def _parse(entry_point: EntryPoint, values: flags.FlagValues, argv: list[str]) -
     has_config = "config" in entry_point.required
     if has_config and not any(re.match("--?config(=.|$)", word) for word in argv):
         _require(entry_point, values)
+    if bad := [word for word in argv if "\0" in word]:
+        raise InputError(f"{bad[0]!r} contains the character NUL, which no name of a file may: remove it")
     arguments.check_fields(argv)
     own = flags.FlagValues()
     entry_point.define_flags(own)

@@ -42,9 +42,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes UTF-8 text, replacing the file atomically."""
+    """Writes UTF-8 text, replacing the file atomically.
+
+    A byte of a file's name that is not UTF-8 becomes an escape, which in JSON is read as the same name again.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: str | Path, values: dict) -> None:

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import itertools
 import math
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
@@ -83,7 +84,7 @@ KINDS = {  # a field of any other type is left to its section's own checks
 def _typed(value: Any, field: dataclasses.Field, section: str) -> Any:
     """The value, with tuples for the lists of JSON.
 
-    Raises InputError if it does not have the field's type, or holds a number that is not finite.
+    Raises InputError if it does not have the field's type, or holds a number that is not finite or a NUL.
     """
     value, name = _with_tuples(value), f"{section}.{field.name}" if section else field.name
     if not _fits(value, field.type):
@@ -93,6 +94,8 @@ def _typed(value: Any, field: dataclasses.Field, section: str) -> Any:
         raise InputError(f"config.{name} = {shown(value)} must be {wanted}")
     if not all(isinstance(number, numbers.Integral) or math.isfinite(number) for number in _numbers(value)):
         raise InputError(f"config.{name} = {shown(value)} must be finite")
+    if any("\0" in text for text in _texts(value)):
+        raise InputError(f"config.{name} = {value!r} contains the character NUL, which no name may: remove it")
     return value
 
 
@@ -107,6 +110,13 @@ def _numbers(value: Any) -> Iterator[numbers.Real]:
 
 def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _texts(value: Any) -> Iterable[str]:
+    """The strings in a value of nested tuples."""
+    if isinstance(value, tuple):
+        return itertools.chain.from_iterable(map(_texts, value))
+    return (value,) if isinstance(value, str) else ()
 
 
 def _fits(value: Any, kind: Any) -> bool:

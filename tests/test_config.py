@@ -149,3 +149,31 @@ def test_upgrade_converts_values():
     old = json.loads(json.dumps(OLD["quickstart"]))
     old["augment"]["symmetric_pairs"] = [[0, 2]]
     assert upgrade(old, ("a", "b", "c"))["data"]["symmetric_pairs"] == [["a", "c"]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("init_from", "a\0b"),
+        ("data.path", "\0"),
+        ("data.split_file", "s\0.json"),
+        ("data.bodyparts", ("snout", "t\0ail")),
+        ("data.symmetric_pairs", (("a", "b\0"),)),
+    ],
+)
+def test_nul_in_a_string_is_refused(field, value):
+    config = default_config()
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(InputError, match=f"config.{field} = .*the character NUL"):
+        check_config(config)
+
+
+def test_nul_in_an_argument_or_a_run_folder_is_refused():
+    from pawjax import evaluate
+    from pawjax.cli import call
+    from pawjax.engine.runlog import check_folder
+
+    assert call(evaluate.ENTRY_POINT, ["--workdir=a\0b"]) == 2
+    for name in ("a\0b", b"caf\xe9".decode("utf-8", "surrogateescape")):
+        with pytest.raises(InputError, match="contains NUL or bytes that are not UTF-8"):
+            check_folder(Path(name))

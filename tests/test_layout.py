@@ -19,7 +19,10 @@ LAYERS = [  # top to bottom; a package may import from its own layer and those b
     {"methods"},
     {"models", "data", "report"},
     {"losses", "metrics", "optim", "weights", "ops", "pose3d"},
-    {"files", "run_files", "interruptions", "progress", "machine", "sections", "config_history", "errors"},
+    {
+        *("files", "run_files", "pickled", "interruptions", "progress", "machine", "sections", "config_history"),
+        *("errors",),
+    },
 ]
 LAYER = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 FORBIDDEN = {"tensorflow", "torch", "torchvision", "pandas", "third_party", "tests", "configs"}

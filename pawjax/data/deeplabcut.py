@@ -80,12 +80,13 @@ def read_project_config(folder: Path) -> ProjectConfig:
     try:
         # The base loader keeps every value as a string: a bodypart named `on` or `1e3` stays a name.
         content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:  # the last: nested thousands deep
         raise InputError(f"{file}: is not readable YAML ({' '.join(str(error).split())}); fix the file") from error
     if not isinstance(content, dict):
         raise InputError(f"{file}: holds no 'field: value' lines; restore the config.yaml of the project")
     bodyparts = content.get("bodyparts", "")
-    if content.get("multianimalproject", "").strip().lower() in ("true", "yes", "on") or bodyparts == "MULTI!":
+    several = content.get("multianimalproject", "")
+    if isinstance(several, str) and several.strip().lower() in ("true", "yes", "on") or bodyparts == "MULTI!":
         raise InputError(
             f"{file}: this is a multi-animal project (field 'multianimalproject'), which pawjax does not read; "
             f"use a single-animal project"

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from pawjax.errors import InputError
+
 
 def nfc(name: str) -> str:
     """`name` with composed accents (Unicode's NFC), the form in which names are compared: a Mac may decompose them."""
@@ -12,8 +14,11 @@ def nfc(name: str) -> str:
 def frame_path(*parts: str) -> str:
     """Path of a labelled image below its project, spelled as in `parts`: forward slashes, starting at 'labeled-data'.
 
-    'a/../b' becomes 'b'. Only a path that leads out of the project begins with '..'.
+    'a/../b' becomes 'b'. Only a path that leads out of the project begins with '..'. Raises InputError for a path that
+    contains a NUL.
     """
+    if any("\0" in part for part in parts):
+        raise InputError(f"{'/'.join(parts)!r} is not the name of an image: a label table or split contains a NUL")
     pieces = [piece for part in parts for piece in re.split(r"[\\/]+", part.strip()) if piece not in ("", ".")]
     if "labeled-data" in pieces[:-1]:
         pieces = pieces[len(pieces) - 1 - pieces[::-1].index("labeled-data") :]

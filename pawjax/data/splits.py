@@ -143,6 +143,7 @@ def _assign_videos(order: np.ndarray, counts: np.ndarray, targets: np.ndarray) -
 
 
 def _read_lists(path: Path, frames: LabelledFrames) -> Split:
+    regular(path)
     try:
         lists = json.loads(regular(path).read_text(encoding="utf-8"))
     except InputError:

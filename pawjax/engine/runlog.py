@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,13 @@ LOCK = ".lock"
 
 
 def check_folder(workdir: Path) -> None:
-    """Raises InputError if the path is a file's, or the folder holds anything but a run, whole or about to begin."""
+    """Raises InputError if the path is a file's, or the folder holds anything but a run, whole or about to begin.
+
+    Also if no checkpoint can be written to a path of this name.
+    """
+    name = os.path.abspath(workdir)
+    if re.search("[\0\ud800-\udfff]", name):  # surrogates stand for bytes that are not UTF-8
+        raise InputError(f"{name!r} contains NUL or bytes that are not UTF-8: use another --workdir")
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir={workdir} is a file: name a folder")
     if (workdir / "config.json").exists():

@@ -1,13 +1,12 @@
 """Initial weights from a weight file of another system or from another run."""
 
-import re
 from collections.abc import Collection
 from typing import Any
 
 import jax
 import numpy as np
 
-from pawjax.engine.download import fetch
+from pawjax.engine.download import fetch, is_url
 from pawjax.engine.processes import main_first
 from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
@@ -32,7 +31,7 @@ def initialise(
 
     Raises InputError if there is nothing there, or if it belongs to another network.
     """
-    path = main_first(lambda: fetch(source)) if re.match("https?://", source) else user_path(source)
+    path = main_first(lambda: fetch(source)) if is_url(source) else user_path(source)
     if path.is_dir():
         try:
             files = read_run_files(path)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pawjax.errors import InputError
 from pawjax.files import regular
+from pawjax.report.cells import name_in_csv
 
 # Columns that a table shows in another unit. The others keep the digits as published.
 NUMBERS = ("training_seconds", "test_ms_per_frame", "parameters", "flops_per_frame")
@@ -52,7 +53,7 @@ def read_published(path: Path, columns: Sequence[str]) -> Published:
 
 def _value(path: Path, column: str, text: str) -> Any:
     if column not in NUMBERS:
-        return text
+        return name_in_csv(text)
     try:
         value = int(text) if text.isdigit() else float(text)
     except ValueError:

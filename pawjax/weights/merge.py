@@ -59,7 +59,8 @@ def merge(
       heads: modules that may be incomplete, see `pawjax.methods.method`.
       unknown: further names in the file, reported as skipped.
 
-    Raises InputError for a file of another architecture: the settings that it would fit, and what does not fit now.
+    Raises InputError for a file of another architecture, with the settings that it would fit and what does not fit now,
+    and for numbers that are not finite.
     """
     flat, tree = jax.tree_util.tree_flatten_with_path(variables)
     names = ["/".join(entry.key for entry in path) for path, _ in flat]
@@ -68,6 +69,11 @@ def merge(
     for name, (_, value) in zip(names, flat, strict=True):
         leaf = leaves.get(name)
         if leaf is not None and leaf.shape == value.shape:
+            if not np.isfinite(leaf).all():
+                raise InputError(
+                    f"{source}: {name} holds numbers that are not finite: the file is damaged, or its training had "
+                    "diverged; use another file"
+                )
             used.append(name)
             values.append(leaf.astype(value.dtype))
             continue

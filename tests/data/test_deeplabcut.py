@@ -266,3 +266,22 @@ def test_tables_without_frames_are_refused(make_project):
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:3]))
     with pytest.raises(InputError, match="with frames in it; label some frames"):
         read_deeplabcut(project)
+
+
+@pytest.mark.parametrize("fields", ["bodyparts: " + "[" * 5000 + "]" * 5000, "a: " + "{a: " * 5000])
+def test_config_nested_deep_is_refused(make_project, fields):
+    with pytest.raises(InputError, match="config.yaml: is not readable YAML"):
+        read_project_config(make_project(config=f"scorer: Ann\n{fields}\n"))
+
+
+def test_fields_of_other_types_in_the_config(make_project):
+    config = "scorer: Ann\nmultianimalproject: [yes]\nbodyparts: [a]\n"
+    assert read_project_config(make_project(config=config)).bodyparts == ("a",)
+
+
+def test_nul_in_the_name_of_an_image_is_refused(make_project):
+    root = make_project()
+    table = root / "labeled-data/m1/CollectedData_Ann.csv"
+    table.write_text(table.read_text().replace("img001.png", "img\0001.png"))
+    with pytest.raises(InputError, match="is not the name of an image"):
+        read_deeplabcut(root)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pickle
 import unicodedata
 
@@ -314,3 +315,38 @@ def test_bad_documentation_is_named(tmp_path):
     path.write_bytes(b"no pickle")
     with pytest.raises(InputError, match="is not a Documentation_data pickle"):
         split(config(split_file=path), frames)
+
+
+def test_split_file_nested_deep_or_no_file(tmp_path):
+    path = tmp_path / "split.json"
+    path.write_text("[" * 5000 + "]" * 5000)
+    with pytest.raises(InputError, match="split.json: cannot be read as the split"):
+        split(config(split_file=path), frames_of({"a": 10}))
+    for suffix in (".json", ".pickle"):
+        os.mkfifo(tmp_path / f"pipe{suffix}")
+        with pytest.raises(InputError, match=f"pipe{suffix} is a pipe"):
+            split(config(split_file=tmp_path / f"pipe{suffix}"), frames_of({"a": 10}))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [[], [0, 2**70], [1], 0.8],
+        [[], [float("nan")], [1], 0.8],
+        [[], [float("inf")], [1], 0.8],
+        [[], [0.5], [1], 0.8],
+        [[], [[0]], [1], 0.8],
+        [[], ["0"], [1], 0.8],
+        [[{"image": 3}], [0], [1], 0.8],
+        [[{"image": ("x" * 3000, "y" * 3000)}], [0], [1], 0.8],
+        [[{"image": ("a", ["b"])}], [0], [1], 0.8],
+        [{}, {}, {}, {}],
+        {"a": 1},
+        None,
+    ],
+)
+def test_documentation_of_other_types_is_refused(tmp_path, content):
+    path = tmp_path / "Documentation_data-x.pickle"
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(InputError, match="is not a Documentation_data pickle|row"):
+        split(config(split_file=path), frames_of({"a": 10}))

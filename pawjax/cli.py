@@ -191,6 +191,8 @@ def restart_with_allocator() -> None:
 
 def _define_flags(entry_point: EntryPoint, values: flags.FlagValues, argv: list[str]) -> list[str]:
     """Defines the flags and returns the words to parse. Raises InputError for a wrong flag file."""
+    if bad := [word for word in argv if "\0" in word]:
+        raise InputError(f"{bad[0]!r} contains the character NUL, which no name of a file may: remove it")
     argv = arguments.with_loader(arguments.expanded(argv))
     if "config" in entry_point.required:
         text = "Experiment: configs/NAME.py, or configs/NAME.py:smoke for its one-minute version; or RUN/config.json."
@@ -204,8 +206,6 @@ def _parse(entry_point: EntryPoint, values: flags.FlagValues, argv: list[str]) -
     has_config = "config" in entry_point.required
     if has_config and not any(re.match("--?config(=.|$)", word) for word in argv):
         _require(entry_point, values)
-    if bad := [word for word in argv if "\0" in word]:
-        raise InputError(f"{bad[0]!r} contains the character NUL, which no name of a file may: remove it")
     arguments.check_fields(argv)
     own = flags.FlagValues()
     entry_point.define_flags(own)

@@ -32,8 +32,8 @@ class Damaged(InputError):
       what: the message without the fix.
     """
 
-    def __init__(self, what: str, fix: str):
-        super().__init__(f"{what}: {fix}")
+    def __init__(self, what: str, fix: str = ""):  # absl raises what a config file raised with one argument
+        super().__init__(f"{what}: {fix}" if fix else what)
         self.what = what
 
 

@@ -25,6 +25,11 @@ def run_folder(tmp_path):
     return folder
 
 
+RECORD = {"command": ["train.py"], "device": "cpu", "n_devices": 1} | {
+    "data": {"source": "paw_on_ball", "fingerprint": "0", "bodyparts": ["paw"], "n_train": 3, "n_dev": 1, "n_test": 1}
+}
+
+
 def parsed(*words):
     return cli.parse(train.ENTRY_POINT, list(words))[0]
 
@@ -43,7 +48,7 @@ def test_a_run_is_repeated_by_its_config_json(run_folder):
 
 def test_the_config_of_an_old_run_gets_current_names(tmp_path):
     write_json(tmp_path / "config.json", OLD["dlc_r101_supervised"])
-    write_json(tmp_path / "run.json", {"data": {"bodyparts": ["paw"]}})
+    write_json(tmp_path / "run.json", RECORD)
     config = parsed(f"--config={tmp_path}/config.json", "--config.steps=3").config
     assert (config.model.backbone, config.deeplabcut.intermediate, config.steps) == ("resnet101", "block3_unit12", 3)
 
@@ -125,7 +130,7 @@ def test_any_other_file_is_one_sentence(name, content, sentence, tmp_path, capsy
         ("~no_such_user/x.py", "this machine knows no such home folder"),
         ("{run}", "is a folder: write --config={run}/config.json"),
         ("/", "is a folder; a config is a Python file"),
-        ("a\0b.py", r"'a\x00b.py' is not a path"),
+        ("a\0b.py", r"'--config=a\x00b.py' contains the character NUL"),
     ],
 )
 def test_a_name_that_is_no_file_is_one_sentence(name, sentence, run_folder):

@@ -283,5 +283,5 @@ def test_nul_in_the_name_of_an_image_is_refused(make_project):
     root = make_project()
     table = root / "labeled-data/m1/CollectedData_Ann.csv"
     table.write_text(table.read_text().replace("img001.png", "img\0001.png"))
-    with pytest.raises(InputError, match="is not the name of an image"):
+    with pytest.raises(InputError, match="CollectedData_Ann.csv.*zero bytes"):
         read_deeplabcut(root)

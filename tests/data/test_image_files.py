@@ -75,5 +75,5 @@ def test_an_old_run_on_decomposed_names_keeps_its_fingerprint(make_project, data
     assert before.fingerprint == after.fingerprint and after.videos == (f"m{COMPOSED}", f"m{COMPOSED}", "mf")
     np.testing.assert_array_equal(before.images, after.images)
     (project / before.ids[0]).unlink()
-    with pytest.raises(InputError, match="is missing"):
+    with pytest.raises(InputError, match="1 missing"):
         data.load(data_config(source="deeplabcut", path=project))

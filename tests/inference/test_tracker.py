@@ -26,6 +26,7 @@ class Brightness(Method):
     """Three points at the mean brightness of an image, and as many boxes."""
 
     predict_fields = ("decode",)
+    loss_weights = init = loss = None  # it is not trained
 
     def predict(self, variables, images):
         mean = images.mean((1, 2, 3))[:, None] * variables["params"]

@@ -80,6 +80,6 @@ def test_markdown_shows_names_as_they_are(name):
 def test_file_names_that_are_not_utf8_are_written(tmp_path):
     name = b"caf\xe9".decode("utf-8", "surrogateescape")  # as Python gives the name of an old disk's folder
     write_json(tmp_path / "run.json", {"path": name})
-    assert read_json(tmp_path / "run.json") == {"path": name}
+    assert read_json(tmp_path / "run.json", "restore it") == {"path": name}
     write_text(tmp_path / "table.csv", csv_text([[name]]))
     assert (tmp_path / "table.csv").read_text(encoding="utf-8") == "caf\\udce9\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fuzz_bytes import CASES, fuzz
+from tests.fuzz.foreign_bytes import CASES, fuzz
 
 MOST_MEMORY = 500  # MB beyond what the imports take
 

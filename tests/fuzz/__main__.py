@@ -5,6 +5,8 @@
     python -m tests.fuzz --tree=../old                    # another checkout of pawjax, with these cases
     python -m tests.fuzz --only=weights:17                # one case, with all that it printed
 
+`tests/fuzz/foreign_bytes.py` does the same with pickles, weight files and HDF5 that are hostile rather than damaged.
+
 Each case is drawn from its number and `--seed`. A worker reads many cases, so that libraries are imported once; one
 that dies or hangs is started again behind the case. Prints a table of verdicts and every bad case, and exits with 1 if
 there is one.

@@ -15,7 +15,7 @@ from pawjax.data.label_csv import read_label_csv
 from pawjax.data.label_h5 import read_label_h5
 from pawjax.data.label_table import first_difference
 from pawjax.errors import InputError
-from tests.fuzz_bytes import CRAFTED
+from tests.fuzz.foreign_bytes import CRAFTED
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 LAYOUTS = ("fixed_one_column", "fixed_three_columns", "table_one_column")

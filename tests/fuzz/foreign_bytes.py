@@ -1,8 +1,8 @@
 """Gives damaged and hostile files to the readers of pickles, weights and HDF5, in a process of its own with limits.
 
-    python tests/fuzz/foreign_bytes.py                            # 10,000 pickles, 1,000 weight files, 1,000 label tables
+    python tests/fuzz/foreign_bytes.py          # 10,000 pickles, 1,000 weight files, 1,000 label tables
     python tests/fuzz/foreign_bytes.py --kinds=weights --cases=300 --seed=7
-    python tests/fuzz/foreign_bytes.py --tree=../old              # the code of another checkout
+    python tests/fuzz/foreign_bytes.py --tree=../old    # the code of another checkout
 
 A case is made from (seed, number) alone. A file is read, or refused in one sentence; anything else is a fault: another
 exception, a signal, more than LIMIT of new memory, or SECONDS without an end. Exits with 1 if there was a fault.

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -241,6 +242,14 @@ def test_rows_of_one_frame_in_one_table(make_project, warnings, spelling, cells,
             read_deeplabcut(project)
     else:
         assert read_deeplabcut(project).ids == ("labeled-data/m1/img000.png",) and "1 rows of" in warnings()[0]
+
+
+def test_rows_of_one_frame_in_an_h5(tmp_path):
+    project = _project_with_both(tmp_path)
+    with h5py.File(project / "labeled-data/m1/CollectedData_Ann.h5", "r+") as file:
+        file["df_with_missing/axis1_label2"][2] = 0
+    with pytest.raises(InputError, match="img007.png has two rows that differ: snout is .* in m1/CollectedData_Ann.h5"):
+        read_deeplabcut(project, "h5")
 
 
 def test_names_in_two_unicode_forms_are_one(make_project, warnings):

@@ -185,6 +185,8 @@ def _inspect_image(image: Image.Image) -> _Picture:
 
 def _orientation(image: Image.Image) -> int:
     """The orientation in EXIF or XMP; 1, normal, if there is none or it is damaged. A TIFF has it only until loaded."""
+    if image.format == "PNG":  # Pillow reads its pixels first; after an error there, it would return an empty image
+        image.load()
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # as for other damage, Pillow raises errors of many kinds

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pawjax.errors import InputError, warn
-from pawjax.files import lock, need_space, read_json, write_json
+from pawjax.files import lock, need_space, read_json, regular, write_json
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_PLACE = (*FULL, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
@@ -78,7 +78,7 @@ def damage(folder: Path) -> str:
 
 
 def _hash(path: Path) -> str:
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

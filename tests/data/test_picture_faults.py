@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pawjax.data.pictures import hash_pictures, inspect_pictures
+from pawjax.data.pictures import encode_picture, hash_pictures, inspect_pictures
 from pawjax.errors import InputError
 
 
@@ -115,3 +115,22 @@ def test_random_damage_is_one_message(tmp_path, pixels):
                 inspect_pictures(tmp_path, [f"damaged.{extension}"])
             except InputError as error:
                 assert "1 of 1 labelled images" in str(error)
+
+
+def test_what_passes_the_inspection_can_be_encoded(tmp_path, pixels):
+    """Pillow returns an empty image if it is read again after an error."""
+    rng, refused = np.random.default_rng(1), 0
+    for number in range(60):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(pixels(number)).save(path)
+        content = bytearray(path.read_bytes())
+        start, to = (int(place) for place in rng.integers(0, len(content), 2))
+        content[to : to + 40] = content[start : start + 40]
+        path.write_bytes(content)
+        try:
+            inspect_pictures(tmp_path, [path.name])
+        except InputError:
+            refused += 1
+        else:
+            encode_picture(path, 1)
+    assert refused > 50

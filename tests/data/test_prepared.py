@@ -148,6 +148,9 @@ def test_every_damage_is_found(tmp_path):
         path.mkdir()
         assert prepared.damage(folder)
         path.rmdir()
+        os.mkfifo(path)
+        assert prepared.damage(folder)  # without waiting for someone to write into the pipe
+        path.unlink()
         path.write_bytes(whole)
     assert not prepared.damage(folder)
 

@@ -127,7 +127,7 @@ def main() -> int:
             for case, verdict, words, message in run(kind, n, values.seed, values.tree.resolve(), Path(folder), first):
                 records.append({"kind": kind, "case": case, "verdict": verdict, "words": words, "message": message})
                 if verdict in BAD or values.only:
-                    print(f"{kind}:{case} {verdict}: {words}\n    {message[-600:]}", flush=True)
+                    print(f"{kind}:{case} {verdict}: {words}\n    {message[-1000:]}", flush=True)
                 if len(records) % 100 == 0:
                     print(f"{len(records)} cases", file=sys.stderr, flush=True)
     if values.json:

@@ -21,7 +21,7 @@ from pawjax.engine.processes import is_main
 from pawjax.engine.quiet import silence_orbax
 from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
-from pawjax.files import need_space
+from pawjax.files import need_space, regular
 
 BEST_METRIC = "dev/rmse_px"
 WRITING_SECONDS = 7 * 24 * 3600  # Orbax's write timeout; its default, 600 s, aborted runs on suspended machines
@@ -54,6 +54,7 @@ class Checkpoints:
         self._workdir, self._read_only = workdir, read_only
         self._folder = (workdir / "checkpoints").absolute()
         for step in saved_steps(workdir):
+            self._check_files(step)
             self._check_metrics(step)
         self._sweep()
         policy = keep.AnyPreservationPolicy(
@@ -169,6 +170,13 @@ class Checkpoints:
             return int(which)
         have = ", ".join(map(str, steps))
         raise InputError(f"--checkpoint={which} is not best, last or a saved step ({have})")
+
+    def _check_files(self, step: int) -> None:
+        """Raises InputError if a pipe, which TensorStore would wait for, is in the place of a file."""
+        with self._reading(step, ARRAYS):
+            for path in (self._folder / str(step)).rglob("*"):
+                if not path.is_dir():
+                    regular(path)
 
     def _check_metrics(self, step: int) -> None:
         """Raises InputError if the metrics of a checkpoint are damaged."""

@@ -1,5 +1,6 @@
 """Damaged checkpoints, and those of another network, are refused with a way on; what is read is what was saved."""
 
+import os
 import random
 import shutil
 import subprocess
@@ -182,3 +183,14 @@ def test_digest_does_not_depend_on_the_number_of_devices():
     tree = {"a": jnp.arange(4.0), "key": jax.random.key(1)}
     everywhere = NamedSharding(Mesh(np.array(jax.devices()), "x"), PartitionSpec())
     assert len(jax.devices()) > 1 and digest(jax.device_put(tree, everywhere)) == digest(tree)
+
+
+@pytest.mark.parametrize("pattern", ["4/train/manifest.ocdbt", "2/model/_METADATA", "2/metrics/metrics"])
+def test_a_pipe_in_the_place_of_a_file_does_not_wait(copy, pattern):
+    path = copy / "checkpoints" / pattern
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(
+        InputError, match=rf"checkpoints/{pattern[0]} is damaged \(its arrays changed or cannot be read"
+    ):
+        restored(copy, "state")

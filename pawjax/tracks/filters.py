@@ -38,8 +38,8 @@ def savitzky_golay(tracks: Tracks, window: int = SMOOTH_WINDOW, order: int = ORD
     """Each position by the polynomial in time that fits its window best (Savitzky and Golay, 1964).
 
     At the ends the first or last whole window serves. Presentation times may be irregular; missing points of a window
-    are left out, and where fewer than `order` + 1 are left, the position stays. Raises InputError for an even window,
-    or one of `order` frames or fewer.
+    are left out; `order` points or fewer are fitted exactly, so they stay. Raises InputError for an even window, or one
+    of `order` frames or fewer.
     """
     _check_window(window)
     if order >= window:
@@ -61,8 +61,7 @@ def savitzky_golay(tracks: Tracks, window: int = SMOOTH_WINDOW, order: int = ORD
         normal = np.einsum("twi,twj,twn->tnij", powers, powers, weights)
         moments = np.einsum("twi,twnc->tnic", powers, values[near])
         here = np.einsum("tni,tnic->tnc", np.linalg.pinv(normal, hermitian=True)[:, :, 0], moments)
-        enough = present[frames] & (weights.sum(1) > order)
-        result[frames] = np.where(enough[..., None], here, points[frames])
+        result[frames] = np.where(present[frames][..., None], here, points[frames])
     return with_points(
         tracks, result.reshape(tracks.keypoints.shape), f"Savitzky-Golay of {window} frames, order {order}"
     )

@@ -35,6 +35,11 @@ def test_median_leaves_missing_points_out(make_tracks):
     np.testing.assert_array_equal(result[:, 1], result[:, 0])
 
 
+@pytest.mark.filterwarnings("error")
+def test_median_of_a_point_that_is_never_there(make_tracks):
+    assert np.isnan(median(make_tracks(np.full((9, 1, 1, 2), np.nan))).keypoints).all()
+
+
 @pytest.mark.parametrize("window, order", [(7, 2), (5, 3), (11, 1)])
 def test_savitzky_golay_is_that_of_scipy(noise, window, order):
     result = savitzky_golay(noise, window, order)

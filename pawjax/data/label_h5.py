@@ -26,7 +26,7 @@ def read_label_h5(path: Path) -> LabelTable:
     """
     try:
         with h5py.File(regular(path), "r") as file:
-            rows, columns, values = _read_group(path, file)
+            rows, columns, values = read_frame(path, file)
     except InputError:
         raise
     except Exception as error:  # a damaged file fails in a dozen ways
@@ -46,8 +46,11 @@ def read_label_h5(path: Path) -> LabelTable:
     return table_from_columns(path, files, columns, values)
 
 
-def _read_group(path: Path, file: h5py.File) -> tuple[list[Sequence[str]], list[tuple[str, ...]], np.ndarray]:
-    """Row index (path components of each frame), column index (levels of each column) and values float64 [N, M]."""
+def read_frame(path: Path, file: h5py.File) -> tuple[list[Sequence[str]], list[tuple[str, ...]], np.ndarray]:
+    """Row index (path components or number of each frame), column index (levels of each column), values float64 [N, M].
+
+    Raises InputError for another layout; a broken one raises what h5py, numpy and `restricted_pickle` do.
+    """
     key = next((key for key in KEYS if key in file), None)
     if key is None:
         raise KeyError(f"no table named {' or '.join(KEYS)}, only {', '.join(file) or 'nothing'}")

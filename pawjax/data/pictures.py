@@ -107,6 +107,22 @@ def inspect_pictures(root: Path, ids: Sequence[str]) -> Pictures:
     return Pictures(sizes, channels, _value_range(root, results))
 
 
+def read_picture(path: Path, channels: int = 0) -> np.ndarray:
+    """uint8 [H, W, C] of an 8-bit image: C = 1 if its mode is gray, else 3, unless given.
+
+    Raises InputError if it is none.
+    """
+    try:
+        with Image.open(regular(path)) as image:
+            if image.mode not in GRAY_MODES + COLOUR_MODES:
+                raise InputError(f"{path}: has more than 8 bits or unusual colours ({image.mode}); save it with 8 bits")
+            return _pixels(image, channels or (1 if image.mode in GRAY_MODES else 3))
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's readers raise errors of many kinds for damaged files
+        raise InputError(f"{path}: is missing, truncated or not an image ({error}); restore it") from error
+
+
 def encode_picture(path: Path, channels: int, value_range: ValueRange | None = None) -> bytes:
     """The image as a PNG of 1 (gray) or 3 (RGB) channels; alpha is dropped, and `value_range` becomes 0 to 255."""
     with Image.open(path) as image:

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
@@ -19,7 +20,12 @@ from pawjax.ops.warp import apply_affine
 AHEAD = 2  # batches in flight besides the one whose result is fetched
 
 
-def stream(program: Callable[[Any], Any], batches: Iterable[tuple[Any, int]], ahead: int = AHEAD) -> Iterator[Any]:
+def stream(
+    program: Callable[[Any], Any],
+    batches: Iterable[tuple[Any, int]],
+    ahead: int = AHEAD,
+    fetching: Callable[[], AbstractContextManager] = nullcontext,
+) -> Iterator[Any]:
     """The results of a program for each batch, in order, on the host.
 
     At most `ahead` + 1 batches are in flight, so memory stays bounded for a video of any length.
@@ -28,21 +34,23 @@ def stream(program: Callable[[Any], Any], batches: Iterable[tuple[Any, int]], ah
       program: compiled; maps arrays with a leading axis B to a tree of arrays with the same leading axis.
       batches: pairs of the arrays and the number n of real rows in them; the last batch may be padded to B rows.
       ahead: batches dispatched before the oldest result is fetched.
+      fetching: a context for each fetch of a result, e.g. to time it.
 
     Yields:
       The tree of numpy arrays of a batch, each truncated to its n real rows.
     """
+
+    def fetch(output: Any, n: int) -> Any:
+        with fetching():
+            return jax.tree.map(lambda rows: rows[:n], jax.device_get(output))
+
     in_flight: collections.deque[tuple[Any, int]] = collections.deque()
     for arrays, n in batches:
         in_flight.append((program(arrays), n))
         if len(in_flight) > ahead:
-            yield _fetch(*in_flight.popleft())
+            yield fetch(*in_flight.popleft())
     while in_flight:
-        yield _fetch(*in_flight.popleft())
-
-
-def _fetch(output: Any, n: int) -> Any:
-    return jax.tree.map(lambda rows: rows[:n], jax.device_get(output))
+        yield fetch(*in_flight.popleft())
 
 
 def stream_store(program: Callable[[Any], Any], store: FrameStore, batch_size: int) -> Any:

@@ -63,13 +63,31 @@ def check_prediction(config: ConfigDict, method: Method) -> None:
             )
 
 
+def moved(points: dict[str, jax.Array], matrix: jax.Array) -> dict[str, jax.Array]:
+    """The points of B images, with all that describes them, mapped by an affine map [2, 3]."""
+    changed = {"keypoints": apply_affine(matrix, points["keypoints"])}
+    if "covariance" in points:
+        linear = matrix[..., :2]
+        changed["covariance"] = jnp.einsum("ij,bkjl,ml->bkim", linear, points["covariance"], linear)
+    if "second" in points:
+        place = apply_affine(matrix, points["second"][..., :2])
+        changed["second"] = jnp.concatenate([place, points["second"][..., 2:]], axis=-1)
+    return points | changed
+
+
 def _tempered(predict: Predict, temperature: float) -> Predict:
     def tempered(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         points = predict(variables, images)
-        logit = jax.scipy.special.logit(points["likelihood"].clip(1e-6, 1 - 1e-6))
-        return points | {"likelihood": jax.nn.sigmoid(logit / temperature)}
+        changed = {"likelihood": _soften(points["likelihood"], temperature)}
+        if "second" in points:
+            changed["second"] = points["second"].at[..., 2].set(_soften(points["second"][..., 2], temperature))
+        return points | changed
 
     return tempered
+
+
+def _soften(likelihood: jax.Array, temperature: float) -> jax.Array:
+    return jax.nn.sigmoid(jax.scipy.special.logit(likelihood.clip(1e-6, 1 - 1e-6)) / temperature)
 
 
 def _over_views(method: Method, flip: bool, scales: tuple[float, ...], pairs: Pairs) -> Predict:
@@ -79,32 +97,40 @@ def _over_views(method: Method, flip: bool, scales: tuple[float, ...], pairs: Pa
         for scale in scales:
             height, width = scaled_size(size, scale)
             resized = images if (height, width) == size else resize(images, height, width)
-            back = invert_affine(resize_affine(size, (height, width)))[None]
+            back = invert_affine(resize_affine(size, (height, width)))
             for mirrored in (False, True) if flip else (False,):
                 output = method.predict(variables, resized[:, :, ::-1] if mirrored else resized)
                 if mirrored:
                     output = _mirror_back(output, width, pairs)
-                views.append((apply_affine(back, output["keypoints"]), output["likelihood"]))
-        keypoints, likelihood = (jnp.stack(values) for values in zip(*views, strict=True))
-        return _consensus(keypoints, likelihood)
+                views.append(moved(output, back))
+        return _consensus({name: jnp.stack([view[name] for view in views]) for name in views[0]})
 
     return predict
 
 
 def _mirror_back(output: dict[str, jax.Array], width: int, pairs: Pairs) -> dict[str, jax.Array]:
-    keypoints, likelihood = output["keypoints"], output["likelihood"]
-    keypoints = keypoints.at[..., 0].set(width - 1 - keypoints[..., 0])
-    return {"keypoints": swap_sides(keypoints, pairs, axis=1), "likelihood": swap_sides(likelihood, pairs, axis=1)}
+    mirror = jnp.array([[-1, 0, width - 1], [0, 1, 0]], jnp.float32)
+    return {name: swap_sides(values, pairs, axis=1) for name, values in moved(output, mirror).items()}
 
 
-def _consensus(keypoints: jax.Array, likelihood: jax.Array) -> dict[str, jax.Array]:
-    """The mean, weighted by likelihood, of the views [V, B, K, 2] that agree with the likeliest one.
+def _consensus(views: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """The mean, weighted by likelihood, of the views [V, B, ...] that agree with the likeliest one.
 
-    The likelihood [B, K] is the sum of theirs divided by V, so that disagreement lowers it.
+    The likelihood [B, K] is the sum of theirs divided by V, so that disagreement lowers it. The covariance is the mean
+    of theirs and the spread between them; the second place is that of the likeliest view.
     """
+    keypoints, likelihood = views["keypoints"], views["likelihood"]
     best = jnp.argmax(likelihood, axis=0)[None]
     chosen = jnp.take_along_axis(keypoints, best[..., None], axis=0)
     agrees = jnp.linalg.norm(keypoints - chosen, axis=-1) <= AGREE
     weights = jnp.where(agrees, jnp.maximum(likelihood, 1e-12), 0)
-    mean = (weights[..., None] * keypoints).sum(0) / weights.sum(0)[..., None]
-    return {"keypoints": mean, "likelihood": weights.mean(0)}
+    shares = weights / weights.sum(0)
+    mean = (shares[..., None] * keypoints).sum(0)
+    found = {"keypoints": mean, "likelihood": weights.mean(0)}
+    if "covariance" in views:
+        apart = keypoints - mean
+        spread = views["covariance"] + apart[..., :, None] * apart[..., None, :]
+        found["covariance"] = (shares[..., None, None] * spread).sum(0)
+    if "second" in views:
+        found["second"] = jnp.take_along_axis(views["second"], best[..., None], axis=0)[0]
+    return found

@@ -18,7 +18,7 @@ from pawjax.models.backbones import Model
 from pawjax.models.pose_net import MAP_STRIDE, NET_STRIDE, PoseNet
 from pawjax.models.resnet import UNITS, unit_names
 from pawjax.ops import scoremaps
-from pawjax.ops.decoding import SMALLEST, decode
+from pawjax.ops.decoding import SMALLEST, decode, doubt
 from pawjax.sections import Section
 
 LONGEST = 10_000.0  # px
@@ -139,8 +139,10 @@ class DeepLabCut(NetworkMethod):
         return scoremaps.ScoreMaps(log_likelihood, self.settings.locref_stdev * maps["locref"], MAP_STRIDE)
 
     def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
-        keypoints, likelihood = decode(self.score_maps(variables, images), self.decoder)
-        return {"keypoints": keypoints, "likelihood": likelihood}
+        maps = self.score_maps(variables, images)
+        keypoints, likelihood = decode(maps, self.decoder)
+        covariance, second = doubt(maps, self.decoder)
+        return {"keypoints": keypoints, "likelihood": likelihood, "covariance": covariance, "second": second}
 
 
 def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> DeepLabCut:

@@ -67,7 +67,10 @@ class Method(abc.ABC):
 
     @abc.abstractmethod
     def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
-        """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1."""
+        """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1.
+
+        Methods with score maps add 'covariance' [B, K, 2, 2] and 'second' [B, K, 3], see `pawjax.ops.decoding.doubt`.
+        """
 
     @property
     def warnings(self) -> tuple[str, ...]:

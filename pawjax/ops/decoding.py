@@ -7,6 +7,7 @@ from pawjax.ops.scoremaps import ScoreMaps, cell_centers
 
 DECODERS = ("locref", "votes", "soft_argmax", "taylor")
 REACH = 2  # cells that vote on each side of the best one
+APART = 5  # cells between the best place and the next best, at least, on one axis
 SMALLEST = 1e-12  # likelihood
 
 
@@ -40,6 +41,41 @@ def decode(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Arr
         weights = jnp.where(inside, jnp.maximum(likelihood, SMALLEST), 0)[..., None]
         keypoints = (weights * cells).sum(1) / weights.sum(1)
     return keypoints, likelihood[:, centre]
+
+
+def doubt(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Array]:
+    """How far each point of `decode` may be off, and where else it may be.
+
+    Args:
+      maps: of B images and K bodyparts.
+      decoder: as in `decode`; 'soft_argmax' and 'taylor' do not use the offsets.
+
+    Returns:
+      covariance float32 [B, K, 2, 2], px^2: of the points that the 5x5 cells around the best one vote for, weighted by
+      likelihood; second [B, K, 3]: (x, y, likelihood) of the best cell more than APART cells away from the best,
+      with likelihood 0 where the map has no such cell.
+    """
+    batch, height, width, n_keypoints = maps.log_likelihood.shape
+    flat = maps.log_likelihood.reshape(batch, height * width, n_keypoints)
+    cells = cell_centers(height, width, maps.stride).reshape(1, height * width, 1, 2)
+    if decoder in ("locref", "votes"):
+        cells = cells + maps.offsets.reshape(batch, height * width, n_keypoints, 2)
+    cells = jnp.broadcast_to(cells, (batch, height * width, n_keypoints, 2))
+    best = jnp.argmax(flat, axis=1)[:, None]  # [B, 1, K]
+    around, inside = _around(best, height, width, REACH)
+    weights = jnp.exp(jnp.minimum(jnp.take_along_axis(flat, around, axis=1), 0)) * inside
+    weights = (weights + SMALLEST * inside)[..., None]
+    votes = jnp.take_along_axis(cells, around[..., None], axis=1)
+    apart = votes - (weights * votes).sum(1, keepdims=True) / weights.sum(1, keepdims=True)
+    covariance = jnp.einsum("bnkz,bnki,bnkj->bkij", weights, apart, apart) / weights.sum(1)[..., None]
+
+    place = jnp.arange(height * width)[None, :, None]
+    down, right = (abs(f(place, width) - f(best, width)) for f in (jnp.floor_divide, jnp.remainder))
+    others = jnp.where(jnp.maximum(down, right) > APART, flat, -jnp.inf)
+    next_best = jnp.argmax(others, axis=1)[:, None]
+    likelihood = jnp.exp(jnp.minimum(jnp.take_along_axis(others, next_best, axis=1), 0))
+    point = jnp.take_along_axis(cells, next_best[..., None], axis=1)
+    return covariance, jnp.concatenate([point, likelihood[..., None]], axis=-1)[:, 0]
 
 
 def _around(best: jax.Array, height: int, width: int, reach: int) -> tuple[jax.Array, jax.Array]:

@@ -1,0 +1,62 @@
+"""Following an animal with a window: the network sees only the part of each frame around the last pose.
+
+The whole frame is predicted at first. Then a window of fixed size, centred on the last pose, serves a batch of frames.
+A frame is predicted again as a whole if its window shows fewer confident points than the pose it was placed by, or one
+close to its border. The window depends on the frame before the batch alone, so a resumed prediction places it equally.
+"""
+
+import dataclasses
+
+import numpy as np
+
+CONFIDENT = 0.5  # likelihood of a point that places a window
+MARGIN = 16  # px between a confident point and the border of its window, where the frame goes on
+GRID = 16  # px; windows start at its multiples, so that every network sees the same cells as in the whole frame
+
+
+@dataclasses.dataclass(frozen=True)
+class Pose:
+    """The points of one frame: keypoints [K, 2], (x, y) px, and likelihood [K]."""
+
+    keypoints: np.ndarray
+    likelihood: np.ndarray
+
+    @property
+    def confident(self) -> np.ndarray:
+        """bool [K]."""
+        return self.likelihood >= CONFIDENT
+
+
+def place_window(pose: Pose, side: int, size: tuple[int, int]) -> tuple[int, int] | None:
+    """The corner (x, y) of the window around a pose; None if no point is confident.
+
+    Args:
+      pose: of the frame before.
+      side: of the window, px; it is cut to the frame's sides.
+      size: (height, width) of the frames.
+    """
+    if not pose.confident.any():
+        return None
+    points = pose.keypoints[pose.confident]
+    centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    room = np.maximum(np.array(size[::-1]) - side, 0)
+    corner = np.clip(np.round((centre - side / 2) / GRID) * GRID, 0, room)
+    return int(corner[0]), int(corner[1])
+
+
+def is_lost(pose: Pose, expected: int, corner: tuple[int, int], side: int, size: tuple[int, int]) -> bool:
+    """Whether a frame's pose, found within a window at `corner`, may be wrong.
+
+    Args:
+      pose: in pixels of the whole frame.
+      expected: number of confident points of the pose that placed the window.
+      corner, side: of the window.
+      size: (height, width) of the frames.
+    """
+    points = pose.keypoints[pose.confident]
+    if len(points) < expected:
+        return True
+    low, high, end = np.array(corner), np.array(corner) + side, np.array(size[::-1])
+    near_low = (points < low + MARGIN) & (low > 0)
+    near_high = (points > high - 1 - MARGIN) & (high < end)
+    return bool((near_low | near_high).any())

@@ -1,0 +1,154 @@
+"""Videos become tracks: in order, in bounded pieces, resumed after a kill with the same bytes."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pawjax.data.video import open_video
+from pawjax.errors import InputError
+from pawjax.inference import videos
+from pawjax.inference.pipeline import Stages, ahead
+from pawjax.inference.videos import Crop, Options, Parts, Predictor, predict_video
+from pawjax.tracks.file import read_tracks
+
+N, SIZE = 23, (30, 40)
+
+
+def brightest(images: np.ndarray) -> dict[str, np.ndarray]:
+    """The place of the brightest pixel of each image, as one bodypart."""
+    flat = images[..., 0].reshape(len(images), -1).argmax(1)
+    place = np.stack([flat % images.shape[2], flat // images.shape[2]], -1).astype(np.float32)
+    return {"keypoints": place[:, None], "likelihood": images.max((1, 2, 3)).astype(np.float32)[:, None] / 255}
+
+
+@pytest.fixture(scope="module")
+def places():
+    return np.random.default_rng(0).integers((5, 5), (SIZE[1], SIZE[0]), (N, 2))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory, places):
+    """A folder of pictures with one bright pixel each."""
+    folder = tmp_path_factory.mktemp("video")
+    for number, (x, y) in enumerate(places):
+        pixels = np.zeros(SIZE, np.uint8)
+        pixels[y, x] = 100 + number
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return open_video(folder)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(videos, "PART", 8)
+
+
+def predictor(predict=brightest, **origin):
+    return Predictor(predict, ("paw",), 1, {"run": "r", "checkpoint": "3"} | origin)
+
+
+class Stopping:
+    """Predicts until it has been called `calls` times; counts its calls."""
+
+    def __init__(self, calls: int):
+        self.left, self.frames = calls, 0
+
+    def __call__(self, images):
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left, self.frames = self.left - 1, self.frames + len(images)
+        return brightest(images)
+
+
+def test_tracks_follow_the_frames(tmp_path, video, places):
+    stages = Stages()
+    assert predict_video(predictor(), video, tmp_path / "t.h5", Options(4), stages) == ""
+    tracks = read_tracks(tmp_path / "t.h5")
+    np.testing.assert_array_equal(tracks.keypoints[:, 0, 0], places)
+    np.testing.assert_allclose(tracks.likelihood[:, 0, 0], (100 + np.arange(N)) / 255)
+    np.testing.assert_allclose(tracks.times, np.arange(N) / 25)
+    assert tracks.size == SIZE and tracks.bodyparts == ("paw",) and np.isnan(tracks.covariance).all()
+    assert stages.frames == {"decode": N, "network": N, "write": N} and stages.bottleneck in str(stages)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.h5"]
+
+
+@pytest.mark.parametrize("calls", range(1, 6))
+def test_stopped_prediction_goes_on_and_ends_with_the_same_bytes(tmp_path, video, calls):
+    predict_video(predictor(), video, tmp_path / "whole.h5", Options(4))
+    stopping = Stopping(calls)
+    with pytest.raises(KeyboardInterrupt):
+        predict_video(predictor(stopping), video, tmp_path / "t.h5", Options(4))
+    assert not (tmp_path / "t.h5").exists()
+    done = Parts(tmp_path / "t.h5", {}).n_frames()
+    rest = Stopping(99)
+    predict_video(predictor(rest), video, tmp_path / "t.h5", Options(4))
+    assert rest.frames == -(-(N - done) // 4) * 4 and (done >= 8 or calls < 5)
+    assert (tmp_path / "t.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+def test_other_weights_start_again(tmp_path, video):
+    with pytest.raises(KeyboardInterrupt):
+        predict_video(predictor(Stopping(5)), video, tmp_path / "t.h5", Options(4))
+    rest = Stopping(99)
+    predict_video(predictor(rest, checkpoint="4"), video, tmp_path / "t.h5", Options(4))
+    assert rest.frames == 24
+
+
+def test_crop_is_predicted_in_pixels_of_the_frame(tmp_path, video, places):
+    seen = []
+
+    def noted(images):
+        seen.append(images.shape)
+        return brightest(images)
+
+    predict_video(predictor(noted), video, tmp_path / "t.h5", Options(4, Crop(5, 5, 35, 25)))
+    np.testing.assert_array_equal(read_tracks(tmp_path / "t.h5").keypoints[:, 0, 0], places)
+    assert set(seen) == {(4, 25, 35, 1)}
+    with pytest.raises(InputError, match="--crop=5,5,36,25 reaches beyond the 40x30"):
+        predict_video(predictor(), video, tmp_path / "t.h5", Options(4, Crop(5, 5, 36, 25)))
+
+
+def test_two_predictions_into_one_file_are_refused(tmp_path, video):
+    with Parts(tmp_path / "t.h5", {}).locked(), pytest.raises(InputError, match="another process predicts into .*t.h5"):
+        predict_video(predictor(), video, tmp_path / "t.h5", Options(4))
+
+
+def test_broken_video_keeps_the_frames_before(tmp_path, video):
+    for path in video.path.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "9.png").write_text("no picture")
+    broken = dataclasses.replace(video, path=tmp_path)
+    assert "9.png" in predict_video(predictor(), broken, tmp_path / "out/t.h5", Options(4))
+    assert len(read_tracks(tmp_path / "out/t.h5")) == 9
+    (tmp_path / "0.png").write_text("no picture")
+    with pytest.raises(InputError, match="no frame of it can be decoded .*0.png"):
+        predict_video(predictor(), broken, tmp_path / "out/none.h5", Options(4))
+
+
+def test_reading_ahead_raises_where_the_items_do_and_ends_with_its_reader():
+    made = []
+
+    def items():
+        for number in range(1000):
+            made.append(number)
+            if number == 50:
+                raise InputError("bad")
+            yield number
+
+    with pytest.raises(InputError, match="bad"):
+        list(ahead(items(), 3))
+    made.clear()
+    reader = ahead(items(), 3)
+    assert [next(reader), next(reader)] == [0, 1]
+    reader.close()
+    assert len(made) <= 7
+
+
+def test_damaged_tracks_are_named(tmp_path, video):
+    path = Path(tmp_path / "t.h5")
+    predict_video(predictor(), video, path, Options(4))
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(InputError, match="t.h5: the tracks are damaged"):
+        read_tracks(path)

@@ -59,11 +59,11 @@ def predict_one(predictor, path: Path, folder: Path, options, overwrite: bool): 
     from pawjax.data.video import open_video
     from pawjax.inference.pipeline import Stages
     from pawjax.inference.predictors import scorer_of
-    from pawjax.inference.videos import predict_video
+    from pawjax.inference.videos import is_done, predict_video
     from pawjax.tracks.file import ENDING
 
     target = folder / f"{path.stem}{scorer_of(predictor)}{ENDING}"
-    if not target.exists() or overwrite:
+    if not is_done(predictor, path, target) or overwrite:
         video, stages = open_video(path), Stages()
         broken = predict_video(predictor, video, target, options, stages)
         if broken:

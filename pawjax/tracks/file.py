@@ -60,7 +60,7 @@ def read_pieces(path: Path, n_frames: int = PIECE) -> Iterator[Tracks]:
 
 
 def read_origin(path: Path) -> dict[str, str]:
-    """What made the tracks of a file, as in `Tracks.origin`. Raises InputError if it is not a file of `write_tracks`."""
+    """`Tracks.origin` of a file. Raises InputError if it is not a file of `write_tracks`."""
     return next(read_pieces(path, 1)).origin
 
 

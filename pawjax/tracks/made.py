@@ -29,7 +29,7 @@ class Made:
         `how` says what else its content follows from: another `how` makes it again. Raises InputError if `path` is
         there but was not made here, or was changed since.
         """
-        record = read_json(self._record) if self._record.exists() else {}
+        record = read_json(self._record, "remove it, and the files that it names") if self._record.exists() else {}
         entry = record.get(path.name, {"from": "", "sha256": []})
         source = f"{self._from} {how}".strip()
         if path.exists():
@@ -48,7 +48,7 @@ class Made:
         self._note(path, {"from": source, "sha256": [digest]})
 
     def _note(self, path: Path, entry: dict) -> None:
-        record = read_json(self._record) if self._record.exists() else {}
+        record = read_json(self._record, "remove it, and the files that it names") if self._record.exists() else {}
         write_json(self._record, record | {path.name: entry})
 
 

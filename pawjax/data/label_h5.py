@@ -129,8 +129,8 @@ def _numbers(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _texts(name: str, values: np.ndarray) -> list[str]:
-    if values.dtype.kind not in "SU" or values.ndim != 1:
-        raise TypeError(f"{name} holds {values.dtype}, not text")
+    if values.dtype.kind not in "SUiu" or values.ndim != 1:  # whole numbers: the frames of a video
+        raise TypeError(f"{name} holds {values.dtype}, not names")
     return list(map(_text, values.tolist()))
 
 

@@ -136,8 +136,8 @@ def is_done(predictor: Predictor, video: Path, path: Path) -> bool:
     other = [name for name, value in wanted.items() if found.get(name) != value]
     if other:
         raise InputError(
-            f"{path} holds other tracks ({', '.join(other)} differ), which are never overwritten: use another --out, or "
-            "move them away"
+            f"{path} holds other tracks ({', '.join(other)} differ), which are never overwritten: use another --out, "
+            "or move them away"
         )
     return True
 

@@ -75,7 +75,10 @@ def _read_fixed(group: h5py.Group) -> tuple[list[Sequence[str]], list[tuple[str,
 
 def _read_table(group: h5py.Group) -> tuple[list[Sequence[str]], list[tuple[str, ...]], np.ndarray]:
     records = _read(group, "table")
-    rows = [(text,) for text in _texts(group.name, records["index"])]
+    index = records["index"]
+    if index.dtype.kind in "iu":  # the numbers of a video's frames
+        index = index.astype(str)
+    rows = [(text,) for text in _texts(group.name, index)]
     names = [name for name in records.dtype.names if name.startswith("values_block_")]
     columns: list[tuple[str, ...]] = []
     for name in names:
@@ -129,8 +132,8 @@ def _numbers(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _texts(name: str, values: np.ndarray) -> list[str]:
-    if values.dtype.kind not in "SUiu" or values.ndim != 1:  # whole numbers: the frames of a video
-        raise TypeError(f"{name} holds {values.dtype}, not names")
+    if values.dtype.kind not in "SU" or values.ndim != 1:
+        raise TypeError(f"{name} holds {values.dtype}, not text")
     return list(map(_text, values.tolist()))
 
 

@@ -135,6 +135,7 @@ def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) 
         "device": device_name(),
         "n_devices": len(jax.devices()),
         "n_processes": jax.process_count(),
+        "channels": frames.images.shape[-1],
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "data": {
             "source": config.data.source,

@@ -81,7 +81,11 @@ def read_project_config(folder: Path) -> ProjectConfig:
         # The base loader keeps every value as a string: a bodypart named `on` or `1e3` stays a name.
         content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:  # the last: nested thousands deep
-        raise InputError(f"{file}: is not readable YAML ({' '.join(str(error).split())}); fix the file") from error
+        # DeepLabCut 3.0 itself breaks the paths of video_sets at their spaces (its issue 3286).
+        raise InputError(
+            f"{file}: is not readable YAML ({' '.join(str(error).split())}); fix the file: each path under video_sets "
+            "stands in one line, in quotes if it has a space"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{file}: holds no 'field: value' lines; restore the config.yaml of the project")
     bodyparts = content.get("bodyparts", "")

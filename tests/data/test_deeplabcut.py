@@ -1,5 +1,6 @@
 """DeepLabCut projects: what config.yaml and labeled-data/ may look like."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -293,4 +294,22 @@ def test_nul_in_the_name_of_an_image_is_refused(make_project):
     table = root / "labeled-data/m1/CollectedData_Ann.csv"
     table.write_text(table.read_text().replace("img001.png", "img\0001.png"))
     with pytest.raises(InputError, match="CollectedData_Ann.csv.*zero bytes"):
+        read_deeplabcut(root)
+
+
+def test_a_path_that_deeplabcut_broke_at_a_space_is_named(make_project):
+    """Its issue 3286: the config.yaml of a new project is no YAML."""
+    broken = (
+        "scorer: Ann\nvideo_sets:\n  C:\\Node 106\\DLC\n  tracks\\m1.avi:\n    crop: 0, 32, 0, 24\nbodyparts: [a]\n"
+    )
+    with pytest.raises(InputError, match="is not readable YAML .* in one line, in quotes if it has a space"):
+        read_project_config(make_project(config=broken))
+
+
+def test_rows_that_are_numbered_name_no_images(make_project):
+    """As in DeepLabCut's issue 465, where another tool wrote the table."""
+    root = make_project()
+    table = root / "labeled-data/m1/CollectedData_Ann.csv"
+    table.write_text(re.sub("labeled-data/m1/img00([0-9]).png", r"\1", table.read_text()))
+    with pytest.raises(InputError, match="row 1 of its frames names '0', a number, not an image"):
         read_deeplabcut(root)

@@ -1,12 +1,15 @@
 """python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ... [--out=FOLDER] [--batch=8]
                          [--crop=x,y,w,h] [--track_window=PX] [--formats=dlc,lp,sleap,coco,nwb,movement]
-                         [--filter=median|savgol|kalman]
+                         [--filter=median|savgol|kalman] [--labelled_video] [--page] [--plots]
 
 Writes the tracks of every video: VIDEOpawjax_RUN_STEP.tracks.h5, which also holds each frame's presentation time, each
 point's covariance and the next best place, and from it the files of each format, e.g. VIDEODLC_pawjax_RUN_STEP.csv and
 .h5 of DeepLabCut. They lie beside the video, or in --out. --filter writes filtered tracks beside the raw ones, in the
 same formats, with names in _filtered. The same command again goes on where a killed one was, and skips what is done;
 with other formats or another filter it predicts nothing again. A folder of pictures is one video.
+
+To look at: --labelled_video writes _pCUTOFF_labeled.mp4, --page an HTML file to review the tracks in a browser, and
+--plots pictures into plot-poses/, all beside the tracks. Delete one to have it drawn again.
 
 A video that cannot be predicted is reported, and the others go on; the exit code is then 1.
 """
@@ -37,13 +40,15 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
         raise InputError("no video to predict: python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ...")
     videos = find_videos(arguments)
     options = Options(values.batch, crop_of(values.crop), values.track_window)
-    predictor = predictor_of_run(open_run(values.workdir, values.checkpoint, **cli.prediction_of_flags(values)))
+    run = open_run(values.workdir, values.checkpoint, **cli.prediction_of_flags(values))
+    predictor, looks = predictor_of_run(run), looks_of(values, run)
     failed = []
     for number, path in enumerate(videos, 1):
         folder = user_path(values.out) if values.out else path.parent
         try:
             line, tracks = predict_one(predictor, path, folder, options, values.overwrite)
             write_files(tracks, path.stem, scorer_of(predictor), formats, values)
+            looks.write(path, tracks)
             print(f"{number}/{len(videos)} {line}")
         except InputError as error:
             print(f"pawjax: {error}", file=sys.stderr, flush=True)
@@ -84,6 +89,17 @@ def write_files(tracks: Path, video: str, scorer: str, formats: list[str], value
         write_formats(write_filtered(tracks, values.filter, values.overwrite), video, scorer, formats, **options)
 
 
+def looks_of(values: flags.FlagValues, run):  # noqa: ANN001, ANN201
+    """What --labelled_video, --page, --plots and --skeleton ask for. Raises InputError for a wrong skeleton."""
+    from pawjax.report.looks import Looks, parse_skeleton, project_skeleton
+
+    if values.skeleton:
+        skeleton = parse_skeleton(values.skeleton, run.bodyparts)
+    else:
+        skeleton = project_skeleton(run.config.data.source, run.config.data.path)
+    return Looks(values.labelled_video, values.page, values.plots, run.config.pcutoff, skeleton)
+
+
 def crop_of(text: str):  # noqa: ANN201
     """The rectangle that --crop names, or None. Raises InputError for anything but four numbers."""
     from pawjax.inference.videos import Crop
@@ -112,6 +128,11 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_enum("filter", "", ["", "median", "savgol", "kalman"], text, flag_values=values)
     text = "Scorer in DeepLabCut's files, e.g. that of a network of your project, whose later steps then find them."
     flags.DEFINE_string("dlc_scorer", "", text, flag_values=values)
+    flags.DEFINE_bool("labelled_video", False, "Also write a video with the points drawn on it.", flag_values=values)
+    flags.DEFINE_bool("page", False, "Also write a page to review the tracks in a browser.", flag_values=values)
+    flags.DEFINE_bool("plots", False, "Also draw trajectories, courses over time and histograms.", flag_values=values)
+    text = "Bodyparts that lines join, e.g. snout-neck,neck-tail; empty takes the skeleton of the DeepLabCut project."
+    flags.DEFINE_string("skeleton", "", text, flag_values=values)
     flags.DEFINE_bool("overwrite", False, "Predict again what is done.", flag_values=values)
     cli.define_prediction_flags(values)
 

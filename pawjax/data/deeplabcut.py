@@ -1,7 +1,7 @@
 """DeepLabCut projects: config.yaml and the label tables under labeled-data/."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +24,16 @@ Tables = dict[str, Path]  # the label tables of a folder
 
 @dataclass(frozen=True)
 class ProjectConfig:
-    """The fields of a config.yaml that pawjax needs; `videos` are the names of the videos in video_sets, composed."""
+    """The fields of a config.yaml that pawjax needs.
+
+    `videos` are the names of the videos in video_sets, composed; `skeleton` holds its pairs of bodyparts.
+    """
 
     file: Path
     scorer: str
     bodyparts: tuple[str, ...]
     videos: frozenset[str]
+    skeleton: tuple[tuple[str, str], ...] = ()
 
 
 def read_deeplabcut(folder: Path, label_file: str = "auto") -> LabelTable:
@@ -98,9 +102,15 @@ def read_project_config(folder: Path) -> ProjectConfig:
     scorer = content.get("scorer", "")
     if not isinstance(scorer, str) or not scorer.strip():
         raise InputError(f"{file}: the field 'scorer' is empty; write the name in CollectedData_<scorer>.csv there")
-    return ProjectConfig(
-        file, scorer.strip(), _bodypart_names(file, bodyparts), _video_names(content.get("video_sets"))
-    )
+    names, videos = _bodypart_names(file, bodyparts), _video_names(content.get("video_sets"))
+    return ProjectConfig(file, scorer.strip(), names, videos, _skeleton(content.get("skeleton"), names))
+
+
+def _skeleton(pairs: object, bodyparts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The pairs of bodyparts. A new project's config.yaml has a skeleton of names that are no bodyparts."""
+    pairs = pairs if isinstance(pairs, list) else []
+    known = [pair for pair in pairs if isinstance(pair, list) and len(pair) == 2]
+    return tuple((a, b) for a, b in known if a in bodyparts and b in bodyparts)
 
 
 def _bodypart_names(file: Path, bodyparts: object) -> tuple[str, ...]:

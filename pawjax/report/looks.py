@@ -1,0 +1,82 @@
+"""What people look at beside the tracks of a video: the labelled video, the review page and the plots."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pawjax.data.deeplabcut import read_project_config
+from pawjax.data.video import open_video
+from pawjax.errors import InputError, warn
+from pawjax.files import user_path
+from pawjax.report.labelled_video import Drawing, write_labelled_video
+from pawjax.report.review_page import write_review_page
+from pawjax.report.trajectories import FILES, write_plots
+from pawjax.tracks.file import ENDING, read_pieces, read_tracks
+
+
+@dataclasses.dataclass(frozen=True)
+class Looks:
+    """What is written.
+
+    Attributes:
+      labelled_video: VIDEO..._p60_labeled.mp4, as DeepLabCut names it.
+      page: VIDEO..._review.html.
+      plots: pictures in plot-poses/VIDEO.../, with DeepLabCut's names.
+      pcutoff: a lower likelihood is in doubt.
+      skeleton: pairs of bodyparts that lines join.
+    """
+
+    labelled_video: bool
+    page: bool
+    plots: bool
+    pcutoff: float
+    skeleton: Sequence[tuple[str, str]]
+
+    def write(self, video: Path, tracks: Path) -> None:
+        """Writes, beside a file of tracks, what is missing or older than it. Raises InputError as the writers do."""
+        stem = tracks.name.removesuffix(ENDING)
+        labelled = tracks.with_name(f"{stem}_p{round(100 * self.pcutoff)}_labeled.mp4")
+        page, plots = tracks.with_name(f"{stem}_review.html"), tracks.parent / "plot-poses" / stem
+        drawing = Drawing(self.pcutoff, skeleton=self.skeleton)
+        writers: list[tuple[bool, Path, Callable[[], None]]] = [
+            (
+                self.labelled_video,
+                labelled,
+                lambda: write_labelled_video(labelled, open_video(video), read_pieces(tracks), drawing),
+            ),
+            (self.page, page, lambda: write_review_page(page, open_video(video), read_tracks(tracks), drawing)),
+            (
+                self.plots,
+                plots / FILES[-1],
+                lambda: write_plots(plots, open_video(video), read_tracks(tracks), self.pcutoff),
+            ),
+        ]
+        for wanted, path, write in writers:
+            if wanted and not (path.exists() and path.stat().st_mtime >= tracks.stat().st_mtime):
+                write()
+
+
+def parse_skeleton(text: str, bodyparts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of bodyparts from 'snout-neck,neck-tail'; names may hold hyphens. Raises InputError for anything else."""
+    pairs = []
+    for word in text.split(","):
+        places = [i for i, sign in enumerate(word) if sign == "-"]
+        found = [(word[:i], word[i + 1 :]) for i in places if word[:i] in bodyparts and word[i + 1 :] in bodyparts]
+        if len(found) != 1:
+            names = ", ".join(bodyparts)
+            raise InputError(f"--skeleton={text}: '{word}' must be two bodyparts, A-B; the bodyparts are {names}")
+        pairs += found
+    return tuple(pairs)
+
+
+def project_skeleton(source: str, path: str) -> tuple[tuple[str, str], ...]:
+    """The skeleton of the DeepLabCut project that a run was trained on, if that is still there and readable."""
+    folder = user_path(path)
+    folder = folder.parent if folder.name == "config.yaml" else folder
+    if source != "deeplabcut" or not folder.exists():
+        return ()
+    try:
+        return read_project_config(folder).skeleton
+    except InputError as error:
+        warn(f"no skeleton is drawn: {error}")
+        return ()

@@ -1,0 +1,257 @@
+// What a person does: plays, steps, jumps, hides.
+
+let frame = 0; // that is drawn
+let wanted = 0; // that the video seeks
+let picture = null; // of the video, with its timestamp in microseconds
+let moment = null; // that was chosen from the list
+let listed = content.moments;
+
+// Draws the picture that the video shows and the tracks of that very frame, whatever the video does meanwhile.
+function redraw() {
+  takePicture();
+  if (picture) frame = frameAt(picture.timestamp / 1e6);
+  drawPicture(frame, moment, picture);
+  drawTimeline(frame, listed, moment);
+  const time = content.times[frame];
+  $("readout").textContent = `frame ${content.numbers[frame]} of ${content.numbers[N - 1]}, ${time.toFixed(3)} s`;
+  for (let k = 0; k < K; k++) {
+    const sure = content.likelihood[frame * K + k];
+    const text = $("bodyparts").children[k].querySelector(".value");
+    text.textContent = isFinite(sure) ? sure.toFixed(2) : "-";
+    text.classList.toggle("doubtful", !(sure >= content.pcutoff));
+  }
+}
+
+// Seeks a frame; while the video seeks, the last wish counts.
+function go(index) {
+  video.pause();
+  wanted = Math.max(0, Math.min(N - 1, index));
+  if (!video.seeking) seek();
+}
+
+// A step from the frame in sight, or from the one that is sought.
+const step = (by) => go((video.paused ? wanted : frame) + by);
+
+function seek() {
+  if (video.readyState < 1) return; // it seeks when its times are known
+  video.currentTime = secondsWithin(wanted);
+}
+
+// While the video seeks it has no picture: the last one stays.
+function takePicture() {
+  if (video.readyState < 2) return;
+  picture?.close();
+  if (window.VideoFrame) picture = new VideoFrame(video);
+  else picture = Object.assign(video, { timestamp: 1e6 * video.currentTime, close() {} }); // nearly exact while playing
+}
+
+video.addEventListener("loadedmetadata", seek);
+video.addEventListener("seeked", () => {
+  redraw();
+  if (video.paused && frameAt(video.currentTime) !== wanted) seek();
+});
+const everyFrame = () => {
+  redraw();
+  video.requestVideoFrameCallback(everyFrame);
+};
+if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(everyFrame);
+else video.addEventListener("timeupdate", redraw);
+video.addEventListener("play", () => ($("play").textContent = "Pause"));
+video.addEventListener("pause", () => {
+  $("play").textContent = "Play";
+  if (!video.seeking) wanted = frame;
+});
+video.addEventListener("error", () => {
+  $("problem").textContent = "This browser cannot play H.264 video, so the frames are missing: use another one.";
+  $("problem").hidden = false;
+  redraw();
+});
+
+function play() {
+  if (!video.paused) return video.pause();
+  choose(null);
+  if (frame === N - 1) video.currentTime = 0;
+  video.play();
+}
+
+function choose(one) {
+  moment = one;
+  for (const item of $("moments").children) {
+    const button = item.firstChild;
+    if (listed[button.dataset.index] !== one) button.removeAttribute("aria-current");
+    else {
+      button.setAttribute("aria-current", "true");
+      item.scrollIntoView({ block: "nearest" });
+    }
+  }
+}
+
+function visit(one) {
+  choose(one);
+  go(one.at);
+  if (frame === one.at) redraw();
+}
+
+// The next or previous moment of the list.
+function along(by) {
+  if (!listed.length) return;
+  const index = moment ? listed.indexOf(moment) + by : by > 0 ? 0 : listed.length - 1;
+  visit(listed[Math.max(0, Math.min(listed.length - 1, index))]);
+}
+
+function element(tag, name, text, ...children) {
+  const made = document.createElement(tag);
+  if (name) made.className = name;
+  if (text !== null) made.textContent = text;
+  made.append(...children);
+  return made;
+}
+
+function swatch(k) {
+  const made = element("span", "swatch", "");
+  made.style.background = content.colors[k];
+  return made;
+}
+
+function listMoments() {
+  const kind = $("kind").value;
+  listed = content.moments.filter((one) => visible[one.k] && (!kind || one.kind === kind));
+  $("moments").replaceChildren(
+    ...listed.map((one, index) => {
+      const button = element("button", "", null, element("span", "", content.numbers[one.at]));
+      button.append(element("span", "", null, swatch(one.k), content.bodyparts[one.k]), element("span", "why", one.text));
+      button.type = "button";
+      button.dataset.index = index;
+      button.addEventListener("click", () => visit(one));
+      return element("li", "", null, button);
+    }),
+  );
+  $("count").textContent = listed.length ? `${listed.length} moments, the worst of each kind first` : "nothing is in doubt";
+  if (!listed.includes(moment)) moment = null;
+  choose(moment);
+  stale = true;
+}
+
+function show(which) {
+  for (let k = 0; k < K; k++) {
+    visible[k] = which(k);
+    $("bodyparts").children[k].querySelector("input").checked = visible[k];
+  }
+  listMoments();
+  redraw();
+}
+
+function listBodyparts() {
+  content.bodyparts.forEach((name, k) => {
+    const box = element("input", "", null);
+    box.type = "checkbox";
+    box.checked = true;
+    box.addEventListener("change", () => show((other) => (other === k ? box.checked : visible[other])));
+    const label = element("label", "", null, box, swatch(k), element("span", "part", name), element("span", "value", ""));
+    $("bodyparts").append(element("li", "", null, label));
+  });
+}
+
+function listSpeeds() {
+  const speeds = [16, 8, 4, 2, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16];
+  for (const speed of speeds) {
+    const option = element("option", "", speed < 1 ? `1/${1 / speed}\u00d7` : `${speed}\u00d7`);
+    option.value = speed;
+    $("speed").append(option);
+  }
+  // Fast cameras start slowed down, to at most 60 frames a second.
+  $("speed").value = speeds.find((speed) => speed <= 1 && speed * content.rate <= 60) ?? 1 / 16;
+  video.defaultPlaybackRate = video.playbackRate = Number($("speed").value);
+}
+
+function listenToTimeline() {
+  const canvas = $("timeline");
+  const under = (event) => frameUnder(event.offsetX, canvas.clientWidth);
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    choose(null);
+    go(under(event));
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    const at = under(event);
+    if (event.buttons & 1) go(at);
+    $("hint").hidden = false;
+    $("hint").textContent = `frame ${content.numbers[at]}, ${content.times[at].toFixed(3)} s`;
+    const most = canvas.clientWidth - $("hint").offsetWidth - 4;
+    $("hint").style.left = `${Math.max(4, Math.min(most, event.offsetX + 10))}px`;
+  });
+  canvas.addEventListener("pointerleave", () => ($("hint").hidden = true));
+}
+
+function closer(factor) {
+  zoomCurves(factor, frame);
+  redraw();
+}
+
+const keys = {
+  " ": play,
+  ArrowLeft: (event) => step(event.shiftKey ? -10 : -1),
+  ArrowRight: (event) => step(event.shiftKey ? 10 : 1),
+  Home: () => go(0),
+  End: () => go(N - 1),
+  n: () => along(1),
+  p: () => along(-1),
+  "+": () => closer(2),
+  "=": () => closer(2),
+  "-": () => closer(1 / 2),
+  z: () => zoomPicture({ 1: 2, 2: 4, 4: 1 }[view.zoom]),
+};
+
+function zoomPicture(factor) {
+  view.zoom = factor;
+  $("zoom").value = factor;
+  redraw();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
+  if (event.key === " " && ["BUTTON", "INPUT"].includes(event.target.tagName)) return; // space presses it
+  const digit = "123456789".indexOf(event.key);
+  const action = digit >= 0 && digit < K ? () => show((k) => (k === digit) !== visible[k]) : keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!action) return;
+  event.preventDefault();
+  action(event);
+});
+// A click leaves no focus on a control, so that the keys work again.
+document.addEventListener("click", (event) => event.detail && document.activeElement.tagName !== "SELECT" && document.activeElement.blur());
+document.addEventListener("change", (event) => event.target.tagName === "SELECT" && event.target.blur());
+
+for (const [id, action] of Object.entries({
+  back: () => step(-1),
+  play,
+  forward: () => step(1),
+  previous: () => along(-1),
+  next: () => along(1),
+  all: () => show(() => true),
+  none: () => show(() => false),
+  nearer: () => closer(2),
+  wider: () => closer(1 / 2),
+  help: () => {
+    $("keys").hidden = !$("keys").hidden;
+    $("help").setAttribute("aria-expanded", !$("keys").hidden);
+  },
+})) {
+  $(id).addEventListener("click", action);
+}
+$("speed").addEventListener("change", () => (video.playbackRate = Number($("speed").value)));
+$("zoom").addEventListener("change", () => zoomPicture(Number($("zoom").value)));
+$("kind").addEventListener("change", () => { listMoments(); redraw(); });
+for (const id of ["trail", "skeleton", "unsure"]) $(id).addEventListener("change", redraw);
+
+document.title = $("name").textContent = content.name;
+$("facts").textContent = content.facts.join(" \u00b7 ");
+$("note").textContent = content.note;
+$("note").hidden = !content.note;
+$("below").textContent = `points below ${content.pcutoff}`;
+$("lines").hidden = !content.skeleton.length;
+listBodyparts();
+listSpeeds();
+listMoments();
+listenToTimeline();
+new ResizeObserver(redraw).observe(document.body);
+new ResizeObserver(redraw).observe($("stage"));

@@ -226,6 +226,7 @@ def test_playing_shows_the_tracks_of_the_frame_in_sight(start):
     start.wait("look().frame > 20")
     start.press("ArrowRight")  # pauses, and steps
     start.wait("document.getElementById('play').textContent", "Play")
+    start.wait("look().number === look().frame")
     here = start.value("look().number")
     start.press("ArrowRight")
     start.wait("look().number", here + 1)

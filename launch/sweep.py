@@ -17,8 +17,11 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+from pawjax import run_files
 from pawjax.data.splits import SPLITS
+from pawjax.errors import InputError
 from pawjax.report.sweep import write_sweep
 
 
@@ -53,17 +56,31 @@ def keep_flags(path: Path, flags: dict[str, list[str]]) -> None:
 
 
 def commands(flags: list[str], workdir: Path, seed: int, split: Path | None) -> list[list[str]]:
-    """Commands that one run still needs: training, then evaluations."""
+    """Commands that one run still needs: training, then evaluations. Raises InputError for a damaged run.json."""
     run = workdir / "run.json"
     left = []
-    if not run.exists() or "steps" not in json.loads(run.read_text()):
+    if not run.exists() or "steps" not in run_files.read_run(run):
         flags = [flag.replace("{seed}", str(seed)) for flag in flags]
         train = [sys.executable, "-m", "pawjax.train", *flags, f"--workdir={workdir}", f"--config.seed={seed}"]
         left.append(train + ([f"--config.data.split_file={split}"] if split else []))
     for name in SPLITS:
-        if left or not (workdir / "eval" / name / "metrics.json").exists():
+        if left or not is_evaluated(workdir / "eval" / name):
             left.append([sys.executable, "-m", "pawjax.evaluate", f"--workdir={workdir}", f"--split={name}"])
     return left
+
+
+def is_evaluated(folder: Path) -> bool:
+    try:
+        run_files.read_evaluation(folder)
+    except run_files.Damaged:
+        return False
+    return True
+
+
+def result_of(workdir: Path) -> dict[str, Any]:
+    """What a sweep shows of a finished run."""
+    metrics = {split: run_files.read_evaluation(workdir / "eval" / split) for split in SPLITS}
+    return metrics | {"seconds": run_files.read_run(workdir / "run.json")["seconds"]}
 
 
 def write_array(out: Path, jobs: list[list[list[str]]], at_once: int) -> Path:
@@ -111,18 +128,13 @@ def main() -> None:
                 print(f"{name}, seed {seed}: {command[2]} ended with exit code {code}: see above", file=sys.stderr)
                 sys.exit(code)
     results = {
-        name: [
-            {
-                split: json.loads((folder_of(options.out, name, seed) / "eval" / split / "metrics.json").read_text())
-                for split in SPLITS
-            }
-            | {"seconds": json.loads((folder_of(options.out, name, seed) / "run.json").read_text())["seconds"]}
-            for seed in range(options.seeds)
-        ]
-        for name in settings
+        name: [result_of(folder_of(options.out, name, seed)) for seed in range(options.seeds)] for name in settings
     }
     print(write_sweep(options.out, results))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"sweep: {error}")

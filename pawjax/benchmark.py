@@ -15,11 +15,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from pawjax import cli
 
@@ -38,20 +37,22 @@ class Work(NamedTuple):
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Benchmarks as the flags specify, prints the result and writes it to --json."""
     from pawjax.config import check_config
-    from pawjax.files import write_json
+    from pawjax.files import regular, user_path, write_json
     from pawjax.inference.flops import count_flops
     from pawjax.machine import device_name
     from pawjax.report.profile import trace_calls
 
     cli.no_arguments(arguments)
-    config = cli.chosen_config(values)
+    if values.json:
+        regular(user_path(values.json))  # refuses a folder before anything is timed
+    config = values.config
     config.batch_size = values.batch
     check_config(config)
     if values.mode == "memory":
         result = training_memory(config, values.height, values.width, values.bodyparts)
         print(", ".join(f"{name} {value}" for name, value in result.items()))
         if values.json:
-            write_json(Path(values.json).expanduser(), result)
+            write_json(user_path(values.json), result)
         return
     start = _start_training if values.mode == "train" else _start_prediction
     work = start(config, values.height, values.width, values.bodyparts)
@@ -72,15 +73,15 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
         "height": values.height,
         "width": values.width,
         "device": device_name(),
-        "config": config_flags.get_config_filename(values["config"]),
+        "config": cli.config_name(values),
     }
     speed = f"{result['images_per_second']:.2f} images/s, {tflops:.3g} TFLOP/s"
     print(f"{values.mode}: {speed} (step {median:.3g} s, {len(seconds)} steps)")
     if values.profile:
-        result["seconds_by_operation"] = trace_calls(work.step, Path(values.profile).expanduser(), PROFILED_CALLS)
+        result["seconds_by_operation"] = trace_calls(work.step, user_path(values.profile), PROFILED_CALLS)
         print_shares(result["seconds_by_operation"])
     if values.json:
-        write_json(Path(values.json).expanduser(), result)
+        write_json(user_path(values.json), result)
 
 
 def time_steps(step: Callable[[], Any], budget: float) -> tuple[float, list[float]]:
@@ -223,7 +224,8 @@ def define_flags(values: flags.FlagValues) -> None:
     integer("height", 448, "Height of the images, px.", lower_bound=32)
     integer("width", 448, "Width of the images, px.", lower_bound=32)
     integer("bodyparts", 4, "Number of keypoints.", lower_bound=1)
-    flags.DEFINE_float("seconds", 20.0, "How long to measure, s.", flag_values=values)
+    how_long = dict(lower_bound=0.0, upper_bound=3600.0)
+    flags.DEFINE_float("seconds", 20.0, "How long to measure, s.", flag_values=values, **how_long)
     turns = "Make one call for each line of standard input and print its seconds."
     flags.DEFINE_bool("turns", False, turns, flag_values=values)
     text("profile", "", "Output folder for a trace of three more calls.")

@@ -11,14 +11,14 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
-from pawjax.config_history import explain_old_field
+from pawjax import arguments
 from pawjax.errors import InputError
+from pawjax.interruptions import MAKE_ROOM, STOPPED, disk_error, stopping_at_once
 
 # Large buffers get huge pages and are never returned: on a CPU, page faults cost memory-bound steps 15 % or more.
 _ALLOCATOR = ":".join(
@@ -63,56 +63,64 @@ class EntryPoint:
 
 
 def run(entry_point: EntryPoint) -> None:
-    """Runs an entry point with the command line and exits with 0, or with 2 after a message on stderr."""
+    """Runs an entry point with the command line and exits with the code of `guarded`."""
     if _asks_for_help(sys.argv[1:]):
         sys.exit(call(entry_point, sys.argv[1:]))
     restart_with_allocator()
+    sys.exit(guarded(lambda: _run(entry_point)))
+
+
+def _run(entry_point: EntryPoint) -> None:
     logging.set_verbosity(logging.ERROR)  # Orbax and TFDS log a lot that users do not need
-    _define_flags(entry_point, flags.FLAGS, sys.argv)
 
-    def set_up(words: list[str]) -> int:
+    def define_and_parse(argv: list[str]) -> list[str]:
+        return _parse(entry_point, flags.FLAGS, _define_flags(entry_point, flags.FLAGS, argv))
+
+    def set_up_and_do(words: list[str]) -> None:
         _set_up_jax()
-        return guarded(lambda: entry_point.main(flags.FLAGS, words[1:]))
+        entry_point.main(flags.FLAGS, words[1:])
 
-    def parse_or_exit(argv: list[str]) -> list[str]:
-        try:
-            return _parse(entry_point, flags.FLAGS, argv)
-        except InputError as error:
-            sys.exit(_fail(str(error)))
-
-    app.run(set_up, flags_parser=parse_or_exit)
+    app.run(set_up_and_do, flags_parser=define_and_parse)
 
 
-def call(entry_point: EntryPoint, arguments: list[str]) -> int:
+def call(entry_point: EntryPoint, words: list[str]) -> int:
     """Runs an entry point within this process, leaving JAX as it is set up, and returns its exit code."""
-    if _asks_for_help(arguments):
+    if _asks_for_help(words):
         print(help_text(entry_point))
         return 0
 
     def parse_and_do() -> None:
-        values, words = parse(entry_point, arguments)
-        entry_point.main(values, words)
+        entry_point.main(*parse(entry_point, words))
 
     return guarded(parse_and_do)
 
 
-def parse(entry_point: EntryPoint, arguments: list[str]) -> tuple[flags.FlagValues, list[str]]:
-    """The flags that `arguments` set, and the other arguments. Raises InputError for a wrong or missing flag."""
-    values, argv = flags.FlagValues(), [entry_point.command, *arguments]
-    _define_flags(entry_point, values, argv)
+def parse(entry_point: EntryPoint, words: list[str]) -> tuple[flags.FlagValues, list[str]]:
+    """The flags that the words set, and the other words. Raises InputError for a wrong or missing flag."""
+    values = flags.FlagValues()
+    argv = _define_flags(entry_point, values, [entry_point.command, *words])
     return values, _parse(entry_point, values, argv)[1:]
 
 
 def guarded(action: Callable[[], None]) -> int:
-    """Runs an action and returns its exit code: 0, or 2 after a message on stderr for a user error or a bad path."""
+    """Runs an action and returns its exit code.
+
+    0, or after a message on stderr 2 for a user error, a bad path or a disk that takes no more, and 3 for a signal.
+    """
     try:
-        action()
+        with stopping_at_once():
+            action()
     except InputError as error:
         return _fail(str(error))
-    except OSError as error:
-        if error.filename is None:  # not about a user's path
+    except KeyboardInterrupt:  # already announced
+        return STOPPED
+    except Exception as error:
+        path = error.filename if isinstance(error, OSError) else None
+        words = disk_error(error)
+        if path is None and not words:  # neither about a user's path nor about the disk
             raise
-        return _fail(f"{error.filename}: {error.strerror}")
+        reason = f"{words}: {MAKE_ROOM}" if words else error.strerror
+        return _fail(f"{path}: {reason}" if path is not None else reason)
     return 0
 
 
@@ -132,18 +140,15 @@ def help_text(entry_point: EntryPoint) -> str:
     return "\n".join(lines + [f"  {example}" for example in entry_point.examples])
 
 
-def no_arguments(arguments: list[str]) -> None:
-    """Raises InputError for arguments that are not flags."""
-    if arguments:
-        raise InputError(f"'{arguments[0]}' is not a flag: flags are written --name=value")
+def no_arguments(words: list[str]) -> None:
+    """Raises InputError for words that are not flags."""
+    if words:
+        raise InputError(f"'{words[0]}' is not a flag: flags are written --name=value")
 
 
-def chosen_config(values: flags.FlagValues) -> ConfigDict:
-    """The config that --config names. Raises InputError if there is no such file."""
-    name = config_flags.get_config_filename(values["config"]).partition(":")[0]
-    if not Path(name).is_file():
-        raise InputError(f"--config={name}: no such file; experiments are in configs/")
-    return values.config
+def config_name(values: flags.FlagValues) -> str:
+    """What the user wrote after --config=."""
+    return config_flags.get_config_filename(values["config"]).partition(":")[2]
 
 
 def define_prediction_flags(values: flags.FlagValues) -> None:
@@ -184,36 +189,27 @@ def restart_with_allocator() -> None:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _define_flags(entry_point: EntryPoint, values: flags.FlagValues, argv: list[str]) -> None:
+def _define_flags(entry_point: EntryPoint, values: flags.FlagValues, argv: list[str]) -> list[str]:
+    """Defines the flags and returns the words to parse. Raises InputError for a wrong flag file."""
+    if bad := [word for word in argv if "\0" in word]:
+        raise InputError(f"{bad[0]!r} contains the character NUL, which no name of a file may: remove it")
+    argv = arguments.with_loader(arguments.expanded(argv))
     if "config" in entry_point.required:
-        text = "Experiment: configs/NAME.py, or configs/NAME.py:smoke for its one-minute version."
+        text = "Experiment: configs/NAME.py, or configs/NAME.py:smoke for its one-minute version; or RUN/config.json."
         config_flags.DEFINE_config_file("config", None, text, flag_values=values, sys_argv=argv)
     entry_point.define_flags(values)
+    return argv
 
 
 def _parse(entry_point: EntryPoint, values: flags.FlagValues, argv: list[str]) -> list[str]:
     """Sets the flags and returns the other arguments. Raises InputError for a wrong or missing flag."""
-    if old := next(filter(None, map(explain_old_field, argv)), ""):
-        raise InputError(old)
-    try:
-        words = values(_last_of_each(argv))
-    except flags.UnrecognizedFlagError as error:
-        if error.flagname in entry_point.renamed:
-            raise InputError(f"--{error.flagname} was renamed: write {entry_point.renamed[error.flagname]}") from error
-        if error.flagname.startswith("config."):
-            _require(entry_point, values)
-        raise InputError(str(error)) from error
-    except (AttributeError, KeyError) as error:  # a config field that does not exist
-        reason = error.args[0]
-        message = f"unknown config field: {reason.args[0] if isinstance(reason, KeyError) else reason}"
-        raise InputError(re.sub(r"\s+", " ", message)) from error
-    except (flags.Error, OSError, ValueError, TypeError) as error:
-        message, _, trace = str(error).partition("Traceback (most recent call last):")
-        if trace:  # raised by a config file: its message, without the name of the exception
-            message += re.sub(r"^[\w.]+: ", "", trace.strip().splitlines()[-1])
-        raise InputError(re.sub(r"\s+", " ", message)) from error
-    except Exception as error:  # raised by the code of a config file
-        raise InputError(f"the file of --config cannot be run: {type(error).__name__}: {error}") from error
+    has_config = "config" in entry_point.required
+    if has_config and not any(re.match("--?config(=.|$)", word) for word in argv):
+        _require(entry_point, values)
+    arguments.check_fields(argv)
+    own = flags.FlagValues()
+    entry_point.define_flags(own)
+    words = arguments.read(values, argv, list(own), entry_point.renamed, has_config)
     _require(entry_point, values)
     return words
 
@@ -225,14 +221,8 @@ def _require(entry_point: EntryPoint, values: flags.FlagValues) -> None:
         raise InputError(f"{entry_point.command} needs --{missing[0]}, for example:{examples}")
 
 
-def _last_of_each(argv: list[str]) -> list[str]:
-    """Keeps the last of several values for a config field, as for other flags; tuples would be joined."""
-    last = {word.partition("=")[0]: place for place, word in enumerate(argv) if re.match(r"--config\.[^=]+=", word)}
-    return [word for place, word in enumerate(argv) if last.get(word.partition("=")[0], place) == place]
-
-
-def _asks_for_help(arguments: list[str]) -> bool:
-    return any(word in _HELP for word in arguments)
+def _asks_for_help(words: list[str]) -> bool:
+    return any(word in _HELP for word in words)
 
 
 def _fail(message: str) -> int:
@@ -243,9 +233,9 @@ def _fail(message: str) -> int:
 def _set_up_jax() -> None:
     import jax  # after the allocator is set
 
-    from pawjax.machine import compilation_cache
+    from pawjax.machine import use_compilation_cache
 
-    jax.config.update("jax_compilation_cache_dir", str(compilation_cache()))
+    use_compilation_cache()
     # Synchronous dispatch keeps allocation on this thread, so that glibc reuses buffers. It returns what another
     # thread frees, gigabytes in a step, to the operating system.
     jax.config.update("jax_cpu_enable_async_dispatch", False)

@@ -20,12 +20,13 @@ from pawjax.data.augment import Augment
 from pawjax.data.config import DataConfig
 from pawjax.errors import InputError
 from pawjax.methods import METHODS
-from pawjax.methods.method import Prediction
+from pawjax.methods.method import SCALES, Prediction
 from pawjax.models.backbones import Model
 from pawjax.optim import Optimizer
-from pawjax.sections import Section
+from pawjax.sections import MOST, Section
 
 DTYPES = ("float32", "bfloat16")
+LARGEST_BATCH = 65_536
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,14 +73,15 @@ class Run(Section):
 
     def __post_init__(self):
         every = ("steps", "log_every", "eval_every", "checkpoint_every")
-        for field in ("batch_size", "microbatches", "steps_per_dispatch", *every):
-            self.require_range(field, 1)
+        for field in ("microbatches", "steps_per_dispatch", *every):
+            self.require_range(field, 1, MOST)
+        self.require_range("batch_size", 1, LARGEST_BATCH)
         for field in every:
             fits = getattr(self, field) % self.steps_per_dispatch == 0
             self.require(field, fits, f"a multiple of config.steps_per_dispatch = {self.steps_per_dispatch}")
-        self.require_positive("scale")
-        self.require_range("pcutoff", 0, 1)
-        self.require_range("device_gb", 0)
+        self.require_range("scale", *SCALES)
+        self.require_share("pcutoff")
+        self.require_range("device_gb", 0, 1e30)
         self.require_range("seed", 0, 2**32 - 1)
         self.require_choice("parallel", ("jit", "pmap"))
         self.require_choice("dtype", DTYPES)
@@ -100,14 +102,19 @@ def default_config() -> ConfigDict:
 
 def check_config(config: ConfigDict) -> None:
     """Raises InputError for any unknown or missing field and any invalid value, before any data is read."""
+    check_fields(config)
+    Run.of(config)
+    for section in sections().values():
+        section.of(config)
+
+
+def check_fields(config: ConfigDict) -> None:
+    """Raises InputError for any unknown or missing field."""
     found, fields = (set(dict(flat(values.to_dict()))) for values in (config, default_config()))
     if unknown := sorted(found - fields):
         raise InputError(f"unknown config field config.{unknown[0]}: pawjax/config.py says where the fields are listed")
     if missing := sorted(fields - found):
-        raise InputError(f"config.{missing[0]} is missing: set the fields of a section, not the section")
-    Run.of(config)
-    for section in sections().values():
-        section.of(config)
+        raise InputError(f"config.{missing[0]} is missing: start from default_config() and set the fields that differ")
 
 
 def variant(config: ConfigDict, argument: str) -> ConfigDict:

@@ -4,6 +4,8 @@ import difflib
 import sys
 from collections.abc import Sequence
 
+LONGEST = 200  # characters of a value in a message
+
 _said: set[str] = set()  # warnings of this process
 _muted = False
 
@@ -16,6 +18,12 @@ def listed(names: Sequence[str], most: int, separator: str = ", ") -> str:
     """The first `most` names for a message, and the number of the others: 'a, b and 3 more'."""
     rest = len(names) - most
     return separator.join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def shown(value: object) -> str:
+    """A value for a message, as Python writes it, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def did_you_mean(name: str, choices: Sequence[str], otherwise: str) -> str:

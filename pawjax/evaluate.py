@@ -1,8 +1,9 @@
 """python -m pawjax.evaluate --workdir=RUN [--split=dev] [--checkpoint=best|last|STEP]
-                          [--decode=votes --flip --scales=1,1.2] [--proposals=10] [--boxes]
+                          [--data=FOLDER] [--decode=votes --flip --scales=1,1.2] [--proposals=10] [--boxes]
 
 Writes RUN/eval/SPLIT/: metrics.json, predictions.csv and pictures; another checkpoint or prediction flags write to a
 folder of their own, e.g. RUN/eval/dev-checkpoint=last-flip=True/. The test frames are used only with --split=test.
+--data names the folder of the run's data if it is elsewhere now; the data themselves must be the same.
 
 --boxes, for Faster R-CNN, adds boxes.json (COCO's average precision of the detections, how well anchors and proposals
 fit the labelled boxes) and proposals.png. Average precision depends on the pixel error and on the box size set by
@@ -15,6 +16,7 @@ from typing import Any
 from absl import flags
 
 from pawjax import cli
+from pawjax.files import user_path
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -22,10 +24,10 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     from pawjax.inference.evaluation import evaluate_run, evaluation_folder  # imported after the process is set up
 
     cli.no_arguments(arguments)
-    workdir, prediction = Path(values.workdir).expanduser(), cli.prediction_of_flags(values)
+    workdir, prediction = user_path(values.workdir), cli.prediction_of_flags(values)
     folder = evaluation_folder(workdir, values.split, values.checkpoint, prediction)
     extra = ("boxes",) if values.boxes else ()
-    summary = evaluate_run(workdir, values.split, values.checkpoint, extra, **prediction)
+    summary = evaluate_run(workdir, values.split, values.checkpoint, extra, values.data, **prediction)
     print(errors_line(values.split, summary, folder))
     if values.boxes:
         print(boxes_line(summary["boxes"], folder / "boxes.json"))
@@ -63,6 +65,7 @@ def define_flags(values: flags.FlagValues) -> None:
     splits = ["train", "dev", "test"]
     flags.DEFINE_enum("split", "dev", splits, "Split to evaluate.", flag_values=values)
     flags.DEFINE_string("checkpoint", "best", "best (on dev), last, or a step's number.", flag_values=values)
+    flags.DEFINE_string("data", "", "Folder of the run's data, if it is elsewhere now.", flag_values=values)
     flags.DEFINE_bool("boxes", False, "Also evaluate the boxes of Faster R-CNN.", flag_values=values)
     cli.define_prediction_flags(values)
 

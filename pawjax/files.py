@@ -8,7 +8,8 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,21 +21,33 @@ from pawjax.errors import InputError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path`; moved to `path` if the block succeeds, removed if it fails."""
+    """Yields a temporary name beside `path`; moved to `path` if the block succeeds, removed if it fails.
+
+    Raises InputError if `path` is a folder. An OSError of writing, e.g. that the disk is full, names `path`.
+    """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give the path of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes UTF-8 text, replacing the file atomically."""
+    """Writes UTF-8 text, replacing the file atomically.
+
+    A byte of a file's name that is not UTF-8 becomes an escape, which in JSON is read as the same name again.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: str | Path, values: dict) -> None:
@@ -44,6 +57,19 @@ def write_json(path: str | Path, values: dict) -> None:
       ValueError: a number that is not finite, named by its key: JSON has no NaN.
     """
     write_text(path, json.dumps(_plain(values, ""), indent=2, ensure_ascii=False) + "\n")
+
+
+def user_path(text: str | Path) -> Path:
+    """The path that a user wrote, with the home folder for `~` or `~NAME`.
+
+    Raises InputError if that folder is not known, or for a NUL, which no path can have.
+    """
+    if "\0" in str(text):
+        raise InputError(f"{str(text)!r} is not a path: remove the character \\0 from it")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{text}: this machine knows no such home folder; write the path without '~'") from error
 
 
 def regular(path: Path) -> Path:
@@ -63,14 +89,30 @@ def regular(path: Path) -> Path:
     return path
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file that pawjax wrote. Raises InputError if it is damaged, OSError if it is missing."""
+def read_json(path: Path, fix: str) -> Any:
+    """The content of a JSON file that pawjax wrote.
+
+    Raises InputError, which ends with `fix`, if it is damaged, and OSError if it is missing.
+    """
     try:
         return json.loads(regular(path).read_text(encoding="utf-8"))
     except InputError:
         raise
     except (ValueError, RecursionError) as error:  # RecursionError: nested thousands deep
-        raise InputError(f"{path} is damaged ({error}): restore it from a copy, or use another folder") from error
+        raise InputError(f"{path} is damaged ({error}): {fix}") from error
+
+
+def need_output(folder: Path, names: Sequence[str]) -> None:
+    """Creates a folder. Raises InputError if files of these names cannot be written in it."""
+    for name in names:
+        if (folder / name).is_dir():
+            raise InputError(f"{folder / name} is a folder in the place of a file: remove or rename it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"nothing can be written in {folder} ({error.strerror}): correct that first") from error
 
 
 def need_space(folder: Path, n_bytes: int) -> None:
@@ -86,7 +128,7 @@ def lock(path: Path, wait: bool) -> TextIO:
     On a file system without locks, nothing is locked. Without `wait`, raises BlockingIOError if another process holds
     the lock.
     """
-    file = path.open("w")
+    file = path.open("a")  # not "w", which changes the time of a file that another process has locked
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

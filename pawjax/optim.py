@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import optax
 
 from pawjax.errors import InputError
-from pawjax.sections import Section
+from pawjax.sections import MOST, Section
 
 Schedule = Callable[[int | jax.Array], jax.Array | float]
+LARGEST_RATE = 1000.0  # of learning rates and their factors
 SCHEDULES = ("stepwise", "stepwise_scaled", "cosine", "constant")
 
 
@@ -54,13 +55,22 @@ class Optimizer(Section):
     def __post_init__(self):
         self.require_choice("name", tuple(OPTIMIZERS))
         self.require_choice("schedule", SCHEDULES)
-        for field in ("weight_decay", "clip_norm", "learning_rate", "warmup_steps"):
-            self.require_range(field, 0)
         for field in ("momentum", "ema_decay"):
-            self.require(field, 0 <= getattr(self, field) < 1, "at least 0 and less than 1")
-        self.require_positive("rate_factor")
-        self.require("rates", _are_rates(self.rates), "((rate, until_step), ...) with positive, increasing steps")
+            self.require_share(field, below_one=True)
+        for field in ("weight_decay", "learning_rate"):
+            self.require_range(field, 0, LARGEST_RATE)
+        self.require_positive("rate_factor", LARGEST_RATE)
+        self.require_range("clip_norm", 0, 1e30)
+        self.require_range("warmup_steps", 0, MOST)
+        self.require(
+            "rates",
+            _are_rates(self.rates),
+            f"((rate, until_step), ...), rates from 0 to {LARGEST_RATE:g} and positive, increasing steps",
+        )
         _patterns(self.groups)
+        for _, factor, from_step in self.groups:
+            fits = 0 <= factor <= LARGEST_RATE and 0 <= from_step <= MOST
+            self.require("groups", fits, "(pattern, factor, from_step) for each, neither number negative nor huge")
 
 
 def make_schedule(settings: Optimizer, steps: int) -> Schedule:
@@ -209,6 +219,7 @@ def _are_rates(rates: Any) -> bool:
     try:
         values = [rate for rate, _ in rates]
         boundaries = [0, *(until for _, until in rates)]
-        return len(values) > 0 and min(values) >= 0 and all(a < b for a, b in itertools.pairwise(boundaries))
+        fit = len(values) > 0 and all(0 <= rate <= LARGEST_RATE for rate in values) and boundaries[-1] <= MOST
+        return fit and all(a < b for a, b in itertools.pairwise(boundaries))
     except (TypeError, ValueError):
         return False

@@ -1,9 +1,12 @@
 """python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ... [--out=FOLDER] [--batch=8]
-                         [--crop=x,y,w,h] [--track_window=PX] [--labelled_video] [--page] [--plots]
+                         [--crop=x,y,w,h] [--track_window=PX] [--formats=dlc,lp,sleap,coco,nwb,movement]
+                         [--filter=median|savgol|kalman] [--labelled_video] [--page] [--plots]
 
-Writes the tracks of every video: VIDEOpawjax_RUN_STEP.csv in DeepLabCut's format, and .tracks.h5, which also holds each
-frame's presentation time, each point's covariance and the next best place. They lie beside the video, or in --out. The
-same command again goes on where a killed one was, and skips what is done. A folder of pictures is one video.
+Writes the tracks of every video: VIDEOpawjax_RUN_STEP.tracks.h5, which also holds each frame's presentation time, each
+point's covariance and the next best place, and from it the files of each format, e.g. VIDEODLC_pawjax_RUN_STEP.csv and
+.h5 of DeepLabCut. They lie beside the video, or in --out. --filter writes filtered tracks beside the raw ones, in the
+same formats, with names in _filtered. The same command again goes on where a killed one was, and skips what is done;
+with other formats or another filter it predicts nothing again. A folder of pictures is one video.
 
 To look at: --labelled_video writes _pCUTOFF_labeled.mp4, --page an HTML file to review the tracks in a browser, and
 --plots pictures into plot-poses/, all beside the tracks. Delete one to have it drawn again.
@@ -18,6 +21,7 @@ from absl import flags
 
 from pawjax import cli
 from pawjax.errors import InputError, warn
+from pawjax.files import user_path
 
 SOME_FAILED = 1  # exit code if some of several videos failed
 
@@ -25,10 +29,13 @@ SOME_FAILED = 1  # exit code if some of several videos failed
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Predicts the videos that the arguments name. Raises InputError for user errors."""
     from pawjax.data.video import find_videos  # imported after the process is set up
-    from pawjax.inference.predictors import predictor_of_run
+    from pawjax.inference.predictors import predictor_of_run, scorer_of
     from pawjax.inference.run import open_run
     from pawjax.inference.videos import Options
+    from pawjax.tracks.formats import check_formats
 
+    formats = [name for name in values.formats.split(",") if name]
+    check_formats(formats)
     if not arguments:
         raise InputError("no video to predict: python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ...")
     videos = find_videos(arguments)
@@ -37,9 +44,10 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     predictor, looks = predictor_of_run(run), looks_of(values, run)
     failed = []
     for number, path in enumerate(videos, 1):
-        folder = Path(values.out).expanduser() if values.out else path.parent
+        folder = user_path(values.out) if values.out else path.parent
         try:
             line, tracks = predict_one(predictor, path, folder, options, values.overwrite)
+            write_files(tracks, path.stem, scorer_of(predictor), formats, values)
             looks.write(path, tracks)
             print(f"{number}/{len(videos)} {line}")
         except InputError as error:
@@ -56,13 +64,11 @@ def predict_one(predictor, path: Path, folder: Path, options, overwrite: bool): 
     from pawjax.data.video import open_video
     from pawjax.inference.pipeline import Stages
     from pawjax.inference.predictors import scorer_of
-    from pawjax.inference.videos import predict_video
-    from pawjax.tracks.deeplabcut import write_csv
-    from pawjax.tracks.file import ENDING, read_pieces
+    from pawjax.inference.videos import is_done, predict_video
+    from pawjax.tracks.file import ENDING
 
-    stem = f"{path.stem}{scorer_of(predictor)}"
-    target = folder / f"{stem}{ENDING}"
-    if not target.exists() or overwrite:
+    target = folder / f"{path.stem}{scorer_of(predictor)}{ENDING}"
+    if not is_done(predictor, path, target) or overwrite:
         video, stages = open_video(path), Stages()
         broken = predict_video(predictor, video, target, options, stages)
         if broken:
@@ -70,10 +76,17 @@ def predict_one(predictor, path: Path, folder: Path, options, overwrite: bool): 
         text = str(stages)
     else:
         text = "was done before"
-    table = folder / f"{stem}.csv"
-    if not table.exists() or overwrite:
-        write_csv(table, read_pieces(target), scorer_of(predictor))
     return f"{path}: {text} -> {target}", target
+
+
+def write_files(tracks: Path, video: str, scorer: str, formats: list[str], values: flags.FlagValues) -> None:
+    """Writes what --formats and --filter ask for from a file of tracks."""
+    from pawjax.tracks.formats import write_filtered, write_formats
+
+    options = dict(overwrite=values.overwrite, dlc=values.dlc_scorer)
+    write_formats(tracks, video, scorer, formats, **options)
+    if values.filter:
+        write_formats(write_filtered(tracks, values.filter, values.overwrite), video, scorer, formats, **options)
 
 
 def looks_of(values: flags.FlagValues, run):  # noqa: ANN001, ANN201
@@ -109,6 +122,12 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("crop", "", "Predict only this rectangle of the frames: x,y,width,height.", flag_values=values)
     text = "Follow the animal with a window of this side, px: faster where it is small. 0 predicts whole frames."
     flags.DEFINE_integer("track_window", 0, text, lower_bound=0, flag_values=values)
+    text = "What to write besides pawjax's own file, separated by commas: dlc, lp, sleap, coco, nwb, movement."
+    flags.DEFINE_string("formats", "dlc", text, flag_values=values)
+    text = "Also write tracks filtered over time; empty for none."
+    flags.DEFINE_enum("filter", "", ["", "median", "savgol", "kalman"], text, flag_values=values)
+    text = "Scorer in DeepLabCut's files, e.g. that of a network of your project, whose later steps then find them."
+    flags.DEFINE_string("dlc_scorer", "", text, flag_values=values)
     flags.DEFINE_bool("labelled_video", False, "Also write a video with the points drawn on it.", flag_values=values)
     flags.DEFINE_bool("page", False, "Also write a page to review the tracks in a browser.", flag_values=values)
     flags.DEFINE_bool("plots", False, "Also draw trajectories, courses over time and histograms.", flag_values=values)

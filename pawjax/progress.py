@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -45,6 +46,18 @@ def _display() -> Iterator[Progress]:
             yield progress
         finally:
             _live.remove(progress)
+
+
+@contextmanager
+def announced(message: str, after: float = 2.0) -> Iterator[None]:
+    """Prints a line on stderr if the block takes more than `after` seconds."""
+    timer = threading.Timer(after, print, (message,), {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def clock(seconds: float) -> str:

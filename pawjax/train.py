@@ -1,7 +1,9 @@
 """python -m pawjax.train --config=configs/NAME.py[:smoke] [--workdir=RUN] [--config.FIELD=VALUE ...]
 
-Trains a run; the same command again resumes it. SIGTERM and Ctrl-C save a checkpoint and end it with exit code 3. The
-folder defaults to runs/NAME. With --draw_augmented=FILE.png it only draws augmented frames with their keypoints.
+Trains a run; the same command again resumes it. Ctrl-C, SIGTERM and SIGHUP save a checkpoint and end it with exit code
+3; a second signal ends it at once. More --config.steps lengthen a run whose schedule allows it. The folder defaults to
+runs/NAME. --config=RUN/config.json repeats a run, in runs/RUN_repeat. With --draw_augmented=FILE.png it only draws
+augmented frames with their keypoints.
 
 Several processes, one per machine, train one run: add --coordinator=HOST:PORT --num_processes=N --process_id=I to the
 same command, with a --workdir that all can reach; under SLURM's srun these flags are not needed.
@@ -11,11 +13,10 @@ import sys
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
 from pawjax import cli
-
-STOPPED = 3  # exit code if a signal ended the training before its last step
+from pawjax.files import user_path
+from pawjax.interruptions import STOPPED
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -25,12 +26,12 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     from pawjax.engine.processes import connect, ending_with_the_others, is_main
 
     cli.no_arguments(arguments)
-    config, workdir = cli.chosen_config(values), Path(values.workdir or default_workdir(values)).expanduser()
+    config, workdir = values.config, user_path(values.workdir or default_workdir(values))
     if config.deterministic:
         cli.use_deterministic_operations()
     connect(values.coordinator, values.num_processes, values.process_id)
     if values.draw_augmented:
-        draw_augmented(config, Path(values.draw_augmented).expanduser())
+        draw_augmented(config, user_path(values.draw_augmented))
         return
     with ending_with_the_others():
         step = int(train_and_evaluate(config, workdir).step)
@@ -43,14 +44,17 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def default_workdir(values: flags.FlagValues) -> Path:
-    """runs/NAME for configs/NAME.py, runs/NAME_ARGUMENT for configs/NAME.py:ARGUMENT."""
-    name, _, argument = config_flags.get_config_filename(values["config"]).partition(":")
-    return Path("runs") / "_".join(filter(None, [Path(name).stem, argument]))
+    """runs/NAME for configs/NAME.py, runs/RUN_repeat for RUN/config.json, with _ARGUMENT for FILE:ARGUMENT."""
+    name, _, argument = cli.config_name(values).partition(":")
+    path = user_path(name).absolute()
+    name = f"{path.parent.name}_repeat" if path.name == "config.json" else path.stem
+    return Path("runs") / "_".join(filter(None, [name, argument]))
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """The flags of this entry point, other than --config."""
-    flags.DEFINE_string("workdir", "", "Run folder; runs/NAME if empty.", flag_values=values)
+    text = "Run folder; runs/NAME if empty, runs/RUN_repeat for --config=RUN/config.json."
+    flags.DEFINE_string("workdir", "", text, flag_values=values)
     flags.DEFINE_string("draw_augmented", "", "Draw augmented frames to this PNG and stop.", flag_values=values)
     text = "HOST:PORT of process 0, if several processes train one run."
     flags.DEFINE_string("coordinator", "", text, flag_values=values)

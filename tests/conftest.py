@@ -1,6 +1,7 @@
 """Shared setup: four virtual CPU devices without deadlocks, parsed flags, and the folder of real frames."""
 
 import os
+import signal
 from pathlib import Path
 
 # Set before JAX starts: with fewer threads than queued collectives, virtual CPU devices deadlock.
@@ -15,6 +16,8 @@ import pytest  # noqa: E402
 from absl import flags  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 4)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs so
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 flags.FLAGS.mark_as_parsed()  # TFDS and Orbax read flags on import
 
 

@@ -221,6 +221,11 @@ FAULTS = (
         "bodyparts keep the order of the table",
         "tests/data/test_deeplabcut.py",
         (
+            DATA + "bodyparts.py",
+            "tuple(bodyparts), padded[:, :, columns])",
+            "tuple(bodyparts), padded[:, :, : len(columns)])",
+        ),
+        (
             DATA + "label_table.py",
             "tuple(bodyparts), table.keypoints[:, :, columns])",
             "tuple(bodyparts), table.keypoints)",
@@ -230,6 +235,50 @@ FAULTS = (
             "tuple(bodyparts), table.keypoints[:, columns])",
             "tuple(bodyparts), table.keypoints)",
         ),
+    ),
+    fault(
+        "a slip of the pen is another bodypart",
+        "tests/data/test_bodyparts.py",
+        (DATA + "bodyparts.py", "SLIP = 0.75", "SLIP = 1.01"),
+    ),
+    fault(
+        "a bodypart that a table lacks takes the labels of another",
+        "tests/data/test_bodyparts.py",
+        (DATA + "bodyparts.py", "if name in table.names else k for", "if name in table.names else 0 for"),
+    ),
+    fault(
+        "the second of two rows of a frame is not looked at",
+        "tests/data/test_deeplabcut.py -k rows_of_one_frame",
+        (DATA + "label_table.py", "if not same.all():", "if False:"),
+    ),
+    fault(
+        "the digits of every script are numbers",
+        "tests/data/test_label_csv.py",
+        (
+            DATA + "label_csv.py",
+            "if NUMBER.fullmatch(text):",
+            'if NUMBER.fullmatch(text) or text.strip(".").isdigit():',
+        ),
+    ),
+    fault(
+        "an image that is missing is taken from another folder",
+        "tests/data/test_image_files.py",
+        (DATA + "image_files.py", 'if folder_of[row] in gone | {""}:', "if True:"),
+    ),
+    fault(
+        "a fingerprint depends on the composed form of paths",
+        "tests/data/test_image_files.py -k fingerprint",
+        (DATA + "sources.py", "*table.bodyparts, *table.files]", "*table.bodyparts, *table.ids]"),
+    ),
+    fault(
+        "frames without labels fill the split",
+        "tests/data/test_splits.py",
+        (DATA + "splits.py", "if not config.needs_labels:", "if config.source:"),
+    ),
+    fault(
+        "a resumed run draws its split anew",
+        "tests/engine/test_setup.py",
+        ("pawjax/engine/setup.py", "return data.read_split(path, frames) if same else None", "return None"),
     ),
     fault(
         "every epoch begins anew with each batch",

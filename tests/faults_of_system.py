@@ -172,6 +172,26 @@ FAULTS = (
         (ENGINE + "checkpoints.py", 'best_mode="min"', 'best_mode="max"'),
     ),
     fault(
+        "other arrays than those saved are read",
+        "tests/engine/test_damaged_checkpoints.py",
+        (ENGINE + "checkpoints.py", 'hashes[item]["arrays"] != digest(restored)["arrays"]', "hashes is None"),
+    ),
+    fault(
+        "a run that ends by an error does not wait for its checkpoint",
+        "tests/integration/test_endings.py -k refusal",
+        (ENGINE + "checkpoints.py", "            self.close()\n        if kind:", "            pass\n        if kind:"),
+    ),
+    fault(
+        "nohup does not protect a training",
+        "tests/test_interruptions.py -k ignored",
+        ("pawjax/interruptions.py", "if old not in (signal.SIG_IGN, None)", "if old is not None"),
+    ),
+    fault(
+        "the steps of any run may change",
+        "tests/integration/test_endings.py -k steps_change",
+        (ENGINE + "setup.py", "if not np.array_equal(*rates):", "if False:"),
+    ),
+    fault(
         "a run predicts with the last weights, not their average",
         "tests/engine/test_average.py",
         (ENGINE + "state.py", "return self.average or self.variables", "return self.variables"),

@@ -36,13 +36,13 @@ def test_default_config_is_valid_and_holds_the_sections_defaults():
     [
         ("steps", 0, "at least 1"),
         ("log_every", 3, "a multiple of config.steps_per_dispatch = 2"),
-        ("scale", float("nan"), "positive"),
-        ("seed", -1, "from 0 to 4294967295"),
+        ("scale", float("nan"), "finite"),
+        ("seed", -1, "at least 0"),
         ("parallel", "threads", "one of jit, pmap"),
         ("dtype", "float16", "one of float32, bfloat16"),
         ("method", "deeplabcat", "one of deeplabcut, faster_rcnn"),
-        ("predict.temperature", 0.0, "positive"),
-        ("predict.scales", (1.0, 0.0), "positive numbers"),
+        ("predict.temperature", 0.0, "at least 0.001"),
+        ("predict.scales", (1.0, 0.0), "at least 0.01"),
         ("data.unlabelled", "x", "one of ignore, negative"),
     ],
 )
@@ -149,3 +149,31 @@ def test_upgrade_converts_values():
     old = json.loads(json.dumps(OLD["quickstart"]))
     old["augment"]["symmetric_pairs"] = [[0, 2]]
     assert upgrade(old, ("a", "b", "c"))["data"]["symmetric_pairs"] == [["a", "c"]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("init_from", "a\0b"),
+        ("data.path", "\0"),
+        ("data.split_file", "s\0.json"),
+        ("data.bodyparts", ("snout", "t\0ail")),
+        ("data.symmetric_pairs", (("a", "b\0"),)),
+    ],
+)
+def test_nul_in_a_string_is_refused(field, value):
+    config = default_config()
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(InputError, match=f"config.{field} = .*the character NUL"):
+        check_config(config)
+
+
+def test_nul_in_an_argument_or_a_run_folder_is_refused():
+    from pawjax import evaluate
+    from pawjax.cli import call
+    from pawjax.engine.runlog import check_folder
+
+    assert call(evaluate.ENTRY_POINT, ["--workdir=a\0b"]) == 2
+    for name in ("a\0b", b"caf\xe9".decode("utf-8", "surrogateescape")):
+        with pytest.raises(InputError, match="contains NUL or bytes that are not UTF-8"):
+            check_folder(Path(name))

@@ -1,5 +1,6 @@
 """Every setting of every sweep is a valid config."""
 
+import json
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +9,8 @@ import pytest
 
 from launch import sweep
 from launch.sweep import commands, flags_of, folder_of, keep_flags, read_sweep
-from pawjax import cli, train
+from pawjax import cli, run_files, train
+from pawjax.errors import InputError
 from pawjax.methods import make_method
 
 ROOT = Path(__file__).parents[1]
@@ -70,13 +72,21 @@ def test_setting_flags_override_common_ones_and_config_comes_first(monkeypatch):
 def test_run_that_resumes_is_evaluated_again(tmp_path):
     for split in sweep.SPLITS:
         (tmp_path / "eval" / split).mkdir(parents=True)
-        (tmp_path / "eval" / split / "metrics.json").write_text("{}")
+        numbers = dict.fromkeys(run_files.EVALUATION, 1) | {"device": "cpu"}
+        (tmp_path / "eval" / split / "metrics.json").write_text(json.dumps(numbers))
     modules = lambda: [command[2] for command in commands([], tmp_path, 0, None)]  # noqa: E731
     assert modules() == ["pawjax.train", *3 * ["pawjax.evaluate"]]
-    (tmp_path / "run.json").write_text('{"seconds": 1}')  # stopped: no 'steps'
+    about = {"source": "paw_on_ball", "fingerprint": "", "bodyparts": ["paw"], "n_train": 1, "n_dev": 1, "n_test": 1}
+    run = {"command": ["train.py"], "device": "cpu", "n_devices": 1, "data": about}
+    (tmp_path / "run.json").write_text(json.dumps(run))  # stopped: no 'steps'
     assert modules() == ["pawjax.train", *3 * ["pawjax.evaluate"]]
-    (tmp_path / "run.json").write_text('{"steps": 9}')
+    (tmp_path / "run.json").write_text(json.dumps(run | {"steps": 9, "seconds": 1}))
     assert modules() == []
+    (tmp_path / "eval" / "dev" / "metrics.json").write_text("{}")
+    assert modules() == 2 * ["pawjax.evaluate"]
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(InputError, match="run.json is damaged"):
+        modules()
 
 
 def test_sweep_refuses_changed_flags(tmp_path):

@@ -1,5 +1,7 @@
 """Progress without a terminal: plain lines, and a rate that excludes pauses."""
 
+import time
+
 import pytest
 
 from pawjax import progress
@@ -23,3 +25,11 @@ def test_plain_lines_and_rate_without_pauses(capsys, monkeypatch):
 
 def test_track_yields_every_item(capsys):
     assert list(progress.track(range(5), "reading", 5)) == [0, 1, 2, 3, 4]
+
+
+def test_a_long_wait_is_announced_and_a_short_one_is_not(capsys):
+    with progress.announced("long", after=0.01):
+        time.sleep(0.2)
+    with progress.announced("short", after=60):
+        pass
+    assert capsys.readouterr().err == "long\n"

@@ -1,7 +1,8 @@
 """Labelled frames in, batches out.
 
 `load(DataConfig.of(config))` returns `LabelledFrames` from a DeepLabCut project, a Lightning Pose folder or the
-synthetic `paw_on_ball`; `split` divides them into train, dev and test; `write_split` saves a split for other runs.
+synthetic `paw_on_ball`; `split` divides them into train, dev and test; `write_split` saves a split, as a run does, and
+`read_split` reads the run's own.
 
 A **batch** (made by `pawjax.data.batches`) is a dict of arrays over B frames with A animals (1 today) of K bodyparts:
 
@@ -16,12 +17,13 @@ A **batch** (made by `pawjax.data.batches`) is a dict of arrays over B frames wi
 from importlib import import_module
 from typing import Any
 
-__all__ = ["DataConfig", "LabelledFrames", "load", "split", "write_split"]
+__all__ = ["DataConfig", "LabelledFrames", "load", "read_split", "split", "write_split"]
 
 _HOMES = {
     "DataConfig": "pawjax.data.config",
     "LabelledFrames": "pawjax.data.frames",
     "load": "pawjax.data.sources",
+    "read_split": "pawjax.data.splits",
     "split": "pawjax.data.splits",
     "write_split": "pawjax.data.splits",
 }

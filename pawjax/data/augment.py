@@ -5,7 +5,6 @@ probability; kinds with probability zero are not compiled at all.
 """
 
 import dataclasses
-import math
 from typing import ClassVar
 
 import jax
@@ -18,6 +17,8 @@ from pawjax.sections import Section
 Batch = dict[str, jax.Array]
 N_PATCHES = 3
 BLUR_TAPS = 7
+SHARES = ("shift", "occlusion")
+LARGEST = {"crop": 16_384, "rotation": 360, "margin": 10_000, "brightness": 255, "blur": BLUR_TAPS, "noise": 255}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,17 +68,15 @@ class Augment(Section):
         for field in dataclasses.fields(self):
             name, value = field.name, getattr(self, field.name)
             if name in ("scale", "contrast", "gamma"):
-                fits = len(value) == 2 and 0 < value[0] <= value[1] < math.inf
-                wanted = "two positive numbers, the smaller first"
-            elif name == "crop":
-                fits = len(value) == 2 and all(isinstance(side, int) and side >= 0 for side in value)
-                wanted = "(height, width) in whole pixels, 0 for the frame size"
-            elif name.endswith("_p"):
-                fits, wanted = 0 <= value <= 1, "a probability"
-            else:
-                fits, wanted = 0 <= value < math.inf, "a number that is not negative"
-            self.require(name, fits, wanted)
-        self.require("blur", self.blur <= BLUR_TAPS, f"at most {BLUR_TAPS} px")
+                fits = len(value) == 2 and 0 < value[0] <= value[1]
+                self.require(name, fits, "two positive numbers, the smaller first")
+                self.require_range(name, 0.01, 100)
+            elif name.endswith("_p") or name in SHARES:
+                self.require_share(name)
+        fits = len(self.crop) == 2 and all(isinstance(side, int) and side >= 0 for side in self.crop)
+        self.require("crop", fits, "(height, width) in whole pixels, 0 for the frame size")
+        for name, most in LARGEST.items():
+            self.require_range(name, 0, most)
 
 
 def augment(settings: Augment, keys: jax.Array, batch: Batch, pairs: Pairs = ()) -> Batch:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pawjax.data.frames import LabelledFrames
 from pawjax.errors import InputError
+from pawjax.machine import need_memory
 from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
 
 Array = np.ndarray | jax.Array
@@ -51,16 +52,20 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> FrameStore:
     """The frames at `indices`, resized by `scale`, in one host array, with their labels.
 
-    Frames of different sizes are padded to the largest. Raises InputError if there are no frames.
+    Frames of different sizes are padded to the largest. Raises InputError if there are none, or no memory for them.
     """
     if len(indices) == 0:
         raise InputError("no frames to batch: this split is empty")
     sizes = frames.sizes[indices]
+    n, channels = len(indices), frames.images.shape[-1]
+    height, width = (float(side) * scale for side in sizes.max(axis=0))
+    resizing = 0 if scale == 1 else 2 * 4 * min(n, RESIZE_CHUNK)  # float32, before and after rounding
+    what = f"{n} frames of {width:.6g}x{height:.6g} at config.scale = {scale:g}"
+    fix = "make config.scale smaller, or use fewer or smaller frames"
+    need_memory((n + resizing) * height * width * channels, what, fix)
     scaled = np.array([scaled_size(tuple(size), scale) for size in sizes], np.int32)
-    canvas = scaled.max(axis=0)
-    channels = frames.images.shape[-1]
-    image = np.zeros((len(indices), *canvas, channels), np.uint8)
-    to_original = np.zeros((len(indices), 2, 3), np.float32)
+    image = np.zeros((n, *scaled.max(axis=0), channels), np.uint8)
+    to_original = np.zeros((n, 2, 3), np.float32)
     shrink = jax.jit(resize, static_argnums=(1, 2))
     for size in sorted({tuple(size) for size in sizes.tolist()}):
         rows = np.flatnonzero((sizes == size).all(axis=1))
@@ -70,7 +75,7 @@ def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> Fra
             source = frames.images[indices[chunk], : size[0], : size[1]]
             image[chunk, :height, :width] = source if scale == 1 else shrink(source, height, width)
     keypoints = frames.keypoints[indices]
-    points = jnp.asarray(keypoints.reshape(len(indices), -1, 2))  # all animals as one set of points
+    points = jnp.asarray(keypoints.reshape(n, -1, 2))  # all animals as one set of points
     moved = apply_affine(invert_affine(jnp.asarray(to_original)), points)
     return FrameStore(image, np.asarray(moved).reshape(keypoints.shape), frames.labelled[indices], scaled, to_original)
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from pawjax.data.frames import LabelledFrames
-from pawjax.data.label_table import LabelTable, video_of
+from pawjax.data.label_table import LabelTable
+from pawjax.data.names import video_of
 from pawjax.data.paw_on_ball import BODYPART
 from pawjax.data.paw_on_ball.rendering import render_frames
 from pawjax.data.pictures import THREADS, Pictures, decode_png, encode_picture
-from pawjax.errors import InputError
+from pawjax.data.prepared import FULL
+from pawjax.machine import need_memory
 from pawjax.progress import track
 
 READER_VERSION = "1.0.0"  # part of every fingerprint: bump it when the same files yield different frames
@@ -32,7 +35,8 @@ class FrameBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Labelled frames in a single TFDS split, 'frames', in table order.
 
     Features: image (PNG), keypoints float32 [A, K, 2] (x, y) px, labelled bool [A, K], id, video. The metadata holds
-    bodyparts, n_animals, fingerprint, channels and the (height, width) that fits every frame.
+    bodyparts, n_animals, fingerprint, channels, the (height, width) that fits every frame, and value_range if the files
+    hold 16 bits or floats.
     """
 
     VERSION = tfds.core.Version(FORMAT_VERSION)
@@ -77,10 +81,13 @@ class _LabelledImages(FrameBuilder, skip_registration=True):
         table, labelled = self._table, ~np.isnan(self._table.keypoints).any(axis=-1)
         keypoints = np.where(labelled[..., None], table.keypoints, 0).astype(np.float32)
         height, width = map(int, self._pictures.sizes.max(axis=0))
+        value_range = self._pictures.value_range
         self.info.metadata.update(fingerprint=self._fingerprint, height=height, width=width)
+        if value_range:
+            self.info.metadata.update(value_range=value_range)
 
         def encode(row: int) -> bytes:
-            return encode_picture(self._root / table.ids[row], self._pictures.channels)
+            return encode_picture(self._root / table.files[row], self._pictures.channels, value_range)
 
         rows = range(len(table.ids))
         with ThreadPoolExecutor(THREADS) as pool:
@@ -130,30 +137,42 @@ def _example(png: bytes, keypoints: np.ndarray, labelled: np.ndarray, frame: str
 
 
 def write_dataset(builder: Callable[..., FrameBuilder], folder: Path) -> None:
-    """Prepares builder(data_dir=folder), without output or network access."""
+    """Prepares builder(data_dir=folder), without output or network access. Raises OSError for a full disk."""
     tfds.disable_progress_bar()  # pawjax has its own on stderr
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints regardless of its settings
         dataset = builder(data_dir=folder)
-        dataset.download_and_prepare(
-            download_dir=folder / "downloads",
-            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
-        )
+        try:
+            dataset.download_and_prepare(
+                download_dir=folder / "downloads",
+                download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+            )
+        except RuntimeError as error:  # array_record raises no OSError: only the text tells what happened
+            number = next((number for number in FULL if os.strerror(number) in str(error)), None)
+            if number is None:
+                raise
+            raise OSError(number, os.strerror(number)) from error
     shutil.rmtree(folder / "downloads", ignore_errors=True)
+
+
+def need_memory_for_frames(n_frames: int, height: int, width: int, channels: int, fix: str) -> None:
+    """Raises InputError, which ends in `fix`, if there is no memory for that many frames of that size, uint8."""
+    what = f"{n_frames} frames, padded to {width}x{height},"
+    need_memory(n_frames * height * width * channels, what, fix)
 
 
 def read_dataset(folder: Path) -> LabelledFrames:
     """Reads the frames that `write_dataset` wrote to `folder`, decoding them in parallel threads.
 
-    Raises InputError if the folder is damaged.
+    Raises InputError if they exceed the memory.
     """
-    infos = list(folder.glob("*/*/dataset_info.json"))
-    if len(infos) != 1 or not list(infos[0].parent.glob("*.array_record*")):
-        raise InputError(f"{folder}: its prepared dataset is damaged; delete the folder to rebuild it")
-    dataset = tfds.builder_from_directory(infos[0].parent)
+    (info,) = folder.glob("*/*/dataset_info.json")
+    dataset = tfds.builder_from_directory(info.parent)
     source = dataset.as_data_source(split=SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
     metadata, n = dataset.info.metadata, len(source)
-    channels, a, k = metadata["channels"], metadata["n_animals"], len(metadata["bodyparts"])
-    images = np.zeros((n, metadata["height"], metadata["width"], channels), np.uint8)
+    height, width, channels = metadata["height"], metadata["width"], metadata["channels"]
+    a, k = metadata["n_animals"], len(metadata["bodyparts"])
+    need_memory_for_frames(n, height, width, channels, "use fewer or smaller frames, or a machine with more memory")
+    images = np.zeros((n, height, width, channels), np.uint8)
     sizes = np.zeros((n, 2), np.int32)
     keypoints, labelled = np.zeros((n, a, k, 2), np.float32), np.zeros((n, a, k), bool)
     ids, videos = [""] * n, [""] * n
@@ -177,4 +196,5 @@ def read_dataset(folder: Path) -> LabelledFrames:
         tuple(videos),
         tuple(metadata["bodyparts"]),
         metadata["fingerprint"],
+        tuple(metadata["value_range"]) if "value_range" in metadata else None,
     )

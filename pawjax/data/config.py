@@ -4,11 +4,13 @@ import dataclasses
 from typing import ClassVar
 
 from pawjax.errors import InputError, did_you_mean
-from pawjax.sections import Section
+from pawjax.sections import MOST, Section
 
 SOURCES = ("paw_on_ball", "deeplabcut", "lightning_pose")
 LABEL_FILES = ("auto", "csv", "h5")
-SMALLEST_SIDE = 16  # px of a synthetic frame
+SMALLEST_SIDE, LARGEST_SIDE = 16, 8192  # px of a synthetic frame
+MOST_FRAMES = 1_000_000  # synthetic ones
+MOST_SEED = 2**64 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +32,10 @@ class PawOnBallConfig(Section):
 
     def __post_init__(self):
         """Raises InputError for a value out of range."""
-        self.require_range("n_frames", 1)
-        self.require_range("height", SMALLEST_SIDE)
-        self.require_range("width", SMALLEST_SIDE)
-        self.require_range("seed", 0)
+        self.require_range("n_frames", 1, MOST_FRAMES)
+        self.require_range("height", SMALLEST_SIDE, LARGEST_SIDE)
+        self.require_range("width", SMALLEST_SIDE, LARGEST_SIDE)
+        self.require_range("seed", 0, MOST_SEED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +49,8 @@ class DataConfig(Section):
         both exist and differ.
       bodyparts: names of the bodyparts to use; () for all.
       symmetric_pairs: pairs of names, e.g. (("leftear", "rightear"),), that are swapped in a mirrored frame.
-      unlabelled: 'ignore' excludes bodyparts without a label from the loss; 'negative' trains them as absent.
+      unlabelled: 'ignore' excludes bodyparts without a label from the loss, and frames without any from the split;
+        'negative' trains them as absent.
       cache: folder of prepared data; '' for $PAWJAX_CACHE, then ~/.cache/pawjax.
       split_file: JSON of frame ids, or DeepLabCut's Documentation_data pickle; '' draws the split.
       split_fractions: fractions of (train, dev, test).
@@ -73,14 +76,23 @@ class DataConfig(Section):
     n_train: int = 0
     paw_on_ball: PawOnBallConfig = PawOnBallConfig()
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether a frame without any label is of no use: neither a negative nor synthetic.
+
+        A synthetic frame lacks a label because its paw is hidden, by design and at a known rate, not because nobody
+        labelled it yet.
+        """
+        return self.unlabelled == "ignore" and self.source != "paw_on_ball"
+
     def __post_init__(self):
         """Raises InputError for a value that is invalid whatever the files contain."""
         self._check_source()
         self.require_choice("label_file", LABEL_FILES)
         self.require_choice("unlabelled", ("ignore", "negative"))
         self.require_choice("split_by", ("frame", "video"))
-        self.require_range("split_seed", 0)
-        self.require_range("n_train", 0)
+        self.require_range("split_seed", 0, MOST_SEED)
+        self.require_range("n_train", 0, MOST)
         shares = self.split_fractions
         if len(shares) != 3 or not min(shares) >= 0 or not abs(sum(shares) - 1) <= 1e-6:
             raise InputError(
@@ -90,10 +102,10 @@ class DataConfig(Section):
 
     def _check_source(self) -> None:
         if self.source not in SOURCES:
-            hint = did_you_mean(str(self.source), SOURCES, f"choose from {', '.join(SOURCES)}.")
+            hint = did_you_mean(str(self.source), SOURCES, f"choose from {', '.join(SOURCES)}")
             raise InputError(f"config.data.source: there is no source '{self.source}'; {hint}")
         if self.source != "paw_on_ball" and not self.path:
-            raise InputError(f"config.data.path: is empty; set it to the folder of the {self.source} data")
+            raise InputError(f"config.data.path is empty: set it to the folder of the {self.source} data")
         if self.source == "paw_on_ball" and self.path:
             raise InputError(
                 f"config.data.path = '{self.path}' is not read by config.data.source = 'paw_on_ball', which is "

@@ -1,24 +1,38 @@
 """DeepLabCut projects: config.yaml and the label tables under labeled-data/."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from pawjax.data.bodyparts import align_bodyparts
+from pawjax.data.image_files import find_images
 from pawjax.data.label_csv import read_label_csv
 from pawjax.data.label_h5 import read_label_h5
-from pawjax.data.label_table import LabelTable, first_difference, merge_tables, order_bodyparts
-from pawjax.errors import InputError
+from pawjax.data.label_table import LabelTable, first_difference, merge_tables
+from pawjax.data.names import nfc
+from pawjax.errors import InputError, listed, warn
+
+PLACEHOLDER = "WILL BE AUTOMATICALLY UPDATED BY DEMO CODE"  # a video of DeepLabCut's demo projects
+READERS = {".csv": read_label_csv, ".h5": read_label_h5}
+LISTED = 5  # folders listed in a message
+
+Tables = dict[str, Path]  # the label tables of a folder
 
 
 @dataclass(frozen=True)
 class ProjectConfig:
-    """The fields of a config.yaml that pawjax needs; `skeleton` holds its pairs of bodyparts, without placeholders."""
+    """The fields of a config.yaml that pawjax needs.
+
+    `videos` are the names of the videos in video_sets, composed; `skeleton` holds its pairs of bodyparts.
+    """
 
     file: Path
     scorer: str
     bodyparts: tuple[str, ...]
+    videos: frozenset[str]
     skeleton: tuple[tuple[str, str], ...] = ()
 
 
@@ -27,20 +41,30 @@ def read_deeplabcut(folder: Path, label_file: str = "auto") -> LabelTable:
 
     Every folder under labeled-data/ with a CollectedData_<scorer> table is read, whether or not the config lists its
     video; the project may have moved. `label_file` is 'csv', 'h5' or 'auto': whichever exists; if both do, they must
-    agree. Raises InputError if `folder` is no such project, tables do not match the config, or there are no labels.
+    agree. Warns of what DeepLabCut would read otherwise, and of what is left out.
+    Raises InputError if `folder` is no such project, tables do not match the config, or there are no labels.
     """
     if folder.name == "config.yaml" and folder.is_file():
         folder = folder.parent
     config = read_project_config(folder)
-    tables = [_read_labels(path, config, label_file) for path in _label_folders(folder, config)]
-    tables = [table for table in tables if table.ids]
+    tables, moved = {}, {}  # by video folder
+    for path, files in _label_folders(folder, config).items():
+        table, n_beside = _read_labels(path, files, config, label_file)
+        if table.files:
+            tables[path.name] = table
+            moved |= {path.name: n_beside} if n_beside else {}
     if not tables:
         raise InputError(
             f"{folder}: no folder under labeled-data/ holds a label table CollectedData_{config.scorer}.csv or .h5 "
             f"with frames in it; label some frames, or correct the field 'scorer' in config.yaml"
         )
-    table = merge_tables(folder, [order_bodyparts(table, config.bodyparts, config.file) for table in tables])
-    return table
+    if moved:
+        warn(
+            f"{folder}: {sum(moved.values())} rows of the label tables in {listed(list(moved), LISTED)} name images "
+            f"that are not there; the images of the same names beside these tables are used"
+        )
+    _warn_of_unlisted_videos(config, tables)
+    return merge_tables(folder, align_bodyparts(list(tables.values()), config.bodyparts, config.file))
 
 
 def read_project_config(folder: Path) -> ProjectConfig:
@@ -60,12 +84,17 @@ def read_project_config(folder: Path) -> ProjectConfig:
     try:
         # The base loader keeps every value as a string: a bodypart named `on` or `1e3` stays a name.
         content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{file}: is not readable YAML ({' '.join(str(error).split())}); fix the file") from error
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:  # the last: nested thousands deep
+        # DeepLabCut 3.0 itself breaks the paths of video_sets at their spaces (its issue 3286).
+        raise InputError(
+            f"{file}: is not readable YAML ({' '.join(str(error).split())}); fix the file: each path under video_sets "
+            "stands in one line, in quotes if it has a space"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{file}: holds no 'field: value' lines; restore the config.yaml of the project")
     bodyparts = content.get("bodyparts", "")
-    if content.get("multianimalproject", "").strip().lower() in ("true", "yes", "on") or bodyparts == "MULTI!":
+    several = content.get("multianimalproject", "")
+    if isinstance(several, str) and several.strip().lower() in ("true", "yes", "on") or bodyparts == "MULTI!":
         raise InputError(
             f"{file}: this is a multi-animal project (field 'multianimalproject'), which pawjax does not read; "
             f"use a single-animal project"
@@ -73,8 +102,8 @@ def read_project_config(folder: Path) -> ProjectConfig:
     scorer = content.get("scorer", "")
     if not isinstance(scorer, str) or not scorer.strip():
         raise InputError(f"{file}: the field 'scorer' is empty; write the name in CollectedData_<scorer>.csv there")
-    names = _bodypart_names(file, bodyparts)
-    return ProjectConfig(file, scorer.strip(), names, _skeleton(content.get("skeleton"), names))
+    names, videos = _bodypart_names(file, bodyparts), _video_names(content.get("video_sets"))
+    return ProjectConfig(file, scorer.strip(), names, videos, _skeleton(content.get("skeleton"), names))
 
 
 def _skeleton(pairs: object, bodyparts: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -88,7 +117,8 @@ def _bodypart_names(file: Path, bodyparts: object) -> tuple[str, ...]:
     if not isinstance(bodyparts, list) or not bodyparts or not all(isinstance(name, str) for name in bodyparts):
         raise InputError(f"{file}: the field 'bodyparts' is not a list of names; write '- name' lines under it")
     names = tuple(name.strip() for name in bodyparts)
-    repeated = [name for name in names if names.count(name) > 1 or not name]
+    composed = [nfc(name) for name in names]
+    repeated = [name for name in composed if composed.count(name) > 1 or not name]
     if repeated:
         raise InputError(
             f"{file}: the field 'bodyparts' names '{repeated[0]}' twice or not at all; name each bodypart once"
@@ -96,41 +126,91 @@ def _bodypart_names(file: Path, bodyparts: object) -> tuple[str, ...]:
     return names
 
 
-def _label_folders(folder: Path, config: ProjectConfig) -> list[Path]:
-    """Folders of labelled frames, without the images of DeepLabCut's check_labels (<video>_labeled)."""
+def _video_names(video_sets: object) -> frozenset[str]:
+    """File names without endings of the videos, whose paths may be another machine's."""
+    paths = video_sets if isinstance(video_sets, dict) else ()
+    names = (re.split(r"[\\/]", path.strip())[-1] for path in paths if isinstance(path, str) and path != PLACEHOLDER)
+    return frozenset(nfc(Path(name).stem) for name in names if name)
+
+
+def _warn_of_unlisted_videos(config: ProjectConfig, tables: Mapping[str, LabelTable]) -> None:
+    unlisted = [video for video in tables if nfc(video) not in config.videos]
+    if len(unlisted) == len(tables):  # with none of its videos there, DeepLabCut reads every folder
+        return
+    if unlisted:
+        n = sum(len(tables[video].files) for video in unlisted)
+        warn(
+            f"{config.file}: the field 'video_sets' does not list the videos of {len(unlisted)} of {len(tables)} "
+            f"labelled folders ({listed(unlisted, LISTED)}; {n} frames), so DeepLabCut would not train on them; pawjax "
+            f"reads them: move their folders out of labeled-data/ to leave them out"
+        )
+
+
+def _label_folders(folder: Path, config: ProjectConfig) -> dict[Path, Tables]:
+    """The tables of the project's scorer, by ending, in each folder under labeled-data/ that has some.
+
+    Folders without any label table hold only images, such as those that DeepLabCut's check_labels draws.
+    """
     root = folder / "labeled-data"
     if not root.is_dir():
         raise InputError(f"{folder}: there is no folder labeled-data in it; extract and label frames first")
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.endswith("_labeled"))
-    labelled = [path for path in folders if any(file.is_file() for file in _label_files(path, config.scorer))]
-    if not labelled:
-        others = sorted({file.stem.removeprefix("CollectedData_") for file in root.glob("*/CollectedData_*.*")})
-        hint = f"; the scorers of its tables are {', '.join(others)}" if others else ""
+    labelled = {path: tables for path in sorted(root.iterdir()) if (tables := _tables_in(path))}
+    names = {ending: nfc(f"CollectedData_{config.scorer}{ending}") for ending in READERS}
+    own = {
+        path: {ending: tables[name] for ending, name in names.items() if name in tables}
+        for path, tables in labelled.items()
+        if any(name in tables for name in names.values())
+    }
+    others = {path: tables for path, tables in labelled.items() if path not in own}
+    scorers = sorted({Path(name).stem.removeprefix("CollectedData_") for tables in others.values() for name in tables})
+    if not own:
+        hint = f"; the scorers of its tables are {', '.join(scorers)}" if scorers else ""
         raise InputError(
             f"{folder}: no folder under labeled-data/ holds CollectedData_{config.scorer}.csv or .h5{hint}; "
             f"label some frames, or correct the field 'scorer' in config.yaml"
         )
-    return labelled
-
-
-def _label_files(folder: Path, scorer: str) -> Sequence[Path]:
-    return folder / f"CollectedData_{scorer}.csv", folder / f"CollectedData_{scorer}.h5"
-
-
-def _read_labels(folder: Path, config: ProjectConfig, label_file: str) -> LabelTable:
-    csv, h5 = _label_files(folder, config.scorer)
-    if label_file != "h5" and csv.is_file() and (label_file == "csv" or not h5.is_file()):
-        return read_label_csv(csv)
-    if label_file != "csv" and h5.is_file() and (label_file == "h5" or not csv.is_file()):
-        return read_label_h5(h5)
-    if label_file != "auto":
-        missing = h5 if label_file == "h5" else csv
-        raise InputError(f"{missing}: is missing, though config.data.label_file={label_file}; use 'auto'")
-    table, text = read_label_h5(h5), read_label_csv(csv)
-    difference = first_difference(table, text)
-    if difference:
-        raise InputError(
-            f"{folder}: {h5.name} (which DeepLabCut trains from) and {csv.name} differ: {difference}; "
-            f"set config.data.label_file to h5 or csv"
+    if others:
+        n = sum(map(_count_frames, others.values()))
+        warn(
+            f"{folder}: {len(others)} folders under labeled-data/ ({listed([path.name for path in others], LISTED)}; "
+            f"{n} frames) are left out, as DeepLabCut does: the scorers of their tables are {', '.join(scorers)}, and "
+            f"config.yaml names {config.scorer}; name the tables CollectedData_{config.scorer} to use them"
         )
-    return table
+    return own
+
+
+def _tables_in(folder: Path) -> Tables:
+    """All label tables in a folder by their names, with composed accents."""
+    files = sorted(folder.glob("CollectedData_*")) if folder.is_dir() else []
+    return {nfc(file.name): file for file in files if file.suffix in READERS and file.is_file()}
+
+
+def _count_frames(tables: Tables) -> int:
+    """The number of frames in the first table that can be read."""
+    for file in tables.values():
+        try:
+            return len(READERS[file.suffix](file).files)
+        except InputError:
+            continue
+    return 0
+
+
+def _read_labels(folder: Path, own: Tables, config: ProjectConfig, label_file: str) -> tuple[LabelTable, int]:
+    """The labels of a folder, and the number of images that are not where its table says, see `find_images`."""
+    endings = list(own) if label_file == "auto" else [f".{label_file}"]
+    if endings[0] not in own:
+        missing = folder / f"CollectedData_{config.scorer}{endings[0]}"
+        raise InputError(f"{missing}: is missing, though config.data.label_file={label_file}; use 'auto'")
+    found = {
+        ending: find_images(READERS[ending](own[ending]), folder.parents[1], f"labeled-data/{folder.name}")
+        for ending in endings
+    }
+    if len(found) == 2:
+        (table, _), (text, _) = found[".h5"], found[".csv"]
+        difference = first_difference(table, text)
+        if difference:
+            raise InputError(
+                f"{folder}: {table.source.name} (which DeepLabCut trains from) and {text.source.name} differ: "
+                f"{difference}; set config.data.label_file to h5 or csv"
+            )
+    return found.get(".h5") or found[".csv"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pawjax.data.names import nfc
 from pawjax.errors import InputError, did_you_mean
 
 
@@ -16,7 +17,8 @@ class LabelledFrames:
     sizes int32 [N, 2], the (height, width) of each frame before padding;
     keypoints float32 [N, A, K, 2], (x, y) pixels of the original frame, pixel centres at integers, 0 where not
     labelled; labelled bool [N, A, K]; ids, unique paths with forward slashes such as 'labeled-data/m4s1/img0000.png';
-    videos, the video (folder) of each frame; bodyparts, the K names; fingerprint, a hash of labels and images.
+    videos, the video (folder) of each frame; bodyparts, the K names; fingerprint, a hash of labels and images;
+    value_range, the values (low, high) that became 0 and 255 if the files hold 16 bits or floats, else None.
     """
 
     images: np.ndarray
@@ -27,6 +29,7 @@ class LabelledFrames:
     videos: tuple[str, ...]
     bodyparts: tuple[str, ...]
     fingerprint: str
+    value_range: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -38,19 +41,20 @@ class LabelledFrames:
         """
         if not names:
             return self
-        unknown = [name for name in names if name not in self.bodyparts]
+        wanted, known = [nfc(name) for name in names], [nfc(name) for name in self.bodyparts]
+        unknown = [name for name in wanted if name not in known]
         if unknown:
-            hint = did_you_mean(unknown[0], self.bodyparts, "choose from them.")
+            hint = did_you_mean(unknown[0], self.bodyparts, "write one of these names")
             raise InputError(
                 f"config.data.bodyparts: there is no bodypart '{unknown[0]}' among {', '.join(self.bodyparts)}; {hint}"
             )
-        repeated = [name for name in names if list(names).count(name) > 1]
+        repeated = [name for name in wanted if wanted.count(name) > 1]
         if repeated:
             raise InputError(f"config.data.bodyparts: '{repeated[0]}' is named twice; name it once")
-        columns = [self.bodyparts.index(name) for name in names]
-        labelled = self.labelled[:, :, columns]
+        columns = [known.index(name) for name in wanted]
+        labelled, bodyparts = self.labelled[:, :, columns], tuple(self.bodyparts[column] for column in columns)
         if not labelled.any():
             raise InputError(
                 f"config.data.bodyparts: no frame has a label for {', '.join(names)}; label some or choose others"
             )
-        return replace(self, keypoints=self.keypoints[:, :, columns], labelled=labelled, bodyparts=tuple(names))
+        return replace(self, keypoints=self.keypoints[:, :, columns], labelled=labelled, bodyparts=bodyparts)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pawjax.data.image_files import find_images
 from pawjax.data.label_csv import read_label_csv
 from pawjax.data.label_table import LabelTable, merge_tables
 from pawjax.errors import InputError
@@ -30,6 +31,7 @@ def read_lightning_pose(folder: Path) -> LabelTable:
             f"rename the one to use"
         )
     table = read_label_csv(default if default in tables else tables[0])
-    if not table.ids:
+    if not table.files:
         raise InputError(f"{table.source}: the table has no rows; label some frames")
+    table, _ = find_images(table, folder)
     return merge_tables(table.source, [table])

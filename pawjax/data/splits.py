@@ -11,8 +11,9 @@ import numpy as np
 from pawjax.data.config import DataConfig
 from pawjax.data.documentation import read_documentation
 from pawjax.data.frames import LabelledFrames
-from pawjax.data.label_table import frame_id
-from pawjax.errors import InputError, listed
+from pawjax.data.names import frame_id
+from pawjax.errors import InputError, listed, warn
+from pawjax.files import regular, user_path, write_text
 
 SPLITS = ("train", "dev", "test")
 DRAWS = 20  # random assignments of videos to choose from
@@ -26,28 +27,31 @@ def split(config: DataConfig, frames: LabelledFrames) -> Split:
 
     `config.split_file` is either JSON as written by `write_split` (frames it does not list are left out) or a
     DeepLabCut Documentation_data pickle (its test frames stay test, dev is drawn from its train frames); without a file
-    the split is drawn from `split_fractions`, `split_by` and `split_seed`. A nonzero `n_train` keeps that many training
-    frames; with the same `split_seed`, a smaller set is a subset of a larger one.
+    the split is drawn from `split_fractions`, `split_by` and `split_seed`. Frames without any label are left out, with
+    a warning, if `config.needs_labels`. A nonzero `n_train` keeps that many training frames; with the same
+    `split_seed`, a smaller set is a subset of a larger one.
     Raises InputError for a file that does not match the frames, an empty split, or an `n_train` above the number of
     training frames.
     """
     fractions = config.split_fractions
     rng = np.random.default_rng(config.split_seed)
-    path = Path(config.split_file).expanduser()
+    path = user_path(config.split_file)
     if not config.split_file:
-        rows = _draw(np.arange(len(frames)), fractions, frames.videos, config.split_by, rng)
+        everything = _leave_out_unlabelled({"all": np.arange(len(frames))}, config, frames)
+        rows = _draw(everything["all"], fractions, frames.videos, config.split_by, rng)
         where = "config.data.split_fractions"
     elif path.suffix == ".pickle":
-        rows = _split_of_documentation(path, fractions, frames, config.split_by, rng)
+        rows = _leave_out_unlabelled(_read_documentation(path, frames), config, frames)
+        rows |= _draw_dev(path, rows["train"], config, frames, rng)
         where = str(path)
     else:
-        rows = _read_lists(path, frames)
+        rows = _leave_out_unlabelled(_read_lists(path, frames), config, frames)
         where = str(path)
     empty = [name for name in SPLITS if len(rows[name]) == 0]
     if empty:
         raise InputError(
             f"{where}: the split leaves {' and '.join(empty)} empty ({len(frames)} frames of "
-            f"{len(set(frames.videos))} videos, split by {config.split_by}); give each at least one frame"
+            f"{len(set(frames.videos))} videos, split by {config.split_by}); give each at least one labelled frame"
         )
     if config.n_train:
         n = len(rows["train"])
@@ -60,10 +64,33 @@ def split(config: DataConfig, frames: LabelledFrames) -> Split:
     return {name: np.sort(rows[name]) for name in SPLITS}
 
 
+def read_split(path: Path, frames: LabelledFrames) -> Split:
+    """The rows of `frames` in a run's own split file, as `write_split` wrote it: int64 arrays, sorted, disjoint.
+
+    Raises InputError for a file that is damaged or does not match the frames.
+    """
+    return {name: np.sort(rows) for name, rows in _read_lists(path, frames).items()}
+
+
 def write_split(path: Path, frames: LabelledFrames, rows: Split) -> None:
     """Writes the ids of each split as JSON, {"train": [...], "dev": [...], "test": [...]}, as a split file."""
     lists = {name: [frames.ids[row] for row in rows[name]] for name in SPLITS}
-    Path(path).write_text(json.dumps(lists, indent=0) + "\n")
+    write_text(path, json.dumps(lists, indent=0) + "\n")
+
+
+def _leave_out_unlabelled(rows: Split, config: DataConfig, frames: LabelledFrames) -> Split:
+    """The rows of frames with a label, if only those are of use."""
+    if not config.needs_labels:
+        return rows
+    labelled = frames.labelled.any(axis=(1, 2))
+    kept = {name: some[labelled[some]] for name, some in rows.items()}
+    n, n_kept = (sum(map(len, some.values())) for some in (rows, kept))
+    if n_kept < n:
+        warn(
+            f"{n - n_kept} of {n} frames have no label of {listed(frames.bodyparts, NAMED)} and are left out of train, "
+            f"dev and test; if the animal is not in them, config.data.unlabelled=negative trains on that"
+        )
+    return kept
 
 
 def _draw(
@@ -116,10 +143,15 @@ def _assign_videos(order: np.ndarray, counts: np.ndarray, targets: np.ndarray) -
 
 
 def _read_lists(path: Path, frames: LabelledFrames) -> Split:
+    regular(path)
     try:
-        lists = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as the split ({error}); correct config.data.split_file") from error
+        lists = json.loads(regular(path).read_text(encoding="utf-8"))
+    except InputError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: nested thousands deep
+        raise InputError(
+            f"{path}: cannot be read as the split ({error}); restore it, or correct config.data.split_file"
+        ) from error
     if not isinstance(lists, dict) or any(
         not isinstance(lists.get(name), list) or not all(isinstance(frame, str) for frame in lists[name])
         for name in SPLITS
@@ -140,24 +172,29 @@ def _read_lists(path: Path, frames: LabelledFrames) -> Split:
     return {name: np.array([row_of[frame] for frame in ids[name]], int) for name in SPLITS}
 
 
-def _split_of_documentation(
-    path: Path, fractions: Sequence[float], frames: LabelledFrames, by: str, rng: np.random.Generator
-) -> Split:
-    train_ids, test_ids = read_documentation(path, frames.ids)
+def _read_documentation(path: Path, frames: LabelledFrames) -> Split:
+    """The rows of `frames` that a Documentation_data pickle names for 'train' and 'test', sorted."""
+    ids = dict(zip(("train", "test"), read_documentation(path, frames.ids), strict=True))
     row_of = {frame: row for row, frame in enumerate(frames.ids)}
-    unknown = [frame for frame in (*train_ids, *test_ids) if frame not in row_of]
+    unknown = [frame for frame in (*ids["train"], *ids["test"]) if frame not in row_of]
     if unknown:
         raise InputError(
             f"{path}: {len(unknown)} of its frames are not among the labelled ones: {listed(unknown, NAMED)}; "
             f"create the training dataset of this project again, or correct config.data.split_file"
         )
-    pool = np.sort([row_of[frame] for frame in train_ids]).astype(int)
-    train, dev, _ = fractions
+    return {name: np.sort(np.array([row_of[frame] for frame in some], int)) for name, some in ids.items()}
+
+
+def _draw_dev(
+    path: Path, pool: np.ndarray, config: DataConfig, frames: LabelledFrames, rng: np.random.Generator
+) -> Split:
+    """Divides the training frames of a pickle into 'train' and 'dev'."""
+    train, dev, _ = config.split_fractions
     shares = (train / max(train + dev, 1e-9), dev / max(train + dev, 1e-9), 0.0)
-    rows = _draw(pool, shares, frames.videos, by, rng)
+    rows = _draw(pool, shares, frames.videos, config.split_by, rng)
     print(
         f"{path.name} has no dev split: {len(rows['dev'])} of its {len(pool)} training frames became dev "
         f"(config.data.split_seed, split_fractions)",
         file=sys.stderr,
     )
-    return {**rows, "test": np.array([row_of[frame] for frame in test_ids], int)}
+    return {name: rows[name] for name in ("train", "dev")}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from pawjax.data.names import nfc
 from pawjax.errors import InputError, did_you_mean
 
 Pairs = tuple[tuple[int, int], ...]
@@ -15,13 +16,14 @@ def pair_indices(pairs: Sequence[tuple[str, str]], bodyparts: Sequence[str]) -> 
 
     Raises InputError for an unknown name.
     """
+    known = [nfc(bodypart) for bodypart in bodyparts]
     for name in (name for pair in pairs for name in pair):
-        if name not in bodyparts:
-            hint = did_you_mean(name, bodyparts, "choose from them.")
+        if nfc(name) not in known:
+            hint = did_you_mean(name, bodyparts, "write one of these names")
             raise InputError(
                 f"config.data.symmetric_pairs: there is no bodypart '{name}' among {', '.join(bodyparts)}; {hint}"
             )
-    return tuple((bodyparts.index(left), bodyparts.index(right)) for left, right in pairs)
+    return tuple((known.index(nfc(left)), known.index(nfc(right))) for left, right in pairs)
 
 
 def swap_sides(values: jax.Array, pairs: Pairs, axis: int) -> jax.Array:

@@ -16,7 +16,7 @@ import numpy as np
 
 from pawjax.data.pictures import read_picture
 from pawjax.errors import InputError
-from pawjax.files import regular
+from pawjax.files import regular, user_path
 from pawjax.machine import n_processors
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv", ".ts", ".h264", ".mjpeg")
@@ -150,7 +150,7 @@ def find_videos(words: list[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for word in words:
-        path = Path(word).expanduser()
+        path = user_path(word)
         if path.is_dir():
             videos = sorted(file for file in path.iterdir() if file.suffix.lower() in VIDEO_ENDINGS)
             matches = videos or ([path] if _picture_files(path) else [])

@@ -11,13 +11,14 @@ from pawjax.config import check_config
 from pawjax.engine import runlog
 from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints
 from pawjax.engine.clock import Clock
-from pawjax.engine.interruptions import disk_errors, stop_signal
 from pawjax.engine.processes import any_process, here, is_main, main_only
 from pawjax.engine.setup import Training, first_state, load_frames, make_training, open_folder
 from pawjax.engine.state import TrainState
 from pawjax.engine.sums import MetricSums
 from pawjax.errors import InputError
-from pawjax.files import write_json
+from pawjax.files import user_path, write_json
+from pawjax.interruptions import disk_errors, stop_signal
+from pawjax.machine import use_compilation_cache
 from pawjax.progress import TrainingProgress
 
 
@@ -25,34 +26,42 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     """Trains to `config.steps`, evaluating on dev and on as many training frames along the way.
 
     It starts from the folder's last checkpoint if there is one, else from the weights of `config.init_from`, else from
-    random weights (`config.seed`). SIGTERM and Ctrl-C save and return early. User errors raise InputError before
-    training starts; a loss that is not finite and a full disk raise it later and keep the last good checkpoint.
+    random weights (`config.seed`). Ctrl-C, SIGTERM and SIGHUP during training save and return early. User errors raise
+    InputError before training starts; a loss that is not finite and a full disk raise it later and keep the last good
+    checkpoint.
 
     Returns the final state.
     """
+    use_compilation_cache()
     # The order matters: every check that may refuse a run precedes the creation of its folder (5), and nothing is
     # written there or read from its checkpoints without the lock.
-    workdir = Path(workdir)
-    # 1. The config, before any data is read.
+    workdir = user_path(workdir)
+    # 1. The config and the folder, before any data is read.
     check_config(config)
-    # 2. The frames and their split, prepared by process 0 for all.
-    frames, split = load_frames(config)
+    main_only(lambda: runlog.check_folder(workdir))
+    # 2. The frames and their split (a resumed run keeps its own), prepared by process 0 for all.
+    frames, split = load_frames(config, workdir)
     # 3. Method, optimizer, frames in memory, the program and the monitor.
     training = make_training(config, frames, split)
     # 4. A fresh state, with the weights of `init_from` unless the folder has a checkpoint.
     state, origin = first_state(training, workdir, frames.bodyparts)
     # 5. The folder: locked, checked against this run, and described in run.json.
     record = runlog.describe_run(config, frames, split) | origin
-    with main_only(lambda: open_folder(workdir, config, frames, split, record)) or nullcontext():
+    with (
+        disk_errors(workdir),
+        main_only(lambda: open_folder(workdir, config, frames, split, record)) or nullcontext(),
+        stop_signal() as stopped,
+        # However this block ends, the checkpoint being written is finished first.
+        Checkpoints(workdir) as checkpoints,
+    ):
         # 6. The folder's last checkpoint, which takes precedence over all other weights.
-        checkpoints = Checkpoints(workdir)
         state = checkpoints.restore_state(state) or state
         # 7. The log, continued at the state's step.
         log = runlog.MetricsLog(workdir, int(state.step), config.tensorboard)
         clock = Clock(log.seconds)
-        state = train(training, state, workdir, checkpoints, log, clock)
+        state = train(training, state, checkpoints, log, clock, stopped)
         # 8. The end: checkpoints flushed to disk, results added to run.json.
-        checkpoints.close()
+        checkpoints.wait()
         if int(state.step) == config.steps and is_main():
             _write_end(workdir, state, clock)
     return state
@@ -61,17 +70,17 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
 def train(
     training: Training,
     state: TrainState,
-    workdir: Path,
     checkpoints: Checkpoints,
     log: runlog.MetricsLog,
     clock: Clock,
+    stopped: Callable[[], bool],
 ) -> TrainState:
-    """Trains from the state's step to the last step or a signal."""
+    """Trains from the state's step to the last step or until `stopped`."""
     config, sums = training.config, MetricSums()
     first, stride = int(state.step), config.steps_per_dispatch
     frames = training.feed(state)
     progress = TrainingProgress(config.steps, first, config.batch_size, quiet=not is_main())
-    with stop_signal() as stopped, progress as bar:
+    with progress as bar:
         for step in range(first + stride, config.steps + 1, stride):
             state, metrics = training.program(state, next(frames))
             sums.add(metrics, stride)
@@ -90,13 +99,11 @@ def train(
                     log.write(step, evaluated)
                 bar.update(step, dev=evaluated[BEST_METRIC])
             if saves:
-                with bar.paused(), clock.paused(), disk_errors(workdir):
+                with bar.paused(), clock.paused():
                     _fail_if_not_finite(training, state, sums)
                     checkpoints.save(state, evaluated)
             if last:
                 break
-        with disk_errors(workdir):
-            checkpoints.wait()
     return state
 
 
@@ -134,9 +141,6 @@ def _fail_if_not_finite(training: Training, state: TrainState, sums: MetricSums)
 
 
 def _write_end(workdir: Path, state: TrainState, clock: Clock) -> None:
-    end = {
-        "steps": int(state.step),
-        "seconds": round(clock.seconds, 1),
-        "params_sha256": runlog.params_sha256(jax.device_get(state.params)),
-    }
+    hashed = runlog.params_sha256(jax.device_get(state.params))
+    end = dict(zip(runlog.END_FIELDS, (int(state.step), round(clock.seconds, 1), hashed), strict=True))
     write_json(workdir / "run.json", runlog.read_run(workdir) | end)

@@ -110,10 +110,9 @@ def compile_training(
     """
     n_devices, microbatches = len(jax.devices()), options.microbatches
     if microbatches < 1 or options.batch_size % (n_devices * microbatches):
-        times = f" times config.microbatches = {microbatches}" if microbatches != 1 else ""
-        raise InputError(
-            f"config.batch_size = {options.batch_size} must be a multiple of the {n_devices} devices{times}"
-        )
+        factors = [f"the {n_devices} devices"] if n_devices > 1 else []
+        factors += [f"config.microbatches = {microbatches}"] if microbatches != 1 else []
+        raise InputError(f"config.batch_size = {options.batch_size} must be a multiple of {' times '.join(factors)}")
     if options.streamed and options.n_steps > 1:
         raise InputError("config.steps_per_dispatch must be 1 if frames stream from the host: see config.device_gb")
     if mode == "jit":

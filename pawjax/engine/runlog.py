@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,28 +15,48 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from pawjax import run_files
 from pawjax.config import check_config, default_config
 from pawjax.config_history import upgrade
 from pawjax.engine.processes import is_main
-from pawjax.errors import InputError
-from pawjax.files import lock, read_json, write_json, write_text
+from pawjax.errors import InputError, warn
+from pawjax.files import lock, user_path, write_json, write_text
 from pawjax.machine import device_name
 
 PACKAGES = ("pawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
-MUTABLE_FIELDS = ("log_every", "tensorboard", "data.cache", "data.path")  # may change when a run is resumed
+# May change when a run is resumed; `setup.open_folder` checks `steps`.
+MUTABLE_FIELDS = ("steps", "log_every", "tensorboard", "data.cache", "data.path")
+END_FIELDS = ("steps", "seconds", "params_sha256")  # of run.json, added at the end
 LOCK = ".lock"
 
 
 def check_folder(workdir: Path) -> None:
-    """Raises InputError if the folder holds anything but a run."""
-    if not (workdir / "config.json").exists() and any(path.name != LOCK for path in workdir.glob("*")):
+    """Raises InputError if the path is a file's, or the folder holds anything but a run, whole or about to begin.
+
+    Also if no checkpoint can be written to a path of this name.
+    """
+    name = os.path.abspath(workdir)
+    if re.search("[\0\ud800-\udfff]", name):  # surrogates stand for bytes that are not UTF-8
+        raise InputError(f"{name!r} contains NUL or bytes that are not UTF-8: use another --workdir")
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f"--workdir={workdir} is a file: name a folder")
+    if (workdir / "config.json").exists():
+        read_config(workdir)
+    elif any(path.name != LOCK for path in workdir.glob("*")):
         raise InputError(f"{workdir} is not empty and holds no run (no config.json): use another --workdir")
+    if any((workdir / "checkpoints").glob("[0-9]*")):  # written long after run.json
+        read_run(workdir)
 
 
 def write_config(workdir: Path, config: ConfigDict) -> None:
-    """Writes a new run's config. Raises InputError, listing the fields, if the folder belongs to another config."""
+    """Writes a new run's config, with the absolute path of its data.
+
+    Raises InputError, listing the fields, if the folder belongs to another config.
+    """
     path = workdir / "config.json"
     new = json.loads(json.dumps(config.to_dict()))
+    if config.data.path:  # the run is read from other working directories too
+        new["data"]["path"] = os.path.abspath(user_path(config.data.path))
     if path.exists():
         old = json.loads(json.dumps(read_config(workdir).to_dict()))
         differing = [
@@ -55,28 +76,53 @@ def read_config(workdir: Path) -> ConfigDict:
     """The config of a run. Raises InputError if there is none or someone made it invalid."""
     path = workdir / "config.json"
     if not path.exists():
-        raise InputError(f"{workdir} is not a run folder (no config.json): give --workdir of a training run")
-    run = workdir / "run.json"
-    bodyparts = read_json(run)["data"]["bodyparts"] if run.exists() else ()
+        raise InputError(f"{workdir} is not a run folder (no config.json): name the folder of a training run")
+    values, run = run_files.read_config(path), workdir / "run.json"
+    bodyparts = run_files.read_run(run)["data"]["bodyparts"] if run.exists() else ()
     config = default_config()  # fields added since the run have defaults that keep its behaviour
-    values = read_json(path)
     try:
         with config.unlocked():
             config.update(_tuples(upgrade(values, bodyparts)))
         check_config(config)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not the config that pawjax wrote: restore it, or use another run") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not the config that pawjax wrote: {run_files.RESTORE}") from error
     return config
 
 
 def read_run(workdir: Path) -> dict[str, Any]:
-    """run.json of a run. Raises InputError if there is none."""
-    path = workdir / "run.json"
-    if not path.exists():
-        raise InputError(f"{workdir} holds no run.json: start its training, or give --workdir of another run")
-    return read_json(path)
+    """run.json of a run. Raises InputError if there is none, or it is damaged."""
+    return run_files.read_run(workdir / "run.json")
+
+
+def has_other_frames(workdir: Path, record: dict[str, Any]) -> bool:
+    """Whether the run.json of a folder describes other frames or labels than `record`."""
+    known = read_run(workdir)["data"]
+    return any(known[field] != record["data"][field] for field in ("source", "fingerprint", "bodyparts"))
+
+
+def must_write_split(workdir: Path, lists: dict[str, list[str]]) -> bool:
+    """Whether split.json of a resumed run is missing or damaged, which is said, and `lists` are its frames.
+
+    Raises InputError if the run has another split than `lists`.
+    """
+    path, record = workdir / "split.json", read_run(workdir)
+    drawn = run_files.split_sha256(lists)
+    known = record.get("split_sha256", drawn)
+    same = known == drawn and all(len(lists[name]) == record["data"][f"n_{name}"] for name in lists)
+    try:
+        same = same and drawn == run_files.split_sha256(run_files.read_split(path, record))
+    except run_files.Damaged as error:
+        if same:
+            warn(f"{error.what}: it is written anew, as config.data draws the same split again")
+            return True
+    if not same:
+        raise InputError(
+            f"config.data draws another split than the one that {workdir} began with: restore the file of "
+            "config.data.split_file, or use another --workdir"
+        )
+    return False
 
 
 def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -89,14 +135,22 @@ def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) 
         "device": device_name(),
         "n_devices": len(jax.devices()),
         "n_processes": jax.process_count(),
+        "channels": frames.images.shape[-1],
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "data": {
             "source": config.data.source,
             "fingerprint": frames.fingerprint,
             "bodyparts": list(frames.bodyparts),
+            **({"value_range": list(frames.value_range)} if frames.value_range else {}),
             **{f"n_{name}": len(indices) for name, indices in split.items()},
         },
+        "split_sha256": run_files.split_sha256(split_lists(frames, split)),
     }
+
+
+def split_lists(frames: Any, split: dict[str, np.ndarray]) -> dict[str, list[str]]:
+    """The ids of the frames of each split, as in split.json."""
+    return {name: [frames.ids[i] for i in indices] for name, indices in split.items()}
 
 
 def params_sha256(params: Any) -> str:
@@ -113,7 +167,8 @@ def params_sha256(params: Any) -> str:
 class MetricsLog:
     """Writes metrics.jsonl, one line per record, and TensorBoard events if requested.
 
-    On resume, lines after the restored step are dropped, because they will be written again. Only process 0 writes.
+    On resume, lines after the restored step are dropped, because they will be written again, and so are garbled ones.
+    Only process 0 writes.
     """
 
     def __init__(self, workdir: Path, first_step: int, tensorboard: bool):
@@ -135,18 +190,11 @@ class MetricsLog:
                 self._board.add_scalar(name, value, step)
 
     def _keep_until(self, step: int) -> None:
-        if not self._path.exists():
+        if step == 0 and not self._path.exists():
             return
-        kept = []
-        for line in self._path.read_text().splitlines():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:  # a line truncated when the run was killed
-                break
-            if record["step"] <= step:
-                kept.append(line + "\n")
-                self.seconds = record.get("seconds", self.seconds)
-        write_text(self._path, "".join(kept))
+        kept = [record for record in run_files.read_log(self._path) if record["step"] <= step]
+        self.seconds = next((record["seconds"] for record in reversed(kept) if "seconds" in record), 0.0)
+        write_text(self._path, "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def lock_run(workdir: Path) -> TextIO:

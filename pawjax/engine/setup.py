@@ -12,12 +12,12 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from pawjax import data
+from pawjax import data, run_files
 from pawjax.data.augment import Augment, output_size
 from pawjax.data.batches import FrameStore, draw_indices, make_store
 from pawjax.data.symmetry import pair_indices
 from pawjax.engine import parallel, runlog
-from pawjax.engine.checkpoints import has_checkpoints
+from pawjax.engine.checkpoints import saved_steps
 from pawjax.engine.host_stream import stream_batches
 from pawjax.engine.monitor import Monitor
 from pawjax.engine.processes import is_main, main_first
@@ -25,6 +25,7 @@ from pawjax.engine.state import TrainState, stream
 from pawjax.engine.transfer import initialise
 from pawjax.errors import InputError, warn
 from pawjax.files import write_json
+from pawjax.inference.views import check_prediction
 from pawjax.methods import Method, make_method
 from pawjax.optim import Optimizer, Schedule, make_optimizer, make_schedule
 
@@ -69,18 +70,55 @@ class Training:
         return [self.frame_ids[i] for i in np.asarray(indices)]
 
 
-def load_frames(config: ConfigDict) -> tuple[data.LabelledFrames, Split]:
-    """The frames of a run and its split. Raises InputError for a train or dev split without any label."""
+def load_frames(config: ConfigDict, workdir: Path) -> tuple[data.LabelledFrames, Split]:
+    """The frames of a run and its split: the one in its folder if the run is resumed.
+
+    Raises InputError for a train or dev split without any label, and warns of a test split and of bodyparts without.
+    """
     source = data.DataConfig.of(config)
     frames = main_first(lambda: data.load(source))
-    split = data.split(source, frames)
+    split = _split_of_run(workdir, frames) or data.split(source, frames)
     for name in ("train", "dev"):
         if not frames.labelled[split[name]].any():
             raise InputError(
                 f"none of the {len(split[name])} {name} frames has a label of {', '.join(frames.bodyparts)}: "
                 "label some of them, or split the frames differently (config.data.split_file)"
             )
+    _warn_of_missing_labels(frames, split)
     return frames, split
+
+
+def _split_of_run(workdir: Path, frames: data.LabelledFrames) -> Split | None:
+    """The split that a run in the folder began with; None for a new run, and where `open_folder` decides.
+
+    It decides about other frames, and about a missing or damaged file, for which the split is drawn again.
+    """
+    path = workdir / "split.json"
+    if not (workdir / "run.json").exists():
+        return None
+    record = runlog.read_run(workdir)
+    if record["data"]["fingerprint"] != frames.fingerprint:
+        return None
+    try:
+        run_files.read_split(path, record)
+    except run_files.Damaged:
+        return None
+    return data.read_split(path, frames)
+
+
+def _warn_of_missing_labels(frames: data.LabelledFrames, split: Split) -> None:
+    if not frames.labelled[split["test"]].any():
+        warn(
+            f"none of the {len(split['test'])} test frames has a label of {', '.join(frames.bodyparts)}, so the test "
+            "will show no error: label some, or split the frames differently (config.data.split_file)"
+        )
+    labelled = frames.labelled[split["train"]].any(axis=(0, 1))
+    missing = [name for name, known in zip(frames.bodyparts, labelled, strict=True) if not known]
+    if missing:
+        warn(
+            f"no train frame has a label of {', '.join(missing)}, which the network therefore cannot learn to find: "
+            "label some, or leave it out (config.data.bodyparts)"
+        )
 
 
 def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split) -> Training:
@@ -88,6 +126,7 @@ def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split)
     settings = Optimizer.of(config)
     method = make_method(config, frames.bodyparts)
     pairs = pair_indices(data.DataConfig.of(config).symmetric_pairs, frames.bodyparts)
+    check_prediction(config, method)
     for message in method.warnings:
         warn(message)
     optimizer = make_optimizer(settings, config.steps)
@@ -117,7 +156,7 @@ def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -
     image = np.zeros((1, *size, training.store.image.shape[-1]), np.uint8)
     average = config.optimizer.ema_decay > 0
     state = parallel.make_state(training.method, training.optimizer, config.seed, {"image": image}, average)
-    if not config.init_from or has_checkpoints(workdir):
+    if not config.init_from or saved_steps(workdir):
         return state, {}
     state, merged = initialise(state, training.method, config.init_from, config.model.variant, bodyparts)
     if is_main():
@@ -128,7 +167,7 @@ def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -
 def open_folder(
     workdir: Path, config: ConfigDict, frames: data.LabelledFrames, split: Split, record: dict[str, Any]
 ) -> TextIO:
-    """Locks the folder, then writes config.json, and split.json and run.json if they are missing.
+    """Locks the folder, then writes config.json, run.json of a new run, and split.json if it is missing or damaged.
 
     Args:
       workdir: the folder; created if missing.
@@ -138,7 +177,8 @@ def open_folder(
       record: content of run.json.
 
     Returns the lock, to be closed at the end. Raises InputError, with nothing written, if another process trains there
-    or the folder belongs to another config or other frames, or is not a run.
+    or the folder belongs to another config or other frames, or is not a run. `config.steps` may change if the steps
+    taken stay as they are.
     """
     runlog.check_folder(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -146,16 +186,50 @@ def open_folder(
     try:
         path = workdir / "run.json"
         is_new = not path.exists()
-        if not is_new and runlog.read_run(workdir)["data"] != record["data"]:
+        if not is_new and runlog.has_other_frames(workdir, record):
             raise InputError(
                 f"the frames or labels of config.data.path changed since {workdir} began: "
                 "use another --workdir, or restore the data"
             )
+        _check_steps(workdir, config)
+        writes_split = is_new or runlog.must_write_split(workdir, runlog.split_lists(frames, split))
         runlog.write_config(workdir, config)
-        if is_new:
+        if writes_split:
             data.write_split(workdir / "split.json", frames, split)
+        if is_new:
             write_json(path, record)
+        else:
+            _unfinish(workdir, config.steps)
     except BaseException:
         lock.close()
         raise
     return lock
+
+
+def _check_steps(workdir: Path, config: ConfigDict) -> None:
+    """Raises InputError if a run of another `config.steps` cannot become one of these as if begun with them."""
+    if not (workdir / "config.json").exists() or (old := runlog.read_config(workdir)).steps == config.steps:
+        return
+    taken, schedule = max(saved_steps(workdir), default=0), old.optimizer.schedule
+    if config.steps < taken:
+        raise InputError(
+            f"config.steps = {config.steps}, but {workdir} has taken {taken} steps: give at least as many, or use "
+            "another --workdir"
+        )
+    rates = [make_schedule(Optimizer.of(old), n)(np.arange(taken)) for n in (old.steps, config.steps)]
+    if not np.array_equal(*rates):
+        raise InputError(
+            f"config.steps is {old.steps} in {workdir} and {config.steps} here, which would have changed the learning "
+            f"rate of the {taken} steps taken (config.optimizer.schedule = '{schedule}'; 'constant' and 'stepwise' "
+            f"allow it): start another --workdir from its weights with --config.init_from={workdir}"
+        )
+
+
+def _unfinish(workdir: Path, steps: int) -> None:
+    """Removes from run.json what the end of a run of another number of steps added."""
+    record = runlog.read_run(workdir)
+    ended = record.get("steps", steps)
+    if ended != steps:
+        write_json(workdir / "run.json", {name: v for name, v in record.items() if name not in runlog.END_FIELDS})
+        if (workdir / "eval").exists():
+            warn(f"{workdir / 'eval'} holds evaluations after {ended} steps: repeat them after {steps}")

@@ -1,17 +1,16 @@
 """Initial weights from a weight file of another system or from another run."""
 
-import re
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from pawjax.engine.download import fetch
+from pawjax.engine.download import fetch, is_url
 from pawjax.engine.processes import main_first
 from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
+from pawjax.files import user_path
 from pawjax.inference.run import RunFiles, read_run_files
 from pawjax.methods import Method
 from pawjax.weights import Merge, merge, read_tensors, variant_of
@@ -32,13 +31,14 @@ def initialise(
 
     Raises InputError if there is nothing there, or if it belongs to another network.
     """
-    path = main_first(lambda: fetch(source)) if re.match("https?://", source) else Path(source).expanduser()
+    path = main_first(lambda: fetch(source)) if is_url(source) else user_path(source)
     if path.is_dir():
-        files = read_run_files(path)
-        source_variant, (leaves, unknown) = (
-            files.config.model.variant,
-            _leaves_of_run(files, bodyparts, method.bodypart_heads),
-        )
+        try:
+            files = read_run_files(path)
+            leaves, unknown = _leaves_of_run(files, bodyparts, method.bodypart_heads)
+        except InputError as error:
+            raise InputError(f"config.init_from = '{source}': {error}") from error
+        source_variant = files.config.model.variant
     elif path.is_file():
         tensors = read_tensors(path)
         source_variant, (leaves, unknown) = variant_of(tensors), method.read_weights(tensors)

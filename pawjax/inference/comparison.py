@@ -1,52 +1,66 @@
 """Prepares training runs for a comparison: checks that they share frames, evaluates them, counts their cost."""
 
-import json
 import os.path
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from pawjax import run_files
 from pawjax.data.batches import scaled_size
-from pawjax.errors import InputError
+from pawjax.errors import InputError, warn
 from pawjax.inference.evaluation import evaluate_run, evaluation_folder
 from pawjax.inference.flops import count_flops
 from pawjax.inference.run import RunFiles, read_run_files
 from pawjax.inference.views import make_predict
 from pawjax.methods import make_method
-from pawjax.report.comparison import SPLITS, ComparedRun, read_errors
-from pawjax.report.curves import read_metrics
+from pawjax.report.comparison import SPLITS, ComparedRun
+from pawjax.report.curves import Series, read_metrics
 
-RUN_FILES = ("config.json", "run.json", "split.json", "metrics.jsonl")
 PICTURES = ("worst_frames.png", "proposals.png")  # the second exists only with --boxes
-RESULTS = ("metrics.json", "predictions.csv", "worst_frames.png")  # what a comparison reads from an evaluation
 
 
-def collect_runs(workdirs: Sequence[Path], evaluate: bool = False) -> list[ComparedRun]:
+class Evaluation(NamedTuple):
+    """What a comparison reads of one evaluation: the content of metrics.json, and the errors [n_points] px."""
+
+    metrics: dict[str, Any]
+    errors: np.ndarray
+
+
+def collect_runs(workdirs: Sequence[Path], evaluate: bool = False, data_folder: str = "") -> list[ComparedRun]:
     """The comparison's data of each run, in the order given.
 
-    Existing evaluations are reused; missing ones, or all with `evaluate`, are made from the best checkpoint on dev and
-    announced on stderr. Only `eval/` is written.
+    Existing evaluations are reused; missing and damaged ones, or all with `evaluate`, are made from the best
+    checkpoint on dev and announced on stderr. Only `eval/` is written.
+
+    Args:
+      workdirs: the run folders.
+      evaluate: whether to evaluate every run again.
+      data_folder: where the data of the runs are now; '' for where they were.
 
     Raises InputError, before anything is evaluated, for no run or one given twice; a folder that is not a finished
-    run; data, bodyparts or splits that differ (train splits may be subsets of the largest one); missing data.
+    run, or a damaged one; data, bodyparts or splits that differ (train splits may be subsets of the largest one);
+    missing data.
     """
     names = run_names(workdirs)
-    runs = [_read_finished(workdir) for workdir in workdirs]
-    splits = [json.loads((workdir / "split.json").read_text()) for workdir in workdirs]
+    runs = [_read_finished(workdir, data_folder) for workdir in workdirs]
+    splits = [run.split_lists() for run in runs]
+    curves = [read_metrics(workdir / "metrics.jsonl") for workdir in workdirs]
     _check_data(names, [run.record for run in runs])
     _check_splits(names, splits)
-    sizes, channels = _test_frames(runs[0], splits[0]["test"])
+    sizes, channels = _test_frames(runs[0])
     costs = []
     for run in runs:
         scaled = [scaled_size(tuple(size), run.config.scale) for size in np.unique(sizes, axis=0).tolist()]
         shape = (1, *map(max, zip(*scaled, strict=True)), channels)  # as `make_store` pads frames of several sizes
         costs.append(network_cost(run.config, run.bodyparts, shape))
-    return [_collect(name, run, cost, evaluate) for name, run, cost in zip(names, runs, costs, strict=True)]
+    kept = [{} if evaluate else _kept_evaluations(name, run.workdir) for name, run in zip(names, runs, strict=True)]
+    parts = zip(names, runs, curves, costs, kept, strict=True)
+    return [_collect(name, run, curve, cost, _evaluate(name, run, kept)) for name, run, curve, cost, kept in parts]
 
 
 def run_names(workdirs: Sequence[Path]) -> list[str]:
@@ -90,12 +104,11 @@ def network_cost(config: ConfigDict, bodyparts: tuple[str, ...], shape: tuple[in
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), flops
 
 
-def _read_finished(workdir: Path) -> RunFiles:
-    """Raises InputError unless the run is finished and its folder complete."""
-    for name in RUN_FILES:
-        if not (workdir / name).exists():
-            raise InputError(f"{workdir} is not the folder of a finished training run: it has no {name}")
-    run = read_run_files(workdir)
+def _read_finished(workdir: Path, data_folder: str) -> RunFiles:
+    """Raises InputError unless the run is finished."""
+    if not workdir.is_dir():
+        raise InputError(f"{workdir} is not the folder of a finished training run: no such folder")
+    run = read_run_files(workdir, data_folder)
     if "steps" not in run.record:
         raise InputError(f"the training of {workdir} has not finished (no 'steps' in run.json): run its command again")
     return run
@@ -127,33 +140,63 @@ def _check_splits(names: Sequence[str], splits: Sequence[dict[str, list[str]]]) 
             )
 
 
-def _test_frames(run: RunFiles, ids: list[str]) -> tuple[np.ndarray, int]:
+def _test_frames(run: RunFiles) -> tuple[np.ndarray, int]:
     """(height, width) int [N, 2] in px of the original test frames, and their number of channels."""
     frames = run.frames()
-    row_of = {frame: row for row, frame in enumerate(frames.ids)}
-    return np.asarray(frames.sizes)[[row_of[frame] for frame in ids]], frames.images.shape[-1]
+    return np.asarray(frames.sizes)[run.split(frames)["test"]], frames.images.shape[-1]
 
 
-def _collect(name: str, run: RunFiles, cost: tuple[int, int], evaluate: bool) -> ComparedRun:
-    workdir, record = run.workdir, run.record
-    folders = {split: evaluation_folder(workdir, split, "best", {}) for split in SPLITS}
-    for split, folder in folders.items():
-        if evaluate or not all((folder / result).exists() for result in RESULTS):
+def _kept_evaluations(name: str, workdir: Path) -> dict[str, Evaluation]:
+    """The whole evaluations of a run, by split; damaged ones are left out, with a warning."""
+    kept = {}
+    for split in SPLITS:
+        folder = evaluation_folder(workdir, split, "best", {})
+        if all((folder / file).is_file() for file in ("metrics.json", "predictions.csv", "worst_frames.png")):
+            try:
+                kept[split] = _read_evaluation(folder)
+            except run_files.Damaged as error:
+                warn(f"{error.what}: the evaluation is made anew")
+    _check_steps(name, kept)
+    return kept
+
+
+def _evaluate(name: str, run: RunFiles, kept: dict[str, Evaluation]) -> dict[str, Evaluation]:
+    """The evaluations of a run on all splits: those kept, and new ones."""
+    evaluations = {}
+    for split in SPLITS:
+        if split not in kept:
             print(f"{name}: evaluating {split}", file=sys.stderr, flush=True)
-            evaluate_run(workdir, split, "best")
-    metrics = {split: json.loads((folder / "metrics.json").read_text()) for split, folder in folders.items()}
-    steps = {split: numbers.get("step", "unknown") for split, numbers in metrics.items()}
-    if len(set(steps.values())) > 1:
+            evaluate_run(run.workdir, split, "best", data_folder=run.config.data.path)
+        folder = evaluation_folder(run.workdir, split, "best", {})
+        evaluations[split] = kept[split] if split in kept else _read_evaluation(folder)
+    _check_steps(name, evaluations)
+    return evaluations
+
+
+def _read_evaluation(folder: Path) -> Evaluation:
+    metrics = run_files.read_evaluation(folder)
+    return Evaluation(metrics, run_files.read_errors(folder / "predictions.csv", metrics["n_points"]))
+
+
+def _check_steps(name: str, evaluations: dict[str, Evaluation]) -> None:
+    steps = {split: found.metrics.get("step", "unknown") for split, found in evaluations.items()}
+    if len(set(map(str, steps.values()))) > 1:
         listed = ", ".join(f"{split} at step {step}" for split, step in steps.items())
         raise InputError(f"{name} was evaluated with different checkpoints, {listed}: compare with --evaluate")
+
+
+def _collect(
+    name: str, run: RunFiles, curves: dict[str, Series], cost: tuple[int, int], evaluations: dict[str, Evaluation]
+) -> ComparedRun:
+    record, tested_on = run.record, evaluations["test"].metrics["device"]
     n_devices = f"{record['n_devices']} x " if record["n_devices"] > 1 else ""
-    tested_on = metrics["test"]["device"]
+    folder = evaluation_folder(run.workdir, "test", "best", {})
     return ComparedRun(
         name=name,
-        metrics=metrics,
-        test_errors=read_errors(folders["test"] / "predictions.csv", metrics["test"]["n_points"]),
-        curves=read_metrics(workdir / "metrics.jsonl"),
-        pictures=tuple(path for name in PICTURES if (path := folders["test"] / name).exists()),
+        metrics={split: evaluation.metrics for split, evaluation in evaluations.items()},
+        test_errors=evaluations["test"].errors,
+        curves=curves,
+        pictures=tuple(path for name in PICTURES if (path := folder / name).is_file()),
         n_train=record["data"]["n_train"],
         seconds=record["seconds"],
         parameters=cost[0],

@@ -7,13 +7,15 @@ from typing import Any
 
 from pawjax.data.batches import make_store
 from pawjax.errors import InputError
+from pawjax.files import need_output
 from pawjax.inference import compiler
 from pawjax.inference.run import RunFiles, read_run_files
 from pawjax.inference.stream import predict_store, stream_store
 from pawjax.inference.views import make_predict
 from pawjax.machine import device_name
 from pawjax.methods.method import ExtraEvaluation
-from pawjax.report.evaluation import write_evaluation
+from pawjax.report.curves import read_metrics
+from pawjax.report.evaluation import FILES, write_evaluation
 from pawjax.report.frames import EvaluatedFrames
 
 
@@ -25,11 +27,11 @@ def evaluation_folder(workdir: Path, split: str, checkpoint: str, prediction: di
 
 
 def evaluate_run(
-    workdir: Path, split: str, checkpoint: str, extra: Sequence[str] = (), **prediction: Any
+    workdir: Path, split: str, checkpoint: str, extra: Sequence[str] = (), data_folder: str = "", **prediction: Any
 ) -> dict[str, Any]:
     """Evaluates a run on one of its splits and writes `eval/<split>/`.
 
-    Needs only the run folder and its data.
+    Needs only the run folder and its data. All that may refuse the evaluation is checked before anything is predicted.
 
     Args:
       workdir: the run folder.
@@ -37,18 +39,24 @@ def evaluate_run(
       checkpoint: 'best' (on dev), 'last' or a step's number; others than 'best' write to
         `eval/<split>-checkpoint=<checkpoint>`.
       extra: names of `method.extra_evaluations` to run too.
+      data_folder: where the data of the run are now; '' for where they were.
       prediction: fields of `config.predict` that replace the run's own; the folder is then
         `eval/<split>-<field>=<value>`.
 
     Returns the content of metrics.json, with that of each extra evaluation under its name.
 
-    Raises InputError if the run or its data are missing, if the data changed, or if an extra evaluation is impossible.
+    Raises InputError if the run or its data are missing or damaged, if the data changed, if an extra evaluation is
+    impossible, or if nothing can be written in the folder.
     """
-    files = read_run_files(workdir, **prediction)
+    files = read_run_files(workdir, data_folder, **prediction)
     extras = {name: _extra_evaluation(files, name) for name in extra}
+    files.split_lists()  # before the frames, which take longer
+    curve = read_metrics(workdir / "metrics.jsonl")
     frames, config = files.frames(), files.config
     indices = files.split(frames)[split]
     run = files.restore(checkpoint)
+    folder = evaluation_folder(workdir, split, checkpoint, prediction)
+    need_output(folder, FILES)
     store = make_store(frames, indices, config.scale)
     predict = compiler.jit(make_predict(run.method, config, run.bodyparts))
     predictions = predict_store(predict, run.variables, store, config.batch_size)
@@ -62,7 +70,6 @@ def evaluate_run(
         ids=tuple(frames.ids[i] for i in indices),
         bodyparts=frames.bodyparts,
     )
-    folder = evaluation_folder(workdir, split, checkpoint, prediction)
     numbers = {}
     for name, evaluation in extras.items():
         program = functools.partial(compiler.jit(functools.partial(evaluation.predict, run.method)), run.variables)
@@ -76,7 +83,7 @@ def evaluate_run(
         pcutoff=config.pcutoff,
         seconds=predictions.seconds,
         about={"device": device_name(), "step": run.step, "predict": config.predict.to_dict()},
-        metrics_jsonl=workdir / "metrics.jsonl",
+        curve=curve,
     )
 
 

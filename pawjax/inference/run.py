@@ -8,10 +8,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from pawjax import data
+from pawjax import data, run_files
 from pawjax.engine import runlog
 from pawjax.engine.checkpoints import Checkpoints
 from pawjax.errors import InputError
+from pawjax.files import user_path
 from pawjax.inference.views import with_prediction
 from pawjax.methods import Method, Variables, make_method
 
@@ -36,18 +37,35 @@ class RunFiles:
 
     def frames(self) -> data.LabelledFrames:
         """The labelled frames that the run was trained on. Raises InputError if they are missing or changed."""
-        frames = data.load(data.DataConfig.of(self.config))
+        path, hint = self.config.data.path, ""
+        if path:
+            hint = f"; if the data of {self.workdir} are elsewhere now, name their folder with --data=FOLDER"
+            if not user_path(path).exists():
+                where = "" if user_path(path).is_absolute() else ", from the working directory"
+                raise InputError(f"the data folder '{path}' does not exist{where}{hint}")
+        try:
+            frames = data.load(data.DataConfig.of(self.config))
+        except InputError as error:
+            raise InputError(f"{error}{hint}") from error
         if frames.fingerprint != self.record["data"]["fingerprint"]:
+            where = f"in '{path}'" if path else "that this version draws"
             raise InputError(
-                f"the frames or labels of config.data.path = '{self.config.data.path}' are not those that "
-                f"{self.workdir} was trained on: restore them, or train a new run"
+                f"the frames or labels {where} are not those that "
+                f"{self.workdir} was trained on: restore them, or train a new run{hint}"
             )
         return frames
 
     def split(self, frames: data.LabelledFrames) -> dict[str, np.ndarray]:
-        """The run's own split: indices into `frames` of 'train', 'dev' and 'test'."""
-        source = dataclasses.replace(data.DataConfig.of(self.config), split_file=str(self.workdir / "split.json"))
-        return data.split(source, frames)
+        """The run's own split: indices into `frames` of 'train', 'dev' and 'test'.
+
+        Raises InputError if split.json is damaged or was edited.
+        """
+        self.split_lists()
+        return data.read_split(self.workdir / "split.json", frames)
+
+    def split_lists(self) -> dict[str, list[str]]:
+        """The content of split.json: ids of the frames. Raises InputError if it is damaged or was edited."""
+        return run_files.read_split(self.workdir / "split.json", self.record)
 
     def restore(self, checkpoint: str = "best", fold: bool = True) -> "Run":
         """The run with the variables of a checkpoint: 'best' (on dev), 'last' or a step's number.
@@ -75,28 +93,39 @@ class Run(RunFiles):
     step: int
 
 
-def read_run_files(workdir: Path, **prediction: Any) -> RunFiles:
-    """The files of a run folder; `prediction` holds fields of `config.predict` that replace the run's own.
+def read_run_files(workdir: Path, data_folder: str = "", **prediction: Any) -> RunFiles:
+    """The files of a run folder.
 
-    Raises InputError if the folder is not a run, or for a field or value of `prediction` that the run's method refuses.
+    Args:
+      workdir: the run folder.
+      data_folder: where the data of the run are now; '' for where they were.
+      prediction: fields of `config.predict` that replace the run's own.
+
+    Raises InputError if the folder is not a run or damaged, for a `data_folder` of synthetic data, or for a field or
+    value of `prediction` that the run's method refuses.
     """
     config, record = runlog.read_config(workdir), runlog.read_run(workdir)
+    if data_folder:
+        if not config.data.path:
+            raise InputError(f"--data={data_folder}: {workdir} was trained on synthetic frames: leave --data out")
+        config.data.path = data_folder
     bodyparts = tuple(record["data"]["bodyparts"])
     config = with_prediction(config, make_method(config, bodyparts), **prediction)
     return RunFiles(workdir, config, record, bodyparts, make_method(config, bodyparts))
 
 
-def open_run(workdir: str | Path, checkpoint: str | int = "best", **prediction: Any) -> Run:
+def open_run(workdir: str | Path, checkpoint: str | int = "best", data_folder: str = "", **prediction: Any) -> Run:
     """A training run, ready to predict.
 
     Args:
       workdir: its run folder.
       checkpoint: 'best' (on dev), 'last' or a step's number.
+      data_folder: where the data of the run are now, for `Run.frames`; '' for where they were.
       prediction: fields of `config.predict` that replace the run's own, e.g. decode='votes' or flip=True.
 
     Raises InputError if the folder is not a run or lacks the checkpoint, or for a wrong field or value of `prediction`.
     """
-    return read_run_files(Path(workdir).expanduser(), **prediction).restore(str(checkpoint))
+    return read_run_files(user_path(workdir), data_folder, **prediction).restore(str(checkpoint))
 
 
 def _restore(workdir: Path, method: Method, checkpoint: str) -> tuple[int, Variables]:

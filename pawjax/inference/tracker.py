@@ -1,5 +1,10 @@
 """A trained run as a function from images to keypoints."""
 
+import contextlib
+import dataclasses
+import functools
+import numbers
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +12,24 @@ import jax
 import numpy as np
 
 from pawjax.data.batches import scaled_size
+from pawjax.data.pictures import ValueRange, to_uint8
 from pawjax.errors import InputError
 from pawjax.inference import compiler
 from pawjax.inference.run import Run, open_run
 from pawjax.inference.views import make_predict
+from pawjax.machine import use_compilation_cache
 from pawjax.methods import Variables
 from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
+from pawjax.progress import announced
+
+WANTED = "a tracker takes uint8 images [B, H, W, 1 or 3]"
+MOST_DETECTIONS = 100_000
 
 
 class Tracker:
     """`tracker(images) -> keypoints, likelihood`, one compiled program for each shape of images.
+
+    A tracker can be pickled, for the processes of a pool, which compile anew or take programs from the disk.
 
     Attributes:
       bodyparts: names of the K points.
@@ -24,9 +37,13 @@ class Tracker:
     """
 
     def __init__(self, run: Run):
+        use_compilation_cache()
         self.bodyparts = run.bodyparts
         self.step = run.step
-        self._variables = run.variables
+        self._run = run
+        self._variables = jax.device_put(run.variables)
+        self._value_range = run.record["data"].get("value_range")
+        self._compiled: set[tuple] = set()
         self._finds_instances = hasattr(run.method, "detect")
         find_points = make_predict(run.method, run.config, run.bodyparts)
 
@@ -49,17 +66,22 @@ class Tracker:
         self._predict = compiler.jit(predict)
         self._detect = compiler.jit(detect, static_argnames=("max_detections", "score_threshold", "nms_threshold"))
 
+    def __reduce__(self) -> tuple:
+        return Tracker, (dataclasses.replace(self._run, variables=jax.device_get(self._variables)),)
+
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Keypoints of a batch of images.
 
         Args:
-          images: uint8 [B, H, W, C], C 1 (grey) or 3 (RGB).
+          images: uint8 [B, H, W, C], C 1 (grey) or 3 (RGB); B may be 0. A run that was trained on images of 16 bits or
+            floats takes theirs too, and maps them as in training.
 
         Returns:
           keypoints float32 [B, K, 2], (x, y) pixels of the images, centres at whole numbers; likelihood [B, K].
+
+        Raises InputError for anything that is not such an array.
         """
-        keypoints, likelihood = self._predict(self._variables, _checked(images))
-        return np.asarray(keypoints), np.asarray(likelihood)
+        return self._run_program(self._predict, _checked(images, self._value_range))
 
     def detect(
         self,
@@ -71,28 +93,58 @@ class Tracker:
         """Every instance that the run's method finds, not only the likeliest of each bodypart.
 
         Args:
-          images: uint8 [B, H, W, C], C 1 (grey) or 3 (RGB).
+          images: as for the tracker itself.
           max_detections: N, per image.
-          score_threshold: score that a detection must exceed.
-          nms_threshold: IoU above which a box suppresses others of its bodypart.
+          score_threshold: score that a detection must exceed, 0..1.
+          nms_threshold: IoU above which a box suppresses others of its bodypart, 0..1.
 
         Returns:
           'boxes' float32 [B, N, 4], xyxy pixels of the images, clipped to them, by decreasing 'scores' [B, N];
           'classes' [B, N], indices into `bodyparts`; bool 'valid' [B, N], False for padding.
 
-        Raises InputError if the run's method finds only one point per bodypart.
+        Raises InputError if the run's method finds only one point per bodypart, or for a wrong argument.
         """
         if not self._finds_instances:
             raise InputError("this run's method finds no instances: call the tracker itself for its keypoints")
+        _check_number("max_detections", max_detections, numbers.Integral, 1, MOST_DETECTIONS)
+        _check_number("score_threshold", score_threshold, numbers.Real, 0, 1)
+        _check_number("nms_threshold", nms_threshold, numbers.Real, 0, 1)
         options = dict(max_detections=max_detections, score_threshold=score_threshold, nms_threshold=nms_threshold)
-        return jax.tree.map(np.asarray, self._detect(self._variables, _checked(images), **options))
+        return self._run_program(self._detect, _checked(images, self._value_range), **options)
+
+    def _run_program(self, program: Callable, images: np.ndarray, **options: Any) -> Any:
+        """The program's output as numpy arrays; for no images, arrays of length 0."""
+        if not len(images):
+            one = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
+            shapes = jax.eval_shape(functools.partial(program, **options), self._variables, one)
+            return jax.tree.map(lambda leaf: np.zeros((0, *leaf.shape[1:]), leaf.dtype), shapes)
+        n, height, width, _ = images.shape
+        call = (program, images.shape, tuple(options.items()))
+        message = f"pawjax: compiling for {n} images of {height}x{width}; another number or size compiles again"
+        with contextlib.nullcontext() if call in self._compiled else announced(message):
+            output = program(self._variables, images, **options)
+        self._compiled.add(call)
+        return jax.tree.map(np.asarray, output)
 
 
-def _checked(images: np.ndarray) -> np.ndarray:
-    images = np.asarray(images)
+def _checked(images: np.ndarray, value_range: ValueRange | None) -> np.ndarray:
+    try:
+        images = np.asarray(images)
+    except (TypeError, ValueError) as error:  # a list of images of different sizes
+        raise InputError(f"{WANTED}, all of one size: call it once for each size") from error
+    if value_range and images.ndim == 4 and images.dtype.kind in "uif" and images.dtype != np.uint8:
+        images = to_uint8(images, value_range)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8:
-        raise InputError(f"a tracker takes uint8 images [B, H, W, 1 or 3], not {images.dtype} {list(images.shape)}")
+        raise InputError(f"{WANTED}, not {images.dtype} {list(images.shape)}")
+    if 0 in images.shape[1:3]:
+        raise InputError(f"{WANTED} with pixels, not {list(images.shape)}")
     return images
+
+
+def _check_number(name: str, value: Any, kind: type, low: int, high: int) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
+        wanted = "a whole number" if kind is numbers.Integral else "a number"
+        raise InputError(f"{name}={value!r} must be {wanted} from {low} to {high}")
 
 
 def load(workdir: str | Path, checkpoint: str | int = "best", **prediction: Any) -> Tracker:

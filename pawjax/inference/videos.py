@@ -24,7 +24,7 @@ from pawjax.files import lock, read_json, write_json
 from pawjax.inference.pipeline import Stages, ahead
 from pawjax.inference.stream import AHEAD, stream
 from pawjax.inference.windows import Pose, is_lost, place_window
-from pawjax.tracks.file import count_frames, read_tracks, write_tracks
+from pawjax.tracks.file import count_frames, read_origin, read_tracks, write_tracks
 from pawjax.tracks.tracks import Tracks
 
 PART = 1024  # frames in a part; at least this many are predicted again after a kill
@@ -105,7 +105,7 @@ def predict_video(
     stages, crop = stages or Stages(), options.crop
     if crop:
         crop.check(video)
-    parts = Parts(path, predictor.origin | origin_of(video) | {"options": str(options)})
+    parts = Parts(path, predictor.origin | origin_of(video.path) | {"options": str(options)})
     with parts.locked():
         reader = FrameReader(video, 1 if video.gray else predictor.channels)
         batches = _batches(reader, parts.n_frames(), options, stages)
@@ -123,6 +123,23 @@ def predict_video(
             raise InputError(f"{video.path}: no frame of it can be decoded ({why}): record it again, or leave it out")
         parts.finish()
     return reader.broken
+
+
+def is_done(predictor: Predictor, video: Path, path: Path) -> bool:
+    """Whether `path` holds the tracks of a video by this predictor.
+
+    Raises InputError if it holds those of another run, checkpoint or video, or is no file of tracks.
+    """
+    if not path.exists():
+        return False
+    found, wanted = read_origin(path), predictor.origin | origin_of(video)
+    other = [name for name, value in wanted.items() if found.get(name) != value]
+    if other:
+        raise InputError(
+            f"{path} holds other tracks ({', '.join(other)} differ), which are never overwritten: use another --out, "
+            "or move them away"
+        )
+    return True
 
 
 class Parts:
@@ -174,23 +191,23 @@ class Parts:
     def _is_ours(self) -> bool:
         path = self._folder / "identity.json"
         try:
-            return path.exists() and read_json(path) == self._identity
+            return path.exists() and read_json(path, "the prediction starts again") == self._identity
         except InputError:  # damaged: the prediction starts again
             return False
 
 
-def origin_of(video: Video) -> dict[str, str]:
+def origin_of(video: Path) -> dict[str, str]:
     """The video's name and a hash of its content: its size and its first and last MB, or the names of its pictures."""
     digest = hashlib.sha256()
-    if video.path.is_dir():
-        digest.update("\n".join(f"{path.name} {path.stat().st_size}" for path in sorted(video.path.iterdir())).encode())
+    if video.is_dir():
+        digest.update("\n".join(f"{file.name} {file.stat().st_size}" for file in sorted(video.iterdir())).encode())
     else:
-        size = video.path.stat().st_size
-        with video.path.open("rb") as file:
+        size = video.stat().st_size
+        with video.open("rb") as file:
             digest.update(str(size).encode() + file.read(2**20))
             file.seek(max(0, size - 2**20))
             digest.update(file.read())
-    return {"video": video.path.name, "video_sha256": digest.hexdigest()}
+    return {"video": video.name, "video_sha256": digest.hexdigest()}
 
 
 Batch = tuple[np.ndarray, np.ndarray]  # pixels uint8 [B, H, W, C], and the times of the real frames among them
@@ -292,5 +309,5 @@ def _as_tracks(found: Sequence[Found], predictor: Predictor, video: Video, crop:
         bodyparts=predictor.bodyparts,
         size=(video.height, video.width),
         frames_per_second=video.frames_per_second,
-        origin=predictor.origin | origin_of(video),
+        origin=predictor.origin | origin_of(video.path),
     )

@@ -1,5 +1,6 @@
 """Prediction from several views of an image: mirrored, and at several sizes (test-time augmentation)."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,7 +36,7 @@ def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str]) -
 def with_prediction(config: ConfigDict, method: Method, **fields: Any) -> ConfigDict:
     """The config, with `fields` replacing those of `config.predict`.
 
-    Raises InputError for a field that does not exist, or that the run's method does not read.
+    Raises InputError for a field that does not exist, or that the run's method does not read, or a wrong value.
     """
     if unknown := [name for name in fields if name not in config.predict]:
         raise InputError(f"config.predict has no field '{unknown[0]}', only {', '.join(config.predict)}")
@@ -45,9 +46,21 @@ def with_prediction(config: ConfigDict, method: Method, **fields: Any) -> Config
             f"{unread[0]}={fields[unread[0]]!r} is not read by this run's method, config.method = '{config.method}': "
             f"it reads {', '.join(read)}"
         )
-    config.predict.update(fields)
-    Prediction.of(config)
+    with config.ignore_type():  # of values that `Prediction.of` refuses by name
+        config.predict.update(fields)
+    config.predict.update(dataclasses.asdict(Prediction.of(config)))
     return config
+
+
+def check_prediction(config: ConfigDict, method: Method) -> None:
+    """Raises InputError if `config.predict` sets a field that the method does not read."""
+    read = (*method.predict_fields, *FIELDS)
+    for field, default in dataclasses.asdict(Prediction()).items():
+        if field not in read and config.predict[field] != default:
+            raise InputError(
+                f"config.predict.{field} = {config.predict[field]!r} is not read by config.method = "
+                f"'{config.method}': it reads {', '.join(read)}"
+            )
 
 
 def moved(points: dict[str, jax.Array], matrix: jax.Array) -> dict[str, jax.Array]:

@@ -21,6 +21,8 @@ from pawjax.ops import scoremaps
 from pawjax.ops.decoding import SMALLEST, decode, doubt
 from pawjax.sections import Section
 
+LONGEST = 10_000.0  # px
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Section):
@@ -56,9 +58,10 @@ class Settings(Section):
         self.require_choice("target", ("disc", "gaussian"))
         self.require_choice("score_loss", ("cross_entropy", "squared_error"))
         for field in ("radius", "sigma", "locref_stdev"):
-            self.require_positive(field)
+            self.require_range(field, 0.1, LONGEST)
         for field in ("locref_weight", "intermediate_weight"):
-            self.require_range(field, 0)
+            self.require_range(field, 0, 1000)
+        self.require_range("score_bias", -100, 100)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +84,16 @@ class DeepLabCut(NetworkMethod):
     settings: Settings = Settings()
     unlabelled: str = "ignore"
     decoder: str = "locref"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        radius, reach = self.settings.radius, MAP_STRIDE / 2**0.5
+        if radius >= reach:
+            return ()
+        return (
+            f"config.deeplabcut.radius = {radius:g} px is less than {reach:.1f} px: score maps have a cell every "
+            f"{MAP_STRIDE} px, and labels farther than the radius from all cells train no offset and no disc",
+        )
 
     @property
     def loss_weights(self) -> dict[str, float]:

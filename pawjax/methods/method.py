@@ -3,8 +3,8 @@
 The engine trains any method, and `pawjax.inference` predicts with it, without knowing which one it is.
 """
 
+import abc
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -23,9 +23,10 @@ from pawjax.weights import read_weights
 
 Variables = Mapping[str, Any]
 Batch = Mapping[str, jax.Array]
+SCALES = (0.01, 16)  # smallest and largest factor by which frames are resized
 
 
-class Method:
+class Method(abc.ABC):
     """Base class of the methods, which are frozen dataclasses. Members after `predict` have defaults.
 
     Variables are a dict with 'params', updated by the optimizer, and any other collections (running statistics),
@@ -47,14 +48,15 @@ class Method:
     extra_evaluations: ClassVar[Mapping[str, Callable[[ConfigDict], "ExtraEvaluation"]]] = {}
 
     @property
+    @abc.abstractmethod
     def loss_weights(self) -> dict[str, float]:
         """{name: weight} for every term of `loss`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         """Random variables for images like the batch's; only its 'image' is read."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def loss(self, variables: Variables, batch: Batch) -> tuple[dict[str, Term], Variables]:
         """The loss of a training batch, and the updated collections other than 'params'.
 
@@ -62,14 +64,13 @@ class Method:
         result; the engine minimises the sum over the terms of weight * sum / count. All randomness derives
         from `batch['key']`, one key per image.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         """uint8 [B, H, W, C] -> 'keypoints' [B, K, 2], (x, y) pixels of `images`, and 'likelihood' [B, K] in 0..1.
 
         Methods with score maps add 'covariance' [B, K, 2, 2] and 'second' [B, K, 3], see `pawjax.ops.decoding.doubt`.
         """
-        raise NotImplementedError
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -148,7 +149,7 @@ class Prediction(Section):
       decode: how keypoints are located within a cell of the score maps, see `pawjax.ops.decoding`.
       proposals: regions that a detector's head classifies; 0 takes the number of `config.faster_rcnn`.
       flip: also predict the mirrored frame, swapping the bodyparts of `config.data.symmetric_pairs`.
-      temperature: likelihoods become sigmoid(logit / temperature); an evaluation on dev recommends one. 0 < t.
+      temperature: likelihoods become sigmoid(logit / temperature); an evaluation on dev recommends one.
       scales: sizes, relative to the network's, at which each frame is predicted.
     """
 
@@ -162,10 +163,10 @@ class Prediction(Section):
 
     def __post_init__(self):
         self.require_choice("decode", DECODERS)
-        self.require_range("proposals", 0)
-        self.require_positive("temperature")
-        fits = bool(self.scales) and all(0 < scale < math.inf for scale in self.scales)
-        self.require("scales", fits, "positive numbers, e.g. (1.0,)")
+        self.require_range("proposals", 0, 100_000)
+        self.require_range("temperature", 0.001, 1000)
+        self.require("scales", bool(self.scales), "one number or more, e.g. (1.0,)")
+        self.require_range("scales", *SCALES)
 
 
 class ExtraEvaluation(NamedTuple):

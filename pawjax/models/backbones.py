@@ -52,7 +52,7 @@ class Model(Section):
         self.require_choice("backbone", BACKBONES)
         self.require_choice("norm", NORMS)
         self.require_choice("variant", VARIANTS)
-        self.require_range("stem_channels", 1)
+        self.require_range("stem_channels", 1, 1024)
         if not self.is_resnet and self.variant != "torchvision":
             raise InputError(
                 f"config.model.variant = '{self.variant}' is for ResNets: config.model.backbone = '{self.backbone}' "

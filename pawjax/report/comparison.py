@@ -1,6 +1,5 @@
 """The comparison of runs: one table as Markdown, CSV and on a page with the curves and the worst frames."""
 
-import csv
 import dataclasses
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +10,10 @@ import numpy as np
 
 from pawjax.data.splits import SPLITS
 from pawjax.errors import InputError
-from pawjax.files import replacing
+from pawjax.files import write_text
 from pawjax.metrics import GROSS_MISS
 from pawjax.report import page, style
+from pawjax.report.cells import csv_text, markdown_row
 from pawjax.report.comparison_pictures import cumulative_errors, learning_curves
 from pawjax.report.curves import Series
 from pawjax.report.published import Published
@@ -74,23 +74,6 @@ def check_out(folder: Path, workdirs: Sequence[Path]) -> None:
         raise InputError(f"--out={folder} holds a file {present[0]} that is not a comparison's: use another --out")
 
 
-def read_errors(predictions_csv: Path, n_points: int) -> np.ndarray:
-    """The errors in `predictions.csv`: [n_points] px, frame by frame, labelled points only.
-
-    Raises InputError if there are not `n_points` of them.
-    """
-    with predictions_csv.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    columns = [i for i, name in enumerate(header) if name.endswith("_error_px")]
-    errors = np.array([float(row[i]) for row in rows for i in columns if row[i]])
-    if len(errors) != n_points:
-        raise InputError(
-            f"{predictions_csv} has {len(errors)} errors but metrics.json beside it counts {n_points} points: "
-            "evaluate again with --evaluate"
-        )
-    return errors
-
-
 def write_comparison(folder: str | Path, runs: Sequence[ComparedRun], published: Published = NOTHING) -> str:
     """Writes `index.html`, `table.md`, `table.csv`, `learning_curves.png` and `cumulative_errors.png`.
 
@@ -108,16 +91,12 @@ def write_comparison(folder: str | Path, runs: Sequence[ComparedRun], published:
     rows = [*map(_row, runs), *published.rows]
     columns = [column for column in COLUMNS if column.key != "n_train" or len({run.n_train for run in runs}) > 1]
     markdown = _markdown(columns, rows)
-    with replacing(folder / "table.md") as temporary:
-        temporary.write_text(markdown, encoding="utf-8")
-    with replacing(folder / "table.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_text(folder / "table.md", markdown)
+    cells = ([row.get(column) for column in CSV_COLUMNS] for row in rows)
+    write_text(folder / "table.csv", csv_text([CSV_COLUMNS, *cells]))
     learning_curves({run.name: run.curves for run in runs}, folder / "learning_curves.png")
     cumulative_errors({run.name: run.test_errors for run in runs}, folder / "cumulative_errors.png")
-    with replacing(folder / "index.html") as temporary:
-        temporary.write_text(_page(folder, columns, rows, runs, published.note), encoding="utf-8")
+    write_text(folder / "index.html", _page(folder, columns, rows, runs, published.note))
     return markdown
 
 
@@ -189,13 +168,10 @@ COLUMNS = (
 
 
 def _markdown(columns: Sequence[Column], rows: Sequence[Row]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
     separate = ("time", "network", "")  # groups that add nothing to their titles
     titles = [c.title if c.group in separate else f"{c.title} {c.group}" for c in columns]
-    body = [line([column.cell(row) for column in columns]) for row in rows]
-    return "\n".join([line(titles), "|" + "---|" * len(columns), *body]) + "\n"
+    body = [markdown_row([column.cell(row) for column in columns]) for row in rows]
+    return "\n".join([markdown_row(titles), "|" + "---|" * len(columns), *body]) + "\n"
 
 
 def reading(run: ComparedRun) -> str:

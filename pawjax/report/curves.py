@@ -1,14 +1,14 @@
 """The learning curve: the loss, and train error against dev error (bias and variance)."""
 
-import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from pawjax.errors import InputError
+from pawjax import run_files
 from pawjax.metrics import SATISFICING_PX
 from pawjax.report import style
 
@@ -20,28 +20,14 @@ Series = tuple[np.ndarray, np.ndarray]  # steps [n], values [n]
 def read_metrics(path: str | Path) -> dict[str, Series]:
     """Reads `metrics.jsonl`: {key: (steps [n], values [n])}, steps ascending, finite values only.
 
-    If a step was logged twice (before and after a resume), the last record counts. A truncated last line, as
-    left by a killed run, is ignored.
-
-    Raises:
-      InputError: any other line that is not a JSON object with an integer "step".
+    If a step was logged twice (before and after a resume), the last record counts. Raises InputError as
+    `run_files.read_log`.
     """
-    path = Path(path)
-    lines = [line for line in path.read_text("utf-8", errors="replace").splitlines() if line.strip()]
     records: dict[str, dict[int, float]] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-            step = int(record["step"])
-        except (ValueError, KeyError, TypeError):
-            if number == len(lines):
-                break
-            raise InputError(
-                f'{path}: line {number} is not a JSON object with a "step"; remove it to draw the curve'
-            ) from None
+    for record in run_files.read_log(Path(path)):
         for key, value in record.items():
-            if isinstance(value, int | float) and key != "step":
-                records.setdefault(key, {})[step] = float(value)
+            if key != "step":
+                records.setdefault(key, {})[record["step"]] = math.nan if value is None else float(value)
     series = {}
     for key, values in records.items():
         steps = sorted(step for step, value in values.items() if math.isfinite(value))
@@ -50,7 +36,7 @@ def read_metrics(path: str | Path) -> dict[str, Series]:
     return series
 
 
-def bias_and_variance(series: dict[str, Series]) -> tuple[int, float, float] | None:
+def bias_and_variance(series: Mapping[str, Series]) -> tuple[int, float, float] | None:
     """Best step (lowest dev RMSE), bias = train RMSE there, variance = dev RMSE - train RMSE there; px.
 
     Only steps with both errors count; None if there is no such step.
@@ -65,16 +51,12 @@ def bias_and_variance(series: dict[str, Series]) -> tuple[int, float, float] | N
     return int(step), float(train[step]), float(dev - train[step])
 
 
-def learning_curve(metrics_jsonl_path: str | Path, out_path: str | Path) -> None:
-    """Draws a run's `metrics.jsonl`: loss and learning rate above, train and dev error below.
+def learning_curve(series: Mapping[str, Series], out_path: str | Path) -> None:
+    """Draws a run's log, as returned by `read_metrics`: loss and learning rate above, train and dev error below.
 
     Solid lines are root mean squares, dashed ones mean errors, in px. The best step is that of the lowest
     dev RMSE; bias is the train RMSE there, variance the dev RMSE minus it.
-
-    Raises:
-      InputError: as `read_metrics`.
     """
-    series = read_metrics(metrics_jsonl_path)
     with style.picture(out_path, 9, 7.2) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.25))
         _draw_losses(above, series)
@@ -83,7 +65,7 @@ def learning_curve(metrics_jsonl_path: str | Path, out_path: str | Path) -> None
         below.xaxis.set_major_locator(MaxNLocator(9, integer=True))
 
 
-def _draw_losses(axes: Axes, series: dict[str, Series]) -> None:
+def _draw_losses(axes: Axes, series: Mapping[str, Series]) -> None:
     terms = [key for key in sorted(series) if key.startswith("loss/")]
     wheel = (style.GREEN, style.PURPLE, style.SKY, style.ORANGE, style.GREY)
     colours = {key: wheel[i % len(wheel)] for i, key in enumerate(terms)}
@@ -132,7 +114,7 @@ def _draw_learning_rate(axes: Axes, steps: np.ndarray, rates: np.ndarray) -> Non
     faint.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
 
 
-def _draw_errors(axes: Axes, series: dict[str, Series]) -> None:
+def _draw_errors(axes: Axes, series: Mapping[str, Series]) -> None:
     reading = bias_and_variance(series)
     style.title(axes, "Error on train and dev", _in_words(reading))
     shown = [
@@ -172,7 +154,7 @@ def _draw_errors(axes: Axes, series: dict[str, Series]) -> None:
         axes.plot([step, step], ends, color=style.INK, lw=2.6, solid_capstyle="butt", zorder=4)
 
 
-def _shade_gap(axes: Axes, series: dict[str, Series]) -> None:
+def _shade_gap(axes: Axes, series: Mapping[str, Series]) -> None:
     """Fills the gap between train and dev RMSE if both are known."""
     if "train/rmse_px" in series and "dev/rmse_px" in series:
         steps, dev = series["dev/rmse_px"]

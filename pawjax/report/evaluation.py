@@ -11,6 +11,11 @@ from pawjax.files import write_json
 from pawjax.report import curves, errors, gallery, tables
 from pawjax.report.frames import EvaluatedFrames
 
+FILES = (
+    *("metrics.json", "predictions.csv", "error_distribution.png", "bodyparts.png", "likelihood.png"),
+    *("reliability.png", "worst_frames.png", "learning_curve.png"),
+)
+
 
 def write_evaluation(
     folder: str | Path,
@@ -20,13 +25,13 @@ def write_evaluation(
     pcutoff: float,
     seconds: float,
     about: Mapping[str, Any],
-    metrics_jsonl: str | Path | None = None,
+    curve: Mapping[str, curves.Series] | None = None,
 ) -> dict:
     """Writes one evaluation and returns the content of `metrics.json`.
 
     `metrics.json` (written last: if it exists, the rest is complete), `predictions.csv`,
     `error_distribution.png`, `bodyparts.png`, `likelihood.png`, `reliability.png`, `worst_frames.png` and, given the
-    run's log, `learning_curve.png`. Each file is replaced atomically.
+    run's log, `learning_curve.png`: `FILES`. Each file is replaced atomically.
 
     Args:
       folder: `eval/<split>` of a run; created if missing.
@@ -35,10 +40,10 @@ def write_evaluation(
       pcutoff: minimum likelihood of a trusted prediction.
       seconds: time to predict the N images.
       about: further fields of `metrics.json`, e.g. the device and the checkpoint's step.
-      metrics_jsonl: the run's `metrics.jsonl`, for the learning curve.
+      curve: the run's log, as returned by `curves.read_metrics`.
 
     Raises:
-      InputError: predictions that are not finite, or a damaged `metrics_jsonl`.
+      InputError: predictions that are not finite.
       ValueError: arrays whose shapes do not match.
     """
     folder = Path(folder)
@@ -61,7 +66,7 @@ def write_evaluation(
     errors.likelihood_scatter(distances, labelled, likelihood, bodyparts, pcutoff, folder / "likelihood.png")
     errors.reliability(numbers["reliability"], folder / "reliability.png")
     gallery.worst_frames(frames, folder / "worst_frames.png")
-    if metrics_jsonl is not None:
-        curves.learning_curve(metrics_jsonl, folder / "learning_curve.png")
+    if curve is not None:
+        curves.learning_curve(curve, folder / "learning_curve.png")
     write_json(folder / "metrics.json", numbers)
     return numbers

@@ -7,6 +7,7 @@ from pathlib import Path
 from pawjax.data.deeplabcut import read_project_config
 from pawjax.data.video import open_video
 from pawjax.errors import InputError, warn
+from pawjax.files import user_path
 from pawjax.report.labelled_video import Drawing, write_labelled_video
 from pawjax.report.review_page import write_review_page
 from pawjax.report.trajectories import FILES, write_plots
@@ -70,7 +71,7 @@ def parse_skeleton(text: str, bodyparts: Sequence[str]) -> tuple[tuple[str, str]
 
 def project_skeleton(source: str, path: str) -> tuple[tuple[str, str], ...]:
     """The skeleton of the DeepLabCut project that a run was trained on, if that is still there and readable."""
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     folder = folder.parent if folder.name == "config.yaml" else folder
     if source != "deeplabcut" or not folder.exists():
         return ()

@@ -1,6 +1,5 @@
 """A sweep's results side by side: a Markdown table, a CSV, and a picture of the spread over seeds."""
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from pawjax.data.splits import SPLITS
-from pawjax.files import replacing
+from pawjax.files import write_text
 from pawjax.report import style
+from pawjax.report.cells import csv_text, markdown_row
 
 FRAMES = re.compile(r"(.+), (\d+) frames")  # names of settings that differ in the number of training frames
 
@@ -30,16 +30,15 @@ def write_sweep(folder: str | Path, results: Mapping[str, Sequence[Mapping[str, 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     table = _table(results)
-    with replacing(folder / "table.md") as temporary:
-        temporary.write_text(table, encoding="utf-8")
-    with replacing(folder / "runs.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["setting", "run", "split", "rmse_px", "mean_error_px", "median_px", "n_over_50px"])
-        for name, runs in results.items():
-            for index, run in enumerate(runs):
-                for split in SPLITS:
-                    keys = ("rmse_px", "mean_error_px", "median_px", "n_over_50px")
-                    writer.writerow([name, index, split, *(run[split][key] for key in keys)])
+    write_text(folder / "table.md", table)
+    keys = ("rmse_px", "mean_error_px", "median_px", "n_over_50px")
+    rows = [
+        [name, index, split, *(run[split][key] for key in keys)]
+        for name, runs in results.items()
+        for index, run in enumerate(runs)
+        for split in SPLITS
+    ]
+    write_text(folder / "runs.csv", csv_text([["setting", "run", "split", *keys], *rows]))
     _draw(results, folder / "rmse.png")
     if any(FRAMES.fullmatch(name) for name in results):
         _draw_frames(results, folder / "frames.png")
@@ -60,12 +59,13 @@ def _table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, runs in results.items():
-        rmse = " | ".join(f"{_spread(_values(runs, split, 'rmse_px'))} px" for split in SPLITS)
+        rmse = [f"{_spread(_values(runs, split, 'rmse_px'))} px" for split in SPLITS]
         mean = _spread(_values(runs, "test", "mean_error_px"))
         gross = int(_values(runs, "test", "n_over_50px").sum())
         points = int(_values(runs, "test", "n_points").sum())
         minutes = np.mean([run["seconds"] for run in runs]) / 60
-        lines.append(f"| {name} | {len(runs)} | {rmse} | {mean} px | {gross} of {points} | {minutes:.1f} min |")
+        cells = [name, str(len(runs)), *rmse, f"{mean} px", f"{gross} of {points}", f"{minutes:.1f} min"]
+        lines.append(markdown_row(cells))
     return "\n".join(lines) + "\n"
 
 

@@ -1,13 +1,13 @@
 """Predictions as a CSV table."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pawjax.files import replacing
+from pawjax.files import write_text
+from pawjax.report.cells import csv_text
 
 COLUMNS = ("x_true", "y_true", "x", "y", "likelihood", "error_px")
 
@@ -28,6 +28,7 @@ def write_predictions_csv(
     x, y and errors are pixels of the original image, pixel centres at integers, with four decimals.
     Where a bodypart is not labelled, `x_true`, `y_true` and `error_px` are empty; a number that is not
     finite leaves its cell empty too. With several animals, one after another, NAME is `animal1_NAME` and so on.
+    Ids and names are written by `pawjax.report.cells.csv_text`.
 
     Args:
       path: the CSV; replaced atomically.
@@ -47,8 +48,7 @@ def write_predictions_csv(
     prefixes = [f"animal{a}_" for a in range(1, n_animals + 1)] if n_animals > 1 else [""]
     points = [prefix + name for prefix in prefixes for name in bodyparts]
     table = np.where(hidden, np.nan, table).reshape(len(ids), len(points) * len(COLUMNS))
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", *(f"{name}_{column}" for name in points for column in COLUMNS)])
-        for frame, row in zip(ids, table, strict=True):
-            writer.writerow([frame, *(f"{value:.4f}" if math.isfinite(value) else "" for value in row)])
+    rows = [["id", *(f"{name}_{column}" for name in points for column in COLUMNS)]]
+    for frame, row in zip(ids, table, strict=True):
+        rows.append([frame, *(f"{value:.4f}" if math.isfinite(value) else "" for value in row)])
+    write_text(path, csv_text(rows))

@@ -1,35 +1,96 @@
-"""DeepLabCut's CSV of tracks: three header rows (scorer, bodyparts, coords), then one row a frame."""
+"""DeepLabCut's files of tracks of one animal: CSV, HDF5 (by pandas, which an extra installs) and metadata.
+
+The columns are (scorer, bodypart, coordinate), the rows frames from 0. DeepLabCut 3.0.2 looks for the .h5 and the
+_meta.pickle whose names begin with the video's and the scorer's; `pawjax.tracks.formats.dlc_scorer` says which scorer.
+"""
 
 import csv
-from collections.abc import Iterable
+import itertools
+import pickle
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from pawjax.errors import InputError
 from pawjax.files import replacing
 from pawjax.tracks.tracks import Tracks
 
 COORDS = ("x", "y", "likelihood")
+LEVELS = ("scorer", "bodyparts", "coords")
+KEY = "df_with_missing"
+TABLE_VERSION = "0.15.2"  # of pandas' table layout
 
 
 def write_csv(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
-    """Writes tracks of one animal that come in pieces, replacing the file atomically. Frames are numbered from 0."""
-    first = 0
+    """Writes tracks of one animal that come in pieces, replacing the file atomically; a missing value is empty."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         write = csv.writer(file).writerow
-        for piece in pieces:
+        for first, piece in _numbered(pieces):
             if not first:
-                n = len(piece.bodyparts) * len(COORDS)
-                write(["scorer", *[scorer] * n])
-                write(["bodyparts", *np.repeat(piece.bodyparts, len(COORDS)).tolist()])
-                write(["coords", *COORDS * len(piece.bodyparts)])
-            values = columns_of(piece)
-            for number, row in enumerate(values.tolist(), start=first):
+                for level, names in zip(LEVELS, zip(*_columns(piece, scorer), strict=True), strict=True):
+                    write([level, *names])
+            values = values_of(piece)
+            rows = np.where(np.isnan(values), None, values) if np.isnan(values).any() else values
+            for number, row in enumerate(rows.tolist(), start=first):
                 write([number, *row])
-            first += len(values)
 
 
-def columns_of(tracks: Tracks) -> np.ndarray:
-    """float64 [T, 3 K] of one animal: x, y and likelihood of each bodypart."""
+def write_h5(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
+    """Writes tracks of one animal in the table layout of pandas, replacing the file atomically. Needs the extra."""
+    import pandas as pd
+
+    with replacing(path) as temporary, pd.HDFStore(temporary, "w") as store:
+        for first, piece in _numbered(pieces):
+            columns = pd.MultiIndex.from_tuples(_columns(piece, scorer), names=LEVELS)
+            index = range(first, first + len(piece))
+            store.append(KEY, pd.DataFrame(values_of(piece), index=index, columns=columns), index=False)
+        # pandas 2, with which DeepLabCut runs, does not read a table without it; pandas 3.1 leaves it out.
+        store.get_node(KEY)._v_attrs.pandas_version = TABLE_VERSION
+
+
+def write_meta(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
+    """Writes what DeepLabCut keeps beside its tracks: a pickle of plain data; None for what it knows and we do not."""
+    pieces = iter(pieces)
+    like = next(pieces)
+    height, width = like.size
+    data = {
+        "start": None,
+        "stop": None,
+        "run_duration": None,
+        "Scorer": scorer,
+        "pytorch-config": {"pawjax": dict(like.origin)},
+        "fps": float(like.frames_per_second),
+        "batch_size": None,
+        "frame_dimensions": (width, height),
+        "nframes": len(like) + sum(map(len, pieces)),
+        "iteration (active-learning)": None,
+        "training set fraction": None,
+        "cropping": False,  # our points are in pixels of the whole frame, even where only a part of it was predicted
+        "cropping_parameters": [0, width, 0, height],
+        "individuals": ["animal"],
+        "bodyparts": list(like.bodyparts),
+        "unique_bodyparts": [],
+    }
+    with replacing(path) as temporary:
+        temporary.write_bytes(pickle.dumps({"data": data}, protocol=4))
+
+
+def values_of(tracks: Tracks) -> np.ndarray:
+    """float64 [T, 3 K]: x, y and likelihood of each bodypart. Raises InputError for more than one animal."""
+    if tracks.likelihood.shape[1] != 1:
+        raise InputError(f"tracks of {tracks.likelihood.shape[1]} animals do not fit this format: write one at a time")
     points = np.concatenate([tracks.keypoints[:, 0], tracks.likelihood[:, 0, :, None]], axis=-1)
     return points.astype(np.float64).reshape(len(points), -1)
+
+
+def _columns(tracks: Tracks, scorer: str) -> list[tuple[str, str, str]]:
+    return list(itertools.product([scorer], tracks.bodyparts, COORDS))
+
+
+def _numbered(pieces: Iterable[Tracks]) -> Iterator[tuple[int, Tracks]]:
+    """The pieces, each with the number of its first frame."""
+    first = 0
+    for piece in pieces:
+        yield first, piece
+        first += len(piece)

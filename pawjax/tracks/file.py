@@ -59,6 +59,11 @@ def read_pieces(path: Path, n_frames: int = PIECE) -> Iterator[Tracks]:
         raise InputError(f"{path}: the tracks are damaged ({error}); predict the video again") from error
 
 
+def read_origin(path: Path) -> dict[str, str]:
+    """`Tracks.origin` of a file. Raises InputError if it is not a file of `write_tracks`."""
+    return next(read_pieces(path, 1)).origin
+
+
 def count_frames(path: Path) -> int:
     """Number of frames in a file of tracks. Raises InputError if it is not a file of `write_tracks`."""
     return sum(map(len, read_pieces(path)))

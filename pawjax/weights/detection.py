@@ -57,7 +57,7 @@ def leaf_of_detector(name: str, value: np.ndarray, anchors: tuple[int, int]) -> 
       anchors: numbers of sizes and of ratios of a cell's anchors. A file with another total keeps its order.
     """
     layer, _, leaf = name.rpartition(".")
-    if layer not in OUTER or leaf not in ("weight", "bias"):
+    if layer not in OUTER or value.ndim not in {"weight": (2, 4), "bias": (1,)}.get(leaf, ()):
         return None
     place, channels = OUTER[layer]
     sizes, ratios = anchors

@@ -1,7 +1,8 @@
 """Merges foreign leaves into a network's variables, strictly by name."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from pawjax.errors import InputError, listed
 from pawjax.weights.detection import with_block4_in_place
 
 NAMED = 8  # most names in a message
+EXAMPLES = 3  # of tensors that do not fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,8 @@ def merge(
       heads: modules that may be incomplete, see `pawjax.methods.method`.
       unknown: further names in the file, reported as skipped.
 
-    Raises InputError, with the names that do not fit, for a file of another architecture.
+    Raises InputError for a file of another architecture, with the settings that it would fit and what does not fit now,
+    and for numbers that are not finite.
     """
     flat, tree = jax.tree_util.tree_flatten_with_path(variables)
     names = ["/".join(entry.key for entry in path) for path, _ in flat]
@@ -66,6 +69,11 @@ def merge(
     for name, (_, value) in zip(names, flat, strict=True):
         leaf = leaves.get(name)
         if leaf is not None and leaf.shape == value.shape:
+            if not np.isfinite(leaf).all():
+                raise InputError(
+                    f"{source}: {name} holds numbers that are not finite: the file is damaged, or its training had "
+                    "diverged; use another file"
+                )
             used.append(name)
             values.append(leaf.astype(value.dtype))
             continue
@@ -79,14 +87,48 @@ def merge(
     skipped = [name for name in leaves if name not in set(used)]
     backbone = [name for name in skipped if name.split("/")[1] not in heads]
     if wrong or backbone:
-        extra = [f"{name} is unexpected" for name in backbone if name not in names]
-        message = f"{source}: weights of another network: {listed(wrong + extra, NAMED)}"
-        if all(name.startswith("batch_stats/") for name in wrong + extra):
-            norm = "'group'" if wrong else "'batch' or 'frozen'"
-            message += f"; its normalisation needs config.model.norm = {norm}"
-        raise InputError(message)
+        wrong += [f"{name} is unexpected" for name in backbone if name not in names]
+        network = {name: value.shape for name, (_, value) in zip(names, flat, strict=True)}
+        fits = _settings_that_fit({name: leaf.shape for name, leaf in leaves.items()}, network)
+        raise InputError(f"{source}: weights of another network{fits}: {_counted(wrong)}: {listed(wrong, EXAMPLES)}")
     if not used:
         raise InputError(
             f"{source}: no weights that this network can use; it holds {listed(list(unknown) or skipped, NAMED)}"
         )
     return Merge(jax.tree.unflatten(tree, values), used, missing, skipped + list(unknown))
+
+
+def _counted(wrong: Sequence[str]) -> str:
+    """'2 tensors of the backbone are missing, 1 of another shape', of phrases such as 'NAME is missing'."""
+    kinds = (("missing", " is missing"), ("of another shape", " has shape "), ("unexpected", " is unexpected"))
+    counts = [(sum(words in phrase for phrase in wrong), kind) for kind, words in kinds]
+    return "tensors of the backbone: " + ", ".join(f"{n} {kind}" for n, kind in counts if n)
+
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def _settings_that_fit(file: Shapes, network: Shapes) -> str:
+    """', which fits config.model.backbone = 'resnet101'', or '' if that cannot be told."""
+    found, now = _model_settings(file), _model_settings(network)
+    settings = [f"config.model.{field} = {value}" for field, value in found.items() if now.get(field) != value]
+    return f", which fits {' and '.join(settings)}" if settings else ""
+
+
+def _model_settings(shapes: Shapes) -> dict[str, str]:
+    """Those of `config.model` that these leaves show, as text: 'backbone', 'norm' and 'stem_channels'."""
+    units: dict[str, int] = {}
+    for name in shapes:
+        if match := re.match(r"params/\w+/block([1-4])_unit(\d+)/conv3/", name):
+            units[match[1]] = max(units.get(match[1], 0), int(match[2]))
+    settings = {}
+    if len(units) == 4:
+        settings["backbone"] = f"'resnet{2 + 3 * sum(units.values())}'"  # stem, three convolutions a unit, classifier
+        has_statistics = any(name.startswith("batch_stats/backbone/") for name in shapes)
+        settings["norm"] = "'batch' or 'frozen'" if has_statistics else "'group'"
+    elif "params/backbone/conv1_1/kernel" in shapes:
+        settings["backbone"] = "'vgg16'"
+    for stem in ("stem", "conv1_1"):
+        if shape := shapes.get(f"params/backbone/{stem}/kernel"):
+            settings["stem_channels"] = str(shape[-1])
+    return settings

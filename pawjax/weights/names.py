@@ -95,8 +95,9 @@ def _layer(place: str, kind: str, leaf: str, value: np.ndarray) -> tuple[str, np
 
 def _head(name: str, value: np.ndarray) -> tuple[str, np.ndarray] | None:
     module, _, leaf = name.rpartition(".")
-    if module not in DEEPLABCUT_HEADS:
+    if module not in DEEPLABCUT_HEADS or leaf not in ("weight", "bias"):
         return None
     if leaf == "weight":
-        return f"params/{DEEPLABCUT_HEADS[module]}/kernel", value.transpose(2, 3, 1, 0)
+        place = f"params/{DEEPLABCUT_HEADS[module]}/kernel"
+        return (place, value.transpose(2, 3, 1, 0)) if value.ndim == 4 else None
     return f"params/{DEEPLABCUT_HEADS[module]}/bias", value

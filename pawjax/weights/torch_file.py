@@ -1,19 +1,21 @@
 """Reads PyTorch's two file formats without PyTorch: the zip archive (since 1.6) and the stream of pickles before it.
 
-A pickle describes the tensors; their numbers are stored beside it. Unpickling replaces every class by a description or
-an inert stand-in, so that no code chosen by the file runs.
+A pickle describes the tensors; their numbers are stored beside it. Every class that it names is replaced by a
+description or an inert stand-in, so that no code chosen by the file runs, and sizes are checked before memory is taken.
 """
 
 import io
-import pickle
+import math
 import zipfile
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
+
+from pawjax.pickled import MOST_BYTES, Function, StandIn, key_of, load
+from pawjax.weights.sizes import BrokenWeights, read_entry, require_shape, require_total
 
 MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of the older format
 STORAGES = {
@@ -31,11 +33,14 @@ STORAGES = {
 WRAPPERS = ("model", "state_dict", "model_state_dict")
 
 
-class BrokenTorchFile(ValueError):
-    """The file is not a PyTorch file, is damaged, or holds no dictionary of tensors."""
+class _StorageType(StandIn):
+    """The class of storages of one dtype."""
+
+    def __init__(self, dtype: np.dtype):
+        self.dtype = dtype
 
 
-class _Storage:
+class _Storage(StandIn):
     """A flat array of one dtype, filled in after the pickle has been read."""
 
     def __init__(self, dtype: np.dtype, key: str):
@@ -43,123 +48,151 @@ class _Storage:
         self.values: np.ndarray | None = None
 
 
-class _Tensor:
-    """A view of a storage."""
+class _Tensor(StandIn):
+    """A view of a storage: the place of its first element, its shape, and the steps along its axes, in elements."""
 
-    def __init__(self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any):
-        self.storage, self.offset, self.size, self.stride = storage, offset, tuple(size), tuple(stride)
+    def __init__(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any):
+        if not isinstance(storage, _Storage):
+            raise BrokenWeights("a tensor has no storage")
+        self.storage, self.offset = storage, require_shape((offset,))[0]
+        self.shape, self.strides = require_shape(shape), require_shape(strides)
+        if len(self.shape) != len(self.strides):
+            raise BrokenWeights("a tensor has more or fewer strides than axes")
+
+    @property
+    def n_bytes(self) -> int:
+        return math.prod(self.shape) * self.storage.dtype.itemsize
 
     def array(self) -> np.ndarray:
+        """Its numbers, in an array of their own."""
         values = self.storage.values
-        last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
-        if 0 in self.size:
-            return np.zeros(self.size, values.dtype)
-        if self.offset < 0 or min(self.stride, default=0) < 0 or last >= len(values):
-            raise BrokenTorchFile("a tensor reaches beyond its storage")
-        steps = [step * values.itemsize for step in self.stride]
-        return np.lib.stride_tricks.as_strided(values[self.offset :], self.size, steps).copy()
+        if values is None:
+            raise BrokenWeights("a tensor's storage is missing")
+        if 0 in self.shape:
+            return np.zeros(self.shape, values.dtype)
+        last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
+        if last >= len(values):
+            raise BrokenWeights("a tensor reaches beyond its storage")
+        steps = [step * values.itemsize for step in self.strides]
+        return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, steps).copy()
 
 
-class _Opaque:
-    """Replaces any other object: accepts whatever the pickle passes and does nothing."""
+class _Opaque(StandIn):
+    """Replaces any other object: accepts whatever the pickle does with it and does nothing."""
 
-    def __init__(self, *_: Any, **__: Any):
-        pass
+    def call(self, *_: Any, **__: Any) -> StandIn:
+        return _Opaque()
 
-    def __setstate__(self, _: Any) -> None:
-        pass
+    def build(self, _: Any) -> StandIn:
+        return self
 
-    def __setitem__(self, *_: Any) -> None:
-        pass
-
-    def append(self, _: Any) -> None:
-        pass
-
-    def extend(self, _: Any) -> None:
+    def add(self, _: Any) -> None:
         pass
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: BinaryIO):
-        super().__init__(file, encoding="utf-8")
+class _Reader:
+    """What a pickle's names stand for, and the storages that it refers to, by key."""
+
+    def __init__(self):
         self.storages: dict[str, _Storage] = {}
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch._utils" and name == "_rebuild_tensor_v2":
-            return _Tensor
-        if module == "torch._utils" and name == "_rebuild_parameter":
-            return lambda data, *_: data
-        if module == "torch" and name in STORAGES:
-            return STORAGES[name]
-        return _Opaque
+    def load(self, file: io.BytesIO) -> Any:
+        return load(file, self.find, self.storage)
 
-    def persistent_load(self, pid: Any) -> Any:
-        if not isinstance(pid, tuple) or pid[0] != "storage":
-            return _Opaque()
-        _, dtype, key, *_ = pid
-        if not isinstance(dtype, type) or not issubclass(dtype, np.generic):
-            raise BrokenTorchFile("a tensor has an unsupported type")
-        return self.storages.setdefault(str(key), _Storage(np.dtype(dtype), str(key)))
+    def find(self, module: str, name: str) -> StandIn:
+        match module, name:
+            case "collections", "OrderedDict":
+                return Function(lambda items=(): dict(_pairs(items)))
+            case "torch._utils", "_rebuild_tensor_v2":
+                return Function(_Tensor)
+            case "torch._utils", "_rebuild_parameter":
+                return Function(lambda data, *_: data)
+            case "torch", _ if name in STORAGES:
+                return _StorageType(np.dtype(STORAGES[name]))
+        return _Opaque()
+
+    def storage(self, pid: Any) -> StandIn:
+        match pid:
+            case ("storage", _StorageType(dtype=dtype), str(key), *_):
+                found = self.storages.setdefault(key, _Storage(dtype, key))
+                if found.dtype != dtype:
+                    raise BrokenWeights(f"its storage {key} is of two types"[:200])
+                return found
+            case ("storage", *_):
+                raise BrokenWeights("a tensor has an unsupported type")
+        return _Opaque()
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a state dict. Raises BrokenTorchFile."""
-    try:
-        content = _read_zip(path) if zipfile.is_zipfile(path) else _read_stream(path)
-    except BrokenTorchFile:
-        raise
-    except Exception as error:  # a broken pickle fails in a dozen ways
-        raise BrokenTorchFile(str(error) or type(error).__name__) from error
+    """The tensors of a state dict. Raises BrokenWeights, or another error for a file that is damaged."""
+    with path.open("rb") as file:
+        if zipfile.is_zipfile(file):
+            return _read_zip(file)
+        return _read_stream(file)
+
+
+def _read_zip(file: BinaryIO) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(file) as archive:
+        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise BrokenWeights("a zip file, but not PyTorch's")
+        folder = pickles[0].removesuffix("data.pkl")
+        if f"{folder}byteorder" in archive.namelist() and read_entry(archive, f"{folder}byteorder", 99) != b"little":
+            raise BrokenWeights("it was written on a big-endian machine")
+        tensors = _tensors(_Reader().load(io.BytesIO(read_entry(archive, pickles[0], MOST_BYTES))))
+        storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
+        entries = {key: archive.getinfo(f"{folder}data/{key}") for key in storages}
+        file_size = file.seek(0, io.SEEK_END)
+        require_total((entry.file_size for entry in entries.values()), file_size)
+        require_total((tensor.n_bytes for tensor in tensors.values()), file_size)
+        for key, storage in storages.items():
+            content = read_entry(archive, entries[key].filename, entries[key].file_size)
+            storage.values = np.frombuffer(content, storage.dtype)
+        return {name: tensor.array() for name, tensor in tensors.items()}
+
+
+def _read_stream(file: BinaryIO) -> dict[str, np.ndarray]:
+    file_size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    pickles = io.BytesIO(file.read(MOST_BYTES))  # and the beginning of the numbers
+    if _Reader().load(pickles) != MAGIC:
+        raise BrokenWeights("a pickle, but not PyTorch's")
+    _Reader().load(pickles)  # version of the protocol
+    _Reader().load(pickles)  # sizes of the writer's C types
+    reader = _Reader()
+    tensors = _tensors(reader.load(pickles))
+    keys = _Reader().load(pickles)
+    require_total((tensor.n_bytes for tensor in tensors.values()), file_size)
+    wanted = {id(tensor.storage) for tensor in tensors.values()}
+    file.seek(pickles.tell())
+    for key in keys:
+        storage = reader.storages[key]
+        n_bytes = int.from_bytes(file.read(8), "little", signed=True) * storage.dtype.itemsize
+        if not 0 <= n_bytes <= file_size - file.tell():
+            raise BrokenWeights("it is truncated")
+        if id(storage) in wanted:
+            storage.values = np.frombuffer(file.read(n_bytes), storage.dtype)
+        else:
+            file.seek(n_bytes, io.SEEK_CUR)
+    return {name: tensor.array() for name, tensor in tensors.items()}
+
+
+def _tensors(content: Any) -> dict[str, _Tensor]:
+    """The tensors in a dictionary, or in the first of WRAPPERS within it."""
     for name in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
             break
     if not isinstance(content, Mapping):
-        raise BrokenTorchFile("it holds no dictionary of tensors")
-    tensors = {name: value.array() for name, value in content.items() if isinstance(value, _Tensor)}
+        raise BrokenWeights("it holds no dictionary of tensors")
+    tensors = {name: value for name, value in content.items() if isinstance(value, _Tensor)}
     if not tensors:
-        raise BrokenTorchFile("it holds no tensors")
+        raise BrokenWeights("it holds no tensors")
+    if not all(isinstance(name, str) for name in tensors):
+        raise BrokenWeights("a tensor's name is no text")
     return tensors
 
 
-def _read_zip(path: Path) -> Any:
-    with zipfile.ZipFile(path) as archive:
-        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        if len(pickles) != 1:
-            raise BrokenTorchFile("a zip file, but not PyTorch's")
-        folder = pickles[0].removesuffix("data.pkl")
-        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
-            raise BrokenTorchFile("it was written on a big-endian machine")
-        unpickler = _Unpickler(io.BytesIO(archive.read(pickles[0])))
-        content = unpickler.load()
-        for storage in unpickler.storages.values():
-            storage.values = np.frombuffer(archive.read(f"{folder}data/{storage.key}"), storage.dtype)
-    return content
-
-
-def _read_stream(path: Path) -> Any:
-    with path.open("rb") as file:
-        if _load(file) != MAGIC:
-            raise BrokenTorchFile("a pickle, but not PyTorch's")
-        _load(file)  # version of the protocol
-        _load(file)  # sizes of the writer's C types
-        unpickler = _Unpickler(file)
-        content = unpickler.load()
-        for key in _load(file):
-            storage = unpickler.storages[str(key)]
-            (count,) = _numbers(file, np.dtype(np.int64), 1)
-            storage.values = _numbers(file, storage.dtype, int(count))
-    return content
-
-
-def _load(file: BinaryIO) -> Any:
-    return _Unpickler(file).load()
-
-
-def _numbers(file: BinaryIO, dtype: np.dtype, count: int) -> np.ndarray:
-    content = file.read(count * dtype.itemsize)
-    if len(content) < count * dtype.itemsize:
-        raise BrokenTorchFile("it is truncated")
-    return np.frombuffer(content, dtype)
+def _pairs(items: Any) -> list[tuple[Any, Any]]:
+    """The content of an ordered dictionary as older pickles give it: a list of pairs."""
+    return [(key_of(key), value) for key, value in items]

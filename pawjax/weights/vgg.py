@@ -43,7 +43,7 @@ def leaf_of_vgg(name: str, value: np.ndarray) -> tuple[str, np.ndarray] | None:
         if leaf == "bias":
             return f"{place}/bias", value
         side = CELLS[BOX_HEAD[layer]]
-        if value.ndim not in (2, 4) or value[0].size % side**2:  # another network's classifier
+        if value.ndim not in (2, 4) or not value.size or value[0].size % side**2:  # another network's classifier
             return None
         outputs = len(value)
         return f"{place}/kernel", value.reshape(outputs, -1, side, side).transpose(2, 3, 1, 0).reshape(-1, outputs)

@@ -43,6 +43,14 @@ def random_pixels(seed: int, height: int = 24, width: int = 32, channels: int = 
 
 
 @pytest.fixture
+def warnings(monkeypatch, capsys) -> Callable[[], list[str]]:
+    """warnings() returns the warnings since the last call; none was printed before the test."""
+    monkeypatch.setattr("pawjax.errors._said", set())
+    start = "pawjax: warning: "
+    return lambda: [line.removeprefix(start) for line in capsys.readouterr().err.splitlines() if line.startswith(start)]
+
+
+@pytest.fixture
 def make_project(tmp_path: Path) -> Callable[..., Path]:
     """make(videos={'m1': 3}, ...) writes a DeepLabCut project with these frames per video and returns its folder."""
 

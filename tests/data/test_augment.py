@@ -60,10 +60,10 @@ def centroid(image):
         ("gamma", (0.0, 1.0), "two positive numbers"),
         ("crop", (-64, 64), "whole pixels"),
         ("crop", (64.0, 64.0), "whole pixels"),
-        ("rotation_p", 1.5, "a probability"),
-        ("noise", -1.0, "not negative"),
-        ("rotation", float("nan"), "not negative"),
-        ("blur", 9.0, "at most 7 px"),
+        ("rotation_p", 1.5, "from 0 to 1"),
+        ("noise", -1.0, "at least 0"),
+        ("rotation", float("nan"), "at least 0"),
+        ("blur", 9.0, "at most 7"),
     ],
 )
 def test_invalid_setting_is_refused(field, value, words):

@@ -61,6 +61,12 @@ def test_empty_store_is_refused():
         make_store(make_frames([(8, 8)]), np.array([], int), 1.0)
 
 
+@pytest.mark.parametrize("scale", [1000.0, 1e12, 1e300])
+def test_frames_beyond_the_memory_are_refused_before_they_are_allocated(scale):
+    with pytest.raises(InputError, match="2 frames of .* at config.scale = .* need .* make config.scale smaller"):
+        make_store(make_frames([(400, 600)] * 2), np.arange(2), scale)
+
+
 @pytest.mark.parametrize("n_frames, batch_size", [(10, 4), (3, 8), (7, 7), (5, 1)])
 def test_every_epoch_holds_every_frame_once(n_frames, batch_size):
     key = jax.random.key(1)

@@ -27,7 +27,7 @@ def test_section_equals_the_default_config():
     ("fields", "words"),
     [
         ({"source": "deeplabcat"}, r"config.data.source: .*did you mean 'deeplabcut'"),
-        ({"source": "deeplabcut", "path": ""}, r"config.data.path: is empty"),
+        ({"source": "deeplabcut", "path": ""}, r"config.data.path is empty"),
         ({"source": "paw_on_ball", "path": "mine"}, r"config.data.path = 'mine' is not read .*=deeplabcut"),
         ({"label_file": "hdf"}, r"config.data.label_file = 'hdf' must be one of auto, csv, h5"),
         ({"unlabelled": "x"}, r"config.data.unlabelled = 'x' must be one of ignore, negative"),

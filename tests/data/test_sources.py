@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pawjax import data
 from pawjax.data import builders, pictures, prepared
 from pawjax.data.config import PawOnBallConfig
 from pawjax.data.label_table import LabelTable, merge_tables
+from pawjax.data.symmetry import pair_indices
 from pawjax.errors import InputError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -171,6 +173,14 @@ def test_bodyparts_are_chosen_by_name(make_project, data_config):
             data.load(data_config(source="deeplabcut", path=project, bodyparts=names))
 
 
+def test_bodyparts_are_chosen_in_either_unicode_form(make_project, data_config):
+    project = make_project(bodyparts=("snout", "R\u00fccken", "Fu\u0308\u00dfe"))
+    names = ("Ru\u0308cken", "F\u00fc\u00dfe")
+    frames = data.load(data_config(source="deeplabcut", path=project, bodyparts=names))
+    assert frames.bodyparts == ("R\u00fccken", "Fu\u0308\u00dfe")  # as config.yaml spells them
+    assert pair_indices([names], frames.bodyparts) == ((0, 1),)
+
+
 def test_all_missing_and_broken_images_at_once(make_project, data_config, tmp_path):
     project = make_project(videos={"m1": 4, "m2": 1})
     (project / "labeled-data/m1/img001.png").unlink()
@@ -180,8 +190,8 @@ def test_all_missing_and_broken_images_at_once(make_project, data_config, tmp_pa
     with pytest.raises(InputError) as error:
         data.load(data_config(source="deeplabcut", path=project))
     text = str(error.value)
-    assert "3 of 5 labelled images" in text and "m1/img003.png is truncated" in text
-    assert "m1/img001.png is missing" in text and "m2/img000.png is missing" in text
+    assert "3 of 5 labelled images" in text and "1 truncated or damaged (labeled-data/m1/img003.png" in text
+    assert "2 missing (labeled-data/m1/img001.png, labeled-data/m2/img000.png)" in text
 
 
 @pytest.mark.parametrize("point", ["-0.6,3", "32.1,3", "3,-7", "3,24.2"])
@@ -239,13 +249,95 @@ def test_unwritable_or_full_cache_is_reported(make_project, data_config, tmp_pat
         data.load(data_config(source="deeplabcut", path=project))
 
 
-def test_damaged_set_names_the_folder_to_delete(make_project, data_config, tmp_path):
-    config = data_config(source="deeplabcut", path=make_project())
-    data.load(config)
-    for record in tmp_path.glob("cache/*/*/*/*/*.array_record*"):
-        record.unlink()
-    with pytest.raises(InputError, match="is damaged; delete the folder"):
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("*/*/*.array_record*", Path.unlink),
+        ("*/*/*.array_record*", _flip),
+        ("*/*/dataset_info.json", _flip),
+        ("*/*/features.json", lambda path: path.write_text("")),
+        ("hashes.json", Path.unlink),  # as prepared by older versions
+        ("*", lambda path: shutil.rmtree(path) if path.is_dir() else None),
+    ],
+)
+def test_damaged_set_is_made_anew(make_project, data_config, tmp_path, capsys, name, damage):
+    config = data_config(source="deeplabcut", path=make_project(videos={"m1": 1}))
+    first = data.load(config)
+    (folder,) = [path for path in tmp_path.glob("cache/*/*") if path.is_dir()]
+    for path in list(folder.glob(name)):
+        damage(path)
+    for said in (True, False):
+        capsys.readouterr()
+        again = data.load(config)
+        np.testing.assert_array_equal(again.images, first.images)
+        np.testing.assert_array_equal(again.keypoints, first.keypoints)
+        assert again.fingerprint == first.fingerprint
+        assert capsys.readouterr().err.count("the prepared data is made anew from its source, because") == said
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", folder.name]
+
+
+def test_full_disk_in_the_writer_of_records(tmp_path, make_project, data_config, monkeypatch):
+    """array_record says what the disk said only in its text; it is made to fail by a limit on the size of files."""
+    project = make_project(videos={"m1": 2}, channels=3)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)).save(
+        project / "labeled-data/m1/img000.png"
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(InputError, match="the prepared data cannot be written there .File too large."):
+            data.load(data_config(source="deeplabcut", path=project))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.glob("cache/*/*")] == [".lock"]
+
+
+def test_deep_images_come_back_by_the_range_of_the_set(make_project, data_config, pixels):
+    project = make_project(videos={"m1": 2})
+    deep = [pixels(index).astype(np.uint16) * 16 + 200 for index in range(2)]
+    for index, image in enumerate(deep):
+        Image.fromarray(image).save(project / f"labeled-data/m1/img{index:03d}.png")
+    for _ in range(2):  # prepared, then read
+        frames = data.load(data_config(source="deeplabcut", path=project))
+        assert frames.value_range == (200.0, 200.0 + 255 * 16)
+        np.testing.assert_array_equal(frames.images[..., 0], [pixels(0), pixels(1)])
+    assert frames.select_bodyparts(("tail",)).value_range == frames.value_range
+    Image.fromarray(pixels(0)).save(project / "labeled-data/m1/img000.png")
+    with pytest.raises(InputError, match="differ in depth, 1 16-bit .*img001.png.; 1 8-bit .*img000.png"):
+        data.load(data_config(source="deeplabcut", path=project))
+
+
+def test_padding_is_warned_of_and_refused_beyond_the_memory(make_project, data_config, pixels, monkeypatch, capsys):
+    project = make_project(videos={"m1": 4})
+    Image.fromarray(pixels(9, 240, 320)).save(project / "labeled-data/m1/img002.png")
+    config = data_config(source="deeplabcut", path=project)
+    monkeypatch.setattr("pawjax.machine.available_memory", lambda: 4 * 240 * 320 - 1)
+    with pytest.raises(InputError, match="4 frames, padded to 320x240, need .* the largest is .*img002.png"):
         data.load(config)
+    monkeypatch.setattr("pawjax.machine.available_memory", lambda: 4 * 240 * 320)
+    data.load(config)
+    assert "padding" not in capsys.readouterr().err  # less than 1 GB
+    monkeypatch.setattr("pawjax.data.sources.PADDING_BYTES", 3e5)
+    monkeypatch.setattr("pawjax.data.sources.PADDING_FACTOR", 3.8)
+    data.load(config)
+    assert "padding to 320x240 takes 4 times the memory" in (said := capsys.readouterr().err)
+    assert "img002.png (320x240) smaller" in said
+    monkeypatch.setattr("pawjax.machine.available_memory", lambda: 0)
+    with pytest.raises(InputError, match="4 frames, padded to 320x240, need"):
+        data.load(config)  # prepared already
+
+
+def test_too_many_synthetic_frames_are_refused_before_they_are_drawn(data_config, tmp_path):
+    scene = PawOnBallConfig(n_frames=10**6, height=8192, width=8192)
+    with pytest.raises(InputError, match="need 6.71e.04 GB of memory and .* make config.data.paw_on_ball.n_frames, h"):
+        data.load(data_config(paw_on_ball=scene))
+    assert not (tmp_path / "cache").exists()
 
 
 def test_large_sets_are_written_in_chunks(tmp_path, monkeypatch, pixels):

@@ -1,14 +1,17 @@
 """Splits: a partition, reproducible by seed, by video on request, and written to reusable files."""
 
+import dataclasses
 import json
+import os
 import pickle
+import unicodedata
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pawjax.data import DataConfig, LabelledFrames, split, write_split
+from pawjax.data import DataConfig, LabelledFrames, read_split, split, write_split
 from pawjax.data.splits import SPLITS
 from pawjax.errors import InputError
 
@@ -83,7 +86,7 @@ def test_smaller_training_sets_are_subsets(tmp_path):
     assert set(drawn[0]["train"]) != set(drawn[1]["train"])
     assert set(some[0]["train"]) < set(some[1]["train"]) < set(some[2]["train"]) == set(whole["train"])
     write_split(tmp_path / "split.json", frames, some[0])  # as a run writes it and its evaluation reads it
-    again = split(config(n_train=5, split_file=str(tmp_path / "split.json")), frames)
+    again = read_split(tmp_path / "split.json", frames)
     assert (again["train"] == some[0]["train"]).all()
     with pytest.raises(InputError, match="config.data.n_train = 37 must be at most"):
         split(config(n_train=37), frames)
@@ -108,6 +111,79 @@ def test_written_split_is_read_back(tmp_path):
     fewer = frames_of({"a": 20, "b": 9})
     with pytest.raises(InputError, match="1 of its frames are not among the labelled ones: labeled-data/b/img009.png"):
         split(config(split_file=tmp_path / "split.json"), fewer)
+
+
+def with_unlabelled(frames, *rows):
+    """The frames with no label in these rows."""
+    labelled = frames.labelled.copy()
+    labelled[list(rows)] = False
+    return dataclasses.replace(frames, labelled=labelled)
+
+
+def real(**fields):
+    return config(source="deeplabcut", path="project", **fields)
+
+
+def test_split_of_a_labelled_project_is_as_ever():
+    """Runs are repeated by their config: its split must not change."""
+    rows = split(real(split_seed=3), frames_of({"a": 12, "b": 8}))
+    assert {name: rows[name].tolist() for name in SPLITS} == {
+        "train": [1, 2, 3, 6, 8, 10, 11, 12, 13, 15, 16, 18],
+        "dev": [0, 9, 14, 17],
+        "test": [4, 5, 7, 19],
+    }
+
+
+def test_unlabelled_frames_are_left_out_of_a_drawn_split(warnings):
+    frames = with_unlabelled(frames_of({"a": 60}), *range(0, 60, 3))
+    rows = split(real(), frames)
+    assert lengths(rows) == (24, 8, 8)  # of 40
+    assert not any(row % 3 == 0 for name in SPLITS for row in rows[name])
+    (text,) = warnings()
+    assert text.startswith("20 of 60 frames have no label of paw and are left out of train, dev and test;")
+    assert split(real(n_train=24), frames)["train"].tolist() == rows["train"].tolist()
+    videos = with_unlabelled(frames_of({"a": 9, "b": 3, "c": 3, "d": 5}), *range(15, 20))
+    assert {videos.videos[row] for rows in split(real(split_by="video"), videos).values() for row in rows} == set("abc")
+
+
+@pytest.mark.parametrize("fields", [{"source": "deeplabcut", "path": "p", "unlabelled": "negative"}, {}])
+def test_negatives_and_synthetic_frames_stay(warnings, fields):
+    frames = frames_of({"a": 60})
+    rows = split(config(**fields), with_unlabelled(frames, *range(0, 60, 3)))
+    assert warnings() == [] and all((rows[name] == split(config(), frames)[name]).all() for name in SPLITS)
+
+
+def test_frames_with_a_label_of_another_bodypart_stay(warnings):
+    frames = frames_of({"a": 10})
+    two = {"keypoints": np.zeros((10, 1, 2, 2), np.float32), "labelled": np.zeros((10, 1, 2), bool)}
+    frames = dataclasses.replace(frames, bodyparts=("paw", "tail"), **two)
+    frames.labelled[:, 0, 0] = np.arange(10) < 5
+    frames.labelled[:, 0, 1] = np.arange(10) >= 5
+    assert sum(lengths(split(real(), frames))) == 10 and warnings() == []
+    assert sum(lengths(split(real(), frames.select_bodyparts(("tail",))))) == 5
+
+
+def test_unlabelled_frames_of_a_file(tmp_path, warnings):
+    frames = with_unlabelled(frames_of({"a": 6}), 1, 5)
+    path = _lists(tmp_path / "split.json", train=frames.ids[:2], dev=frames.ids[2:3], test=frames.ids[3:5])
+    assert split(real(split_file=path), frames)["train"].tolist() == [0]
+    assert warnings()[0].startswith("1 of 5 frames have no label of paw")
+    assert read_split(path, frames)["train"].tolist() == [0, 1]  # a run goes on as it began
+    with pytest.raises(InputError, match="leaves dev empty .*give each at least one labelled frame"):
+        split(real(split_file=path), with_unlabelled(frames, 2))
+    pickled = tmp_path / "Documentation_data-x.pickle"
+    frames = with_unlabelled(frames_of({"a": 30}), *range(0, 30, 3))
+    _documentation(pickled, frames, [row for row in range(30) if row % 5], range(0, 30, 5))
+    rows = split(real(split_file=pickled), frames)
+    assert rows["test"].tolist() == [5, 10, 20, 25] and (len(rows["train"]), len(rows["dev"])) == (12, 4)
+
+
+def test_split_in_another_unicode_form(tmp_path):
+    frames = frames_of({"M\u00e4use": 6})
+    names = [unicodedata.normalize("NFD", frame) for frame in frames.ids]
+    assert names[0] != frames.ids[0]
+    path = _lists(tmp_path / "split.json", train=names[:4], dev=[names[4]], test=[names[5]])
+    assert lengths(split(real(split_file=path), frames)) == (4, 1, 1)
 
 
 def test_frames_not_listed_are_left_out(tmp_path):
@@ -155,6 +231,11 @@ def test_bad_lists_are_named(tmp_path):
     path.write_text("{")
     with pytest.raises(InputError, match="split.json: cannot be read as the split"):
         split(config(split_file=path), frames)
+    path.write_text("[" * 5000)
+    with pytest.raises(InputError, match="split.json: cannot be read as the split"):
+        split(config(split_file=path), frames)
+    with pytest.raises(InputError, match="is a folder, not a file"):
+        split(config(split_file=tmp_path), frames)
     with pytest.raises(InputError, match="none.json: cannot be read as the split"):
         split(config(split_file=tmp_path / "none.json"), frames)
 
@@ -205,6 +286,18 @@ def test_deeplabcut_split_counts_rows_of_the_merged_table(tmp_path, write_csv):
     assert split(config(split_file=path), frames)["test"].tolist() == [3, 4]
 
 
+def test_frame_with_two_rows_is_in_train_or_test(tmp_path, write_csv):
+    frames = frames_of({"a": 10})
+    write_csv(tmp_path / "CollectedData_Ann.csv", [*frames.ids, frames.ids[0]], np.zeros((11, 2, 2)))
+    path = tmp_path / "Documentation_data-x.pickle"
+    path.write_bytes(pickle.dumps([[], [0, 1, 2, 3, 4, 5, 10], [6, 7, 8, 9], 0.8]))
+    rows = split(config(split_file=path), frames)
+    assert sorted([*rows["train"], *rows["dev"]]) == [0, 1, 2, 3, 4, 5]
+    path.write_bytes(pickle.dumps([[], [0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10], 0.8]))
+    with pytest.raises(InputError, match="the frame labeled-data/a/img000.png is in both train and test"):
+        split(config(split_file=path), frames)
+
+
 def test_bad_documentation_is_named(tmp_path):
     frames, path = frames_of({"a": 10}), tmp_path / "Documentation_data-x.pickle"
     _documentation(path, frames, range(8), [8, 12])
@@ -222,3 +315,38 @@ def test_bad_documentation_is_named(tmp_path):
     path.write_bytes(b"no pickle")
     with pytest.raises(InputError, match="is not a Documentation_data pickle"):
         split(config(split_file=path), frames)
+
+
+def test_split_file_nested_deep_or_no_file(tmp_path):
+    path = tmp_path / "split.json"
+    path.write_text("[" * 5000 + "]" * 5000)
+    with pytest.raises(InputError, match="split.json: cannot be read as the split"):
+        split(config(split_file=path), frames_of({"a": 10}))
+    for suffix in (".json", ".pickle"):
+        os.mkfifo(tmp_path / f"pipe{suffix}")
+        with pytest.raises(InputError, match=f"pipe{suffix} is a pipe"):
+            split(config(split_file=tmp_path / f"pipe{suffix}"), frames_of({"a": 10}))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [[], [0, 2**70], [1], 0.8],
+        [[], [float("nan")], [1], 0.8],
+        [[], [float("inf")], [1], 0.8],
+        [[], [0.5], [1], 0.8],
+        [[], [[0]], [1], 0.8],
+        [[], ["0"], [1], 0.8],
+        [[{"image": 3}], [0], [1], 0.8],
+        [[{"image": ("x" * 3000, "y" * 3000)}], [0], [1], 0.8],
+        [[{"image": ("a", ["b"])}], [0], [1], 0.8],
+        [{}, {}, {}, {}],
+        {"a": 1},
+        None,
+    ],
+)
+def test_documentation_of_other_types_is_refused(tmp_path, content):
+    path = tmp_path / "Documentation_data-x.pickle"
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(InputError, match="is not a Documentation_data pickle|row"):
+        split(config(split_file=path), frames_of({"a": 10}))

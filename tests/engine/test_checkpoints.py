@@ -1,25 +1,31 @@
-"""Which checkpoints a run keeps, and which are 'best' and 'last'."""
+"""Which checkpoints a run keeps, which are 'best' and 'last', and when they are on the disk."""
+
+import os
+import time
 
 import jax.numpy as jnp
 import optax
 import pytest
 
-from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints
+from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints, saved_steps
 from pawjax.engine.state import create_state
 from pawjax.errors import InputError
 from tests.engine.test_average import BATCH, Falling
 
 
+def falling(step):
+    """The state of a step; its weight equals the step."""
+    state = create_state(Falling(), optax.sgd(1.0), 0, BATCH, average=False)
+    return state.replace(step=jnp.int32(step), params={"height": jnp.float32(step)})
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Steps 1 to 4, best on dev at step 2, no evaluation at step 3; the weight equals the step."""
+    """Steps 1 to 4, best on dev at step 2, no evaluation at step 3."""
     folder = tmp_path_factory.mktemp("run")
-    state = create_state(Falling(), optax.sgd(1.0), 0, BATCH, average=False)
-    checkpoints = Checkpoints(folder)
-    for step, error in enumerate((3.0, 1.0, None, 2.0), start=1):
-        state = state.replace(step=jnp.int32(step), params={"height": jnp.float32(step)})
-        checkpoints.save(state, None if error is None else {BEST_METRIC: error})
-    checkpoints.close()
+    with Checkpoints(folder) as checkpoints:
+        for step, error in enumerate((3.0, 1.0, None, 2.0), start=1):
+            checkpoints.save(falling(step), None if error is None else {BEST_METRIC: error})
     return folder
 
 
@@ -37,3 +43,29 @@ def test_missing_checkpoint_lists_the_kept_ones(folder, which):
     checkpoints = Checkpoints(folder, read_only=True)
     with pytest.raises(InputError, match=rf"--checkpoint={which} is not .* \(2, 4\)"):
         checkpoints.restore_variables(which, Falling().init(None, None))
+
+
+def test_block_waits_for_the_checkpoint_being_written_and_keeps_its_error(tmp_path, monkeypatch):
+    rename = os.rename
+
+    def rename_late(source, target):
+        time.sleep(0.3)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", rename_late)  # by which Orbax finishes a checkpoint
+    with pytest.raises(InputError, match="^first$"), Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(falling(3))
+        assert saved_steps(tmp_path) == []
+        raise InputError("first")
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["3"]
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(falling(1))
+    left = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp"
+    (left / "model").mkdir(parents=True)
+    Checkpoints(tmp_path, read_only=True).close()
+    assert left.exists() and saved_steps(tmp_path) == [1]
+    Checkpoints(tmp_path).close()
+    assert not left.exists() and saved_steps(tmp_path) == [1]

@@ -123,6 +123,9 @@ def test_indivisible_batch_is_refused(monkeypatch):
         parallel.compile_training("jit", None, None, parallel.StepOptions(Augment(), 6))
     with pytest.raises(InputError, match="4 devices times config.microbatches = 3"):
         parallel.compile_training("jit", None, None, parallel.StepOptions(Augment(), 8, microbatches=3))
+    monkeypatch.setattr(jax, "devices", lambda: [None])
+    with pytest.raises(InputError, match="config.batch_size = 8 must be a multiple of config.microbatches = 3$"):
+        parallel.compile_training("jit", None, None, parallel.StepOptions(Augment(), 8, microbatches=3))
 
 
 def test_collections_are_opaque_to_the_step():

@@ -5,6 +5,8 @@
     python -m tests.fuzz --tree=../old                    # another checkout of pawjax, with these cases
     python -m tests.fuzz --only=weights:17                # one case, with all that it printed
 
+`tests/fuzz/foreign_bytes.py` does the same with pickles, weight files and HDF5 that are hostile rather than damaged.
+
 Each case is drawn from its number and `--seed`. A worker reads many cases, so that libraries are imported once; one
 that dies or hangs is started again behind the case. Prints a table of verdicts and every bad case, and exits with 1 if
 there is one.
@@ -125,7 +127,7 @@ def main() -> int:
             for case, verdict, words, message in run(kind, n, values.seed, values.tree.resolve(), Path(folder), first):
                 records.append({"kind": kind, "case": case, "verdict": verdict, "words": words, "message": message})
                 if verdict in BAD or values.only:
-                    print(f"{kind}:{case} {verdict}: {words}\n    {message[-600:]}", flush=True)
+                    print(f"{kind}:{case} {verdict}: {words}\n    {message[-1000:]}", flush=True)
                 if len(records) % 100 == 0:
                     print(f"{len(records)} cases", file=sys.stderr, flush=True)
     if values.json:

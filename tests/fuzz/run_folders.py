@@ -12,7 +12,13 @@ from tests.fuzz.damage import OF_CONTENT, OF_FILES, Damage, Truth, choose
 from tests.tiny import tiny_config
 
 WRONG: tuple[Any, ...] = (None, True, -1, 0, 1e308, "", "x", "\0", [], {}, [[]], {"a": 3}, "1", 3)
-DOORS = ("evaluate", "compare", "load", "resume")
+COMMON = ("config.json", "run.json")
+READS = {  # by door; checkpoint 3 is the best on dev, 6 the last
+    "evaluate": (*COMMON, "split.json", "checkpoints/3/model", "checkpoints/3"),
+    "compare": (*COMMON, "split.json", "metrics.jsonl", "eval"),
+    "load": (*COMMON, "checkpoints/6/model", "checkpoints/6"),
+    "resume": (*COMMON, "split.json", "metrics.jsonl", "checkpoints/6/train", "checkpoints/6"),
+}
 
 
 def make(folder: Path) -> None:
@@ -26,14 +32,14 @@ def make(folder: Path) -> None:
 
 
 def damage(folder: Path, rng: np.random.Generator) -> Damage:
-    """Damages one file of the run."""
-    run = folder / "run"
+    """Damages one file of the run among those that one of the doors reads."""
+    run, door = folder / "run", choose(rng, sorted(READS))
+    place = choose(rng, READS[door])
     files = [path for path in sorted(run.rglob("*")) if path.is_file() and path.suffix != ".png"]
-    own = [path for path in files if "checkpoints" not in path.parts]
-    path = choose(rng, own if rng.random() < 0.6 else files)
-    name = str(path.relative_to(run))
-    (folder / "door").write_text(choose(rng, DOORS))
-    if path.suffix == ".json" and "checkpoints" not in path.parts and rng.random() < 0.6:
+    path = choose(rng, [path for path in files if path.relative_to(run).is_relative_to(place)])
+    name = f"{door}, {path.relative_to(run)}"
+    (folder / "door").write_text(door)
+    if path.suffix == ".json" and rng.random() < 0.6:
         return Damage(f"{name}: {_of_json(path, rng)}", Truth.UNKNOWN)
     change = choose(rng, OF_CONTENT * 2 + OF_FILES)
     change(path, rng)
@@ -44,7 +50,7 @@ def damage(folder: Path, rng: np.random.Generator) -> Damage:
 def load(folder: Path) -> Hashable:
     """What one of the doors, or each in turn for the good run, returns."""
     door = folder / "door"
-    doors = (door.read_text(),) if door.exists() else DOORS
+    doors = (door.read_text(),) if door.exists() else tuple(READS)
     return tuple((name, _OPEN[name](folder / "run")) for name in doors)
 
 

@@ -11,7 +11,7 @@ from pawjax.data.video import open_video
 from pawjax.errors import InputError
 from pawjax.inference import videos
 from pawjax.inference.pipeline import Stages, ahead
-from pawjax.inference.videos import Crop, Options, Parts, Predictor, predict_video
+from pawjax.inference.videos import Crop, Options, Parts, Predictor, is_done, predict_video
 from pawjax.tracks.file import read_tracks
 
 N, SIZE = 23, (30, 40)
@@ -152,3 +152,15 @@ def test_damaged_tracks_are_named(tmp_path, video):
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(InputError, match="t.h5: the tracks are damaged"):
         read_tracks(path)
+
+
+def test_tracks_of_others_are_never_overwritten(tmp_path, video):
+    path = tmp_path / "t.h5"
+    assert not is_done(predictor(), video.path, path)
+    predict_video(predictor(), video, path, Options(4))
+    assert is_done(predictor(), video.path, path)
+    with pytest.raises(InputError, match=r"t.h5 holds other tracks \(checkpoint differ"):
+        is_done(predictor(checkpoint="4"), video.path, path)
+    path.write_text("notes of a user")
+    with pytest.raises(InputError, match="t.h5"):
+        is_done(predictor(), video.path, path)

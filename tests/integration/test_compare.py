@@ -20,6 +20,7 @@ from pawjax.errors import InputError
 from pawjax.inference import comparison
 from pawjax.inference.comparison import collect_runs, network_cost, run_names
 from pawjax.report.comparison import write_comparison
+from pawjax.run_files import split_sha256
 from tests.tiny import tiny_config
 
 
@@ -63,6 +64,15 @@ def change(path: Path, **values) -> None:
     path.write_text(json.dumps(read(path) | values))
 
 
+def change_split(workdir: Path, **lists) -> None:
+    """Makes these lists the run's own, as if it had been trained with them."""
+    change(workdir / "split.json", **lists)
+    split = read(workdir / "split.json")
+    counts = {f"n_{name}": len(frames) for name, frames in split.items()}
+    known = read(workdir / "run.json")["data"]
+    change(workdir / "run.json", data=known | counts, split_sha256=split_sha256(split))
+
+
 def test_comparison_of_two_runs(runs, tmp_path, capsys, monkeypatch):
     before = [contents(run) for run in runs]
     shutil.rmtree(runs[1] / "eval", ignore_errors=True)
@@ -70,7 +80,7 @@ def test_comparison_of_two_runs(runs, tmp_path, capsys, monkeypatch):
     progress = capsys.readouterr().err
     assert [f"seed0: evaluating {split}" in progress for split in ("train", "dev", "test")] == [True] * 3
     shutil.copytree(runs[0] / "eval", runs[1] / "eval")
-    monkeypatch.setattr(comparison, "evaluate_run", lambda *_: pytest.fail("an existing evaluation was repeated"))
+    monkeypatch.setattr(comparison, "evaluate_run", lambda *_, **__: pytest.fail("an existing evaluation was repeated"))
     rows = collect_runs(runs)
     assert [row.name for row in rows] == ["one/seed0", "two/seed0"]
     assert rows[0].metrics == first[0].metrics and rows[0].parameters == first[0].parameters
@@ -95,7 +105,9 @@ def test_comparison_of_two_runs(runs, tmp_path, capsys, monkeypatch):
 def test_evaluate_repeats_all_evaluations(runs, monkeypatch):
     collect_runs(runs[:1])
     asked = []
-    monkeypatch.setattr(comparison, "evaluate_run", lambda _, split, checkpoint: asked.append((split, checkpoint)))
+    monkeypatch.setattr(
+        comparison, "evaluate_run", lambda _, split, checkpoint, **__: asked.append((split, checkpoint))
+    )
     collect_runs(runs[:1], evaluate=True)
     assert asked == [("train", "best"), ("dev", "best"), ("test", "best")]
 
@@ -105,7 +117,7 @@ def test_incomplete_evaluation_is_repeated(runs, monkeypatch):
     (runs[0] / "eval" / "dev" / "metrics.json").rename(runs[0] / "eval" / "dev" / "kept")
     asked = []
 
-    def evaluated(workdir, split, checkpoint):
+    def evaluated(workdir, split, checkpoint, data_folder):
         asked.append(split)
         (workdir / "eval" / split / "kept").rename(workdir / "eval" / split / "metrics.json")
 
@@ -133,9 +145,9 @@ def test_unfinished_run_is_refused(copies):
         collect_runs(copies)
 
 
-def test_folder_without_a_run_is_refused(copies):
+def test_missing_split_is_refused(copies):
     (copies[1] / "split.json").unlink()
-    with pytest.raises(InputError, match=r"b is not the folder of a finished training run: it has no split.json"):
+    with pytest.raises(InputError, match=r"b/split.json is missing: restore it from a copy, or remove it"):
         collect_runs(copies)
 
 
@@ -148,7 +160,7 @@ def test_runs_on_other_data_are_refused(copies, field, value):
 
 def test_other_held_out_frames_are_refused(copies):
     split = read(copies[1] / "split.json")
-    change(copies[1] / "split.json", dev=split["dev"][:-1], test=[*split["test"][2:], split["dev"][-1]])
+    change_split(copies[1], dev=split["dev"][:-1], test=[*split["test"][2:], split["dev"][-1]])
     with pytest.raises(InputError, match="^b and a have different splits .1 dev frames and 3 test frames differ"):
         collect_runs(copies)
 
@@ -158,15 +170,15 @@ def test_fewer_training_frames_are_accepted_and_others_refused(runs, copies):
     collect_runs(runs[:1])  # evaluates it
     for copy in copies:
         shutil.copytree(runs[0] / "eval", copy / "eval")
-    change(copies[0] / "split.json", train=split["train"][:3])
+    change_split(copies[0], train=split["train"][:3])
     assert len(collect_runs(copies)) == len(collect_runs(copies[::-1])) == 2
-    change(copies[0] / "split.json", train=[*split["train"][:3], "new"])
+    change_split(copies[0], train=[*split["train"][:3], "new"])
     with pytest.raises(InputError, match="^a and b have different splits .1 train frames differ"):
         collect_runs(copies)
 
 
 def test_changed_data_is_refused(copies, monkeypatch):
-    monkeypatch.setattr(comparison, "evaluate_run", lambda *_: pytest.fail("evaluated before refusing"))
+    monkeypatch.setattr(comparison, "evaluate_run", lambda *_, **__: pytest.fail("evaluated before refusing"))
     for copy in copies:  # both alike, so that only the frames can reveal it
         change(copy / "run.json", data=read(copy / "run.json")["data"] | {"fingerprint": "0"})
     with pytest.raises(InputError, match="are not those that .*a was trained on"):

@@ -92,12 +92,12 @@ def test_toy_method_trains_resumes_and_predicts(tmp_path, monkeypatch):
     save = checkpoints.Checkpoints.save
 
     def save_and_stop(self, *arguments):
+        monkeypatch.setattr(checkpoints.Checkpoints, "save", save)  # a second signal ends the process
         save(self, *arguments)
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(checkpoints.Checkpoints, "save", save_and_stop)
     assert int(train_and_evaluate(toy_config(), stopped).step) < 30
-    monkeypatch.setattr(checkpoints.Checkpoints, "save", save)
     resumed = train_and_evaluate(toy_config(), stopped)
     assert record(stopped)["params_sha256"] == record(whole)["params_sha256"]
     assert float(resumed.extra["shown"]["frames"]) == 30 * 4
@@ -114,7 +114,7 @@ def test_toy_method_trains_resumes_and_predicts(tmp_path, monkeypatch):
 def test_toy_settings_are_checked_and_other_fields_refused(tmp_path):
     config = toy_config()
     config.toy.start = 2.0
-    with pytest.raises(InputError, match="config.toy.start = 2.0 must be from 0 to 1"):
+    with pytest.raises(InputError, match="config.toy.start = 2.0 must be at most 1"):
         check_config(config)
     config.toy.start, config.steps, config.eval_every = 0.5, 10, 10
     train_and_evaluate(config, tmp_path)
@@ -123,3 +123,11 @@ def test_toy_settings_are_checked_and_other_fields_refused(tmp_path):
             pawjax.load(tmp_path, **{field: value})
     with pytest.raises(InputError, match="instances"):
         pawjax.load(tmp_path).detect(np.zeros((1, 8, 8, 1), np.uint8))
+
+
+def test_method_without_a_loss_is_named():
+    class Lossless(Toy):
+        loss = Method.loss
+
+    with pytest.raises(TypeError, match="Lossless .*abstract method '?loss"):
+        Lossless(1, Settings())

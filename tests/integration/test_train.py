@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -72,6 +73,7 @@ def test_stopped_run_resumes_bit_for_bit(whole_run, tmp_path, monkeypatch):
     save = checkpoints.Checkpoints.save
 
     def save_and_interrupt(self, state, metrics=None):
+        monkeypatch.setattr(checkpoints.Checkpoints, "save", save)  # a second signal ends the process
         save(self, state, metrics)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -187,12 +189,12 @@ def test_damaged_run_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"scale": -1}, "config.scale = -1.0 must be positive"),
+        ({"scale": -1}, "config.scale = -1.0 must be at least 0.01"),
         ({"steps": None}, "config.steps = None must be a whole number"),
         ({"nothing": 3}, "unknown config field config.nothing"),
-        ({"model": 3}, "not the config that pawjax wrote"),
+        ({"model": 3}, "it has no model.norm"),
         ({"target": {}}, "not the config that pawjax wrote"),
-        (None, "not the config that pawjax wrote"),
+        (None, "does not hold the fields that pawjax wrote"),
     ],
 )
 def test_edited_run_config_is_refused(change, words, whole_run, tmp_path):
@@ -200,6 +202,16 @@ def test_edited_run_config_is_refused(change, words, whole_run, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(values))
     with pytest.raises(InputError, match=rf"config\.json.*{words}"):
         runlog.read_config(tmp_path)
+
+
+def test_prediction_field_that_the_method_does_not_read_is_refused_before_training(tmp_path):
+    config = tiny_config()
+    config.predict.proposals = 5
+    with pytest.raises(
+        InputError, match="config.predict.proposals = 5 is not read by .* 'deeplabcut': it reads decode"
+    ):
+        train_and_evaluate(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_run_with_missing_weights_leaves_no_folder(tmp_path):
@@ -225,6 +237,9 @@ def test_evaluation_and_tracker_agree(whole_run):
     distance = np.linalg.norm(keypoints - frames.keypoints[rows, 0], axis=-1)[frames.labelled[rows, 0]]
     assert np.sqrt((distance**2).mean()) == pytest.approx(summary["rmse_px"], rel=1e-4)
     assert tracker.bodyparts == frames.bodyparts and likelihood.shape == (4, 1)
+    copied = pickle.loads(pickle.dumps(tracker))(frames.images[rows])
+    np.testing.assert_array_equal(copied[0], keypoints)
+    np.testing.assert_array_equal(copied[1], likelihood)
 
 
 def test_open_run_reads_config_frames_and_weights(whole_run):
@@ -246,7 +261,7 @@ def test_changed_frames_are_refused(whole_run, tmp_path):
     workdir = shutil.copytree(whole_run, tmp_path / "run")
     record = read(workdir)
     (workdir / "run.json").write_text(json.dumps(record | {"data": record["data"] | {"fingerprint": "another"}}))
-    with pytest.raises(InputError, match=r"are not those that .*run was trained on: restore them"):
+    with pytest.raises(InputError, match=r"are not those that .*run was trained on: restore them, or train a new run$"):
         read_run_files(workdir).frames()
     with pytest.raises(InputError, match=r"are not those that .*run was trained on"):
         evaluate_run(workdir, "dev", "best")
@@ -289,20 +304,10 @@ def test_folder_with_other_files_is_refused(tmp_path):
 def test_non_finite_loss_names_step_and_frames(tmp_path):
     config = tiny_config()
     config.optimizer.name, config.optimizer.schedule = "sgd", "constant"
-    config.optimizer.learning_rate = 1e30
+    config.optimizer.learning_rate = config.optimizer.rate_factor = config.optimizer.weight_decay = 1000.0
+    config.log_every = 1
     with pytest.raises(InputError, match=r"not finite at step \d+ \(frames labeled-data/.*learning rate"):
         train_and_evaluate(config, tmp_path)
-
-
-def test_full_disk_is_one_message(tmp_path, monkeypatch):
-    from pawjax.engine import checkpoints
-
-    def no_room(self, state, metrics=None):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoints.Checkpoints, "save", no_room)
-    with pytest.raises(InputError, match="last good checkpoint is kept"):
-        train_and_evaluate(tiny_config(), tmp_path)
 
 
 @pytest.mark.parametrize("which, word", [("7", "saved step"), ("worst", "not best, last")])

@@ -259,7 +259,9 @@ def test_score_maps_have_no_instances_and_detectors_no_score_maps(tmp_path):
         evaluate_run(tmp_path, "dev", "last", decode="locref")
     assert not (tmp_path / "eval").exists()
     config = default_config()
-    tracker = Tracker(Run(tmp_path, config, {}, ("paw",), make_method(config, ("paw",)), variables={}, step=0))
+    tracker = Tracker(
+        Run(tmp_path, config, {"data": {}}, ("paw",), make_method(config, ("paw",)), variables={}, step=0)
+    )
     with pytest.raises(InputError, match="this run's method finds no instances"):
         tracker.detect(np.zeros((1, 8, 8, 1), np.uint8))
 
@@ -267,7 +269,8 @@ def test_score_maps_have_no_instances_and_detectors_no_score_maps(tmp_path):
 def test_boxes_need_a_detector_and_pycocotools(tmp_path, monkeypatch):
     config = default_config()
     write_config(tmp_path, config)
-    write_json(tmp_path / "run.json", {"data": {"bodyparts": ["paw"]}})
+    about = {"source": "paw_on_ball", "fingerprint": "", "bodyparts": ["paw"], "n_train": 1, "n_dev": 1, "n_test": 1}
+    write_json(tmp_path / "run.json", {"command": ["train.py"], "device": "cpu", "n_devices": 1, "data": about})
     with pytest.raises(InputError, match="config.method = 'deeplabcut', has no evaluation of boxes: leave --boxes out"):
         evaluate_run(tmp_path, "dev", "best", ("boxes",))
     config.predict.flip = True

@@ -258,7 +258,7 @@ def test_no_gradient_flows_through_proposals():
 @pytest.mark.parametrize(
     "fields",
     [
-        {"model.backbone": "vgg16", "faster_rcnn.pool": "max", "faster_rcnn.proposals_min_side": 1e6},
+        {"model.backbone": "vgg16", "faster_rcnn.pool": "max", "faster_rcnn.proposals_min_side": 1e4},
         {},
         {"faster_rcnn.pool": "max", "model.norm": "frozen"},
     ],

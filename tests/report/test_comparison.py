@@ -18,12 +18,12 @@ from pawjax.report.comparison import (
     check_out,
     count,
     duration,
-    read_errors,
     reading,
     write_comparison,
 )
 from pawjax.report.published import Published, read_published
 from pawjax.report.tables import write_predictions_csv
+from pawjax.run_files import read_errors
 
 
 def metrics_of(rmse: float, gross: int = 0) -> dict:
@@ -128,13 +128,29 @@ def test_published_rows_are_copied_digit_by_digit(tmp_path):
         ("test_rmse_px\n1\n", "has no column 'run'"),
         ("# nothing\nrun\n", "has no rows"),
         ("run,training_seconds\nx,24 h\n", "training_seconds = '24 h' must be a number"),
+        ("run,training_seconds\nx,nan\n", "training_seconds = 'nan' must be a number"),
+        ("run,training_seconds\nx,-3\n", "training_seconds = '-3' must be a number"),
+        ("run,training_seconds\nx,1,2\n", "more cells than columns"),
+        ("run,training_seconds\n,1\n", "a row has no 'run'"),
+        (bytes(range(256)), "is not a CSV in UTF-8"),
+        ("run\nx\n".encode("utf-16"), "is not a CSV in UTF-8"),
+        (b"run\n" + b"x" * 200_000, "is not a CSV in UTF-8 .field larger"),
     ],
 )
 def test_unreadable_published_file_is_refused(text, words, tmp_path):
     path = tmp_path / "published.csv"
-    path.write_text(text)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=words):
         read_published(path, CSV_COLUMNS)
+
+
+def test_published_file_must_be_a_file_and_may_begin_with_a_mark(tmp_path):
+    for path, words in ((tmp_path, "is a folder, not a file"), (tmp_path / "none", "cannot be read .No such file")):
+        with pytest.raises(InputError, match=words):
+            read_published(path, CSV_COLUMNS)
+    (tmp_path / "excel.csv").write_bytes("# note\nrun,device\nx,GPU\n".encode("utf-8-sig"))
+    expected = Published(({"run": "x", "device": "GPU"},), "note")
+    assert read_published(tmp_path / "excel.csv", CSV_COLUMNS) == expected
 
 
 def test_bias_and_variance_in_words(tmp_path):

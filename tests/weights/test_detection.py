@@ -291,9 +291,11 @@ def test_fpn_file_fills_the_backbone(feature_map, heads):
 def test_mismatched_weights_are_named():
     into = {kind: fresh(method_of(kind)) for kind in KINDS}
     resnet, vgg = (read_weights(torchvision_state(kind))[0] for kind in KINDS)
-    with pytest.raises(InputError, match=r"r50.pth: weights of another network: .*conv1_1/bias is missing"):
-        merge(into["vgg"], resnet, source="r50.pth", heads=FasterRCNN.heads)
-    with pytest.raises(InputError, match=r"vgg.pth: .*backbone/block1_unit1/conv1/.* is missing"):
+    with pytest.raises(
+        InputError, match=r"r26.pth: .*, which fits config.model.backbone = 'resnet26' and .*conv1_1/bias is"
+    ):
+        merge(into["vgg"], resnet, source="r26.pth", heads=FasterRCNN.heads)
+    with pytest.raises(InputError, match=r"backbone = 'vgg16': .*backbone/block1_unit1/conv1/.* is missing"):
         merge(into["c4"], vgg, source="vgg.pth", heads=FasterRCNN.heads)
     heads = {name: value for name, value in resnet.items() if "/backbone/" not in name}
     with pytest.raises(InputError, match=r"heads.pth: .*backbone/block1_unit1/conv1/.* is missing"):

@@ -1,4 +1,4 @@
-"""Writes small label tables with pandas and PyTables, as DeepLabCut does, for tests/golden. Usage: see README.md."""
+"""Writes small tables of labels and tracks with pandas and PyTables, as DeepLabCut does: see README.md."""
 
 import sys
 from pathlib import Path
@@ -18,6 +18,17 @@ def label_table() -> pd.DataFrame:
     return pd.DataFrame(values, index=["/".join(frame) for frame in FRAMES], columns=columns)
 
 
+def tracks() -> pd.DataFrame:
+    """Three frames and two bodyparts with likelihoods 0.25 and 0.5, as DeepLabCut writes tracks; a point missing."""
+    parts = ["snout", "tailbase"]
+    columns = pd.MultiIndex.from_product(
+        [["DLC_Net"], parts, ["x", "y", "likelihood"]], names=["scorer", "bodyparts", "coords"]
+    )
+    values = np.tile([0.5, 1.5, 0.25, 2.5, 3.5, 0.5], (3, 1)) + 6 * np.arange(3)[:, None] * [1, 1, 0, 1, 1, 0]
+    values[1, 3:5] = np.nan
+    return pd.DataFrame(values, columns=columns)
+
+
 def main(out: Path) -> None:
     one = label_table()
     three = one.set_index(pd.MultiIndex.from_tuples(FRAMES))
@@ -26,6 +37,8 @@ def main(out: Path) -> None:
     three.to_hdf(out / "pandas_fixed_three_columns.h5", key=key, mode="w")
     with pd.HDFStore(out / "pandas_table_one_column.h5", "w", complevel=9, complib="zlib") as store:
         store.append(key, one, index=False)  # compressed: PyTables writes chunks of 64 kB
+    with pd.HDFStore(out / "pandas_tracks.h5", "w", complevel=9, complib="zlib") as store:
+        store.put(key, tracks(), format="table", index=False)
     one.to_csv(out / "pandas_one_column.csv")
     three.to_csv(out / "pandas_three_columns.csv")
 

@@ -1,13 +1,14 @@
 """The settings of Faster R-CNN: those of py-faster-rcnn, torchvision and detectron2 are values of the same fields."""
 
 import dataclasses
-import math
 from typing import ClassVar
 
 from pawjax.models.detector import POOLS
 from pawjax.sections import Section
 
 SMALLEST_BOX = 1.0  # px; minimum side of a box
+LONGEST = 10_000.0  # px
+MOST_REGIONS = 100_000
 FRACTIONS = (
     *("rpn_low", "rpn_high", "rpn_positive_fraction", "proposals_iou"),
     *("head_iou", "head_positive_fraction", "average_iou"),
@@ -75,26 +76,29 @@ class Settings(Section):
     def __post_init__(self):
         self.require_choice("feature_map", ("stride16", "stride8"))
         self.require_choice("pool", POOLS)
-        self.require("dropout", 0 <= self.dropout < 1, "from 0 to below 1")
+        self.require_share("dropout", below_one=True)
         for field in ("box", "box_shift", "proposals_before", "proposals_after"):
-            value = getattr(self, field)
-            self.require(field, len(value) == 2 and all(map(math.isfinite, value)), "two numbers")
+            self.require(field, len(getattr(self, field)) == 2, "two numbers")
         self.require(
             "box",
             min(self.box) >= SMALLEST_BOX,
             f"(width, height) of at least {SMALLEST_BOX:g} px: a box without area overlaps nothing, so it cannot be "
             "learnt",
         )
+        self.require_range("box", SMALLEST_BOX, LONGEST)
+        self.require_range("box_shift", -LONGEST, LONGEST)
         for field in ("anchor_sizes", "anchor_ratios", "head_weights"):
-            value = getattr(self, field)
-            self.require(field, bool(value) and all(0 < x < math.inf for x in value), "positive numbers")
+            self.require(field, len(getattr(self, field)) > 0, "positive numbers")
+        self.require_range("anchor_sizes", SMALLEST_BOX, LONGEST)
+        self.require_range("anchor_ratios", 0.01, 100)
+        self.require_positive("head_weights", 1000)
         self.require("head_weights", len(self.head_weights) == 4, "four numbers: x, y, width, height")
         for field in FRACTIONS:
-            self.require_range(field, 0, 1)
+            self.require_share(field)
         self.require("rpn_low", self.rpn_low <= self.rpn_high, f"at most rpn_high = {self.rpn_high}")
-        for field in ("rpn_sampled", "head_sampled"):
-            self.require_range(field, 1)
-        for field in ("proposals_before", "proposals_after"):
-            self.require(field, min(getattr(self, field)) >= 1, "at least 1")
-        for field in ("rpn_beta", "head_beta", "second_looks", "proposals_min_side"):
-            self.require_range(field, 0)
+        for field in ("rpn_sampled", "head_sampled", "proposals_before", "proposals_after"):
+            self.require_range(field, 1, MOST_REGIONS)
+        for field in ("rpn_beta", "head_beta"):
+            self.require_range(field, 0, 1000)
+        self.require_range("second_looks", 0, 100)
+        self.require_range("proposals_min_side", 0, LONGEST)

@@ -1,0 +1,57 @@
+"""What was made from a file of tracks, so that nothing else is ever overwritten.
+
+A hidden JSON file beside the tracks holds, for each file made from them, the sha256 of the tracks it was made from
+and of its content.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from pawjax.errors import InputError
+from pawjax.files import read_json, regular, replacing, write_json
+
+
+class Made:
+    """The files made from one file of tracks.
+
+    Args:
+      source: the file of tracks.
+    """
+
+    def __init__(self, source: Path):
+        self._source, self._record = source, source.with_name(f".{source.name}.made.json")
+        self._from = _sha256(source)
+
+    def write(self, path: Path, write: Callable[[Path], None], overwrite: bool = False, how: str = "") -> None:
+        """Makes `path` with `write`, which is given a temporary name, unless it was made before from the same tracks.
+
+        `how` says what else its content follows from: another `how` makes it again. Raises InputError if `path` is
+        there but was not made here, or was changed since.
+        """
+        record = read_json(self._record, "remove it, and the files that it names") if self._record.exists() else {}
+        entry = record.get(path.name, {"from": "", "sha256": []})
+        source = f"{self._from} {how}".strip()
+        if path.exists():
+            if entry["from"] == source and not overwrite:
+                return
+            if _sha256(path) not in entry["sha256"]:
+                raise InputError(
+                    f"{path} was not made from {self._source.name}, or was changed since: move it elsewhere to have it "
+                    f"written, or use another --out"
+                )
+        with replacing(path) as temporary:
+            write(temporary)
+            digest = _sha256(temporary)
+            # Until the new file is in place, which a kill may prevent, either content is ours but not done.
+            self._note(path, {"from": "", "sha256": [*entry["sha256"], digest]})
+        self._note(path, {"from": source, "sha256": [digest]})
+
+    def _note(self, path: Path, entry: dict) -> None:
+        record = read_json(self._record, "remove it, and the files that it names") if self._record.exists() else {}
+        write_json(self._record, record | {path.name: entry})
+
+
+def _sha256(path: Path) -> str:
+    with regular(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -43,6 +43,17 @@ def saved_steps(workdir: Path) -> list[int]:
     return sorted(int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
 
 
+def best_step(workdir: Path) -> int | None:
+    """The step of a run's best checkpoint on dev; None without checkpoints. Raises InputError as `Checkpoints` does."""
+    if not saved_steps(workdir):
+        return None
+    checkpoints = Checkpoints(workdir, read_only=True)
+    try:
+        return checkpoints._step_of("best")
+    finally:
+        checkpoints.close()
+
+
 class Checkpoints:
     """The folder `checkpoints/` of a run; a `with` block ends, also by an exception, when all is written.
 

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from pawjax import run_files
 from pawjax.data.batches import scaled_size
+from pawjax.engine.checkpoints import best_step
 from pawjax.errors import InputError, warn
 from pawjax.inference.evaluation import evaluate_run, evaluation_folder
 from pawjax.inference.flops import count_flops
@@ -34,7 +35,7 @@ class Evaluation(NamedTuple):
 def collect_runs(workdirs: Sequence[Path], evaluate: bool = False, data_folder: str = "") -> list[ComparedRun]:
     """The comparison's data of each run, in the order given.
 
-    Existing evaluations are reused; missing and damaged ones, or all with `evaluate`, are made from the best
+    Existing evaluations are reused; missing, damaged and outdated ones, or all with `evaluate`, are made from the best
     checkpoint on dev and announced on stderr. Only `eval/` is written.
 
     Args:
@@ -147,15 +148,20 @@ def _test_frames(run: RunFiles) -> tuple[np.ndarray, int]:
 
 
 def _kept_evaluations(name: str, workdir: Path) -> dict[str, Evaluation]:
-    """The whole evaluations of a run, by split; damaged ones are left out, with a warning."""
-    kept = {}
+    """The whole evaluations of a run, by split; damaged and outdated ones are left out, with a warning."""
+    kept, best = {}, best_step(workdir)
     for split in SPLITS:
         folder = evaluation_folder(workdir, split, "best", {})
         if all((folder / file).is_file() for file in ("metrics.json", "predictions.csv", "worst_frames.png")):
             try:
-                kept[split] = _read_evaluation(folder)
+                found = _read_evaluation(folder)
             except run_files.Damaged as error:
                 warn(f"{error.what}: the evaluation is made anew")
+                continue
+            if best not in (None, step := found.metrics.get("step", best)):
+                warn(f"{folder} is of step {step}, the best checkpoint now of step {best}: the evaluation is made anew")
+                continue
+            kept[split] = found
     _check_steps(name, kept)
     return kept
 

@@ -218,3 +218,14 @@ def test_evaluations_of_different_checkpoints_do_not_mix(runs, copies):
     change(metrics, step=read(metrics)["step"] + 1)
     with pytest.raises(InputError, match="different checkpoints, train at step .* compare with --evaluate"):
         collect_runs(copies[:1])
+
+
+def test_an_evaluation_of_an_earlier_best_checkpoint_is_repeated(runs, capsys):
+    """A run that was trained further has another best checkpoint than its evaluations."""
+    collect_runs(runs[:1])
+    metrics = runs[0] / "eval" / "dev" / "metrics.json"
+    step = read(metrics)["step"]
+    change(metrics, step=step - 1)
+    assert collect_runs(runs[:1])[0].metrics["dev"]["step"] == step
+    said = capsys.readouterr().err
+    assert f"is of step {step - 1}, the best checkpoint now of step {step}" in said and "seed0: evaluating dev" in said

@@ -10,8 +10,9 @@ from pawjax.errors import InputError, warn
 from pawjax.files import user_path
 from pawjax.report.labelled_video import Drawing, write_labelled_video
 from pawjax.report.review_page import write_review_page
-from pawjax.report.trajectories import FILES, write_plots
+from pawjax.report.trajectories import plots
 from pawjax.tracks.file import ENDING, read_pieces, read_tracks
+from pawjax.tracks.made import Made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,28 +33,32 @@ class Looks:
     pcutoff: float
     skeleton: Sequence[tuple[str, str]]
 
-    def write(self, video: Path, tracks: Path) -> None:
-        """Writes, beside a file of tracks, what is missing or older than it. Raises InputError as the writers do."""
-        stem = tracks.name.removesuffix(ENDING)
-        labelled = tracks.with_name(f"{stem}_p{round(100 * self.pcutoff)}_labeled.mp4")
-        page, plots = tracks.with_name(f"{stem}_review.html"), tracks.parent / "plot-poses" / stem
+    def write(self, video: Path, tracks: Path, overwrite: bool = False) -> None:
+        """Writes, beside a file of tracks, what was not made before from the same tracks in the same way.
+
+        Raises InputError as the writers do, and if a name is taken by a file that was not made here.
+        """
+        if not (self.labelled_video or self.page or self.plots):
+            return
+        made, stem = Made(tracks), tracks.name.removesuffix(ENDING)
         drawing = Drawing(self.pcutoff, skeleton=self.skeleton)
-        writers: list[tuple[bool, Path, Callable[[], None]]] = [
-            (
-                self.labelled_video,
-                labelled,
-                lambda: write_labelled_video(labelled, open_video(video), read_pieces(tracks), drawing),
-            ),
-            (self.page, page, lambda: write_review_page(page, open_video(video), read_tracks(tracks), drawing)),
-            (
-                self.plots,
-                plots / FILES[-1],
-                lambda: write_plots(plots, open_video(video), read_tracks(tracks), self.pcutoff),
-            ),
-        ]
-        for wanted, path, write in writers:
-            if wanted and not (path.exists() and path.stat().st_mtime >= tracks.stat().st_mtime):
-                write()
+
+        def make(name: str, write: Callable[[Path], None], how: str) -> None:
+            made.write(tracks.parent / name, write, overwrite, how)
+
+        def labelled(path: Path) -> None:
+            write_labelled_video(path, open_video(video), read_pieces(tracks), drawing)
+
+        def review(path: Path) -> None:
+            write_review_page(path, open_video(video), read_tracks(tracks), drawing)
+
+        if self.labelled_video:
+            make(f"{stem}_p{round(100 * self.pcutoff)}_labeled.mp4", labelled, str(drawing))
+        if self.page:
+            make(f"{stem}_review.html", review, str(drawing))
+        if self.plots:
+            for name, draw in plots(open_video(video), read_tracks(tracks), self.pcutoff).items():
+                make(f"plot-poses/{stem}/{name}", draw, str(self.pcutoff))
 
 
 def parse_skeleton(text: str, bodyparts: Sequence[str]) -> tuple[tuple[str, str], ...]:

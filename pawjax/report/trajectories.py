@@ -1,5 +1,6 @@
 """Pictures of the tracks of a video: trajectories in the frame, courses over time, and histograms."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +16,27 @@ from pawjax.report.labelled_video import check_size
 from pawjax.tracks.moments import speeds_of, steps_of
 from pawjax.tracks.tracks import Tracks
 
-FILES = ("trajectory.png", "plot.png", "hist.png")
 MOST_POINTS = 20_000  # of a trajectory that are drawn
 SHORTEST_STEP = 0.01  # px; shorter ones are counted with it, on a logarithmic axis
 PALE = 0.55  # of white over the frame under a trajectory
 
 
-def write_plots(folder: Path, video: Video, tracks: Tracks, pcutoff: float) -> None:
-    """Writes the pictures FILES of a video's tracks, each replaced atomically.
+def plots(video: Video, tracks: Tracks, pcutoff: float) -> dict[str, Callable[[Path], None]]:
+    """{name of a picture: what writes it to a path}, with DeepLabCut's names.
 
     Points with a likelihood below `pcutoff` are left out of trajectories and courses. Raises InputError if the video
     has another size than the tracks.
     """
     check_size(video, tracks)
-    frame = next(iter(FrameReader(video, 3))).pixels
-    trajectory, plot, hist = (folder / name for name in FILES)
-    draw_trajectories(trajectory, frame, tracks, pcutoff)
-    draw_courses(plot, tracks, pcutoff)
-    draw_histograms(hist, tracks, pcutoff)
+
+    def trajectories(path: Path) -> None:
+        draw_trajectories(path, next(iter(FrameReader(video, 3))).pixels, tracks, pcutoff)
+
+    return {
+        "trajectory.png": trajectories,
+        "plot.png": lambda path: draw_courses(path, tracks, pcutoff),
+        "hist.png": lambda path: draw_histograms(path, tracks, pcutoff),
+    }
 
 
 def draw_trajectories(path: Path, frame: np.ndarray, tracks: Tracks, pcutoff: float) -> None:

@@ -3,6 +3,7 @@
 import csv
 import math
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -25,6 +26,33 @@ def read_deeplabcut(path: Path) -> Tracks:
     `times` counts frames. Covariance and second-best place are NaN. Raises InputError for another file, tracks of
     several animals, or rows that are not frames 0, 1, 2 and so on.
     """
+    scorer, bodyparts, values = _read_table(path, COORDS)
+    points = values[:, None].astype(np.float32)
+    size, rate = _read_meta(path)
+    return Tracks(
+        keypoints=points[..., :2],
+        likelihood=points[..., 2],
+        covariance=np.full((*points.shape[:3], 2, 2), np.nan, np.float32),
+        second=np.full(points.shape, np.nan, np.float32),
+        times=np.arange(len(values)) / rate,
+        bodyparts=bodyparts,
+        size=size,
+        frames_per_second=rate,
+        origin={"file": path.name, "scorer": scorer},
+    )
+
+
+def read_truth(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """The true points of a video: K bodyparts and (x, y) float64 [T, K, 2], NaN where there is none.
+
+    The table is one of DeepLabCut's, without likelihoods. Raises InputError for anything else.
+    """
+    _, bodyparts, values = _read_table(path, COORDS[:2])
+    return bodyparts, values
+
+
+def _read_table(path: Path, coords: Sequence[str]) -> tuple[str, tuple[str, ...], np.ndarray]:
+    """Scorer, K bodyparts and values float64 [T, K, C] of the C coordinates, frame by frame."""
     if path.suffix == ".csv":
         rows, columns, values = _read_csv(path)
     elif path.suffix == ".h5":
@@ -35,23 +63,14 @@ def read_deeplabcut(path: Path) -> Tracks:
         raise InputError(f"{path}: holds tracks of several animals, which pawjax does not read; give tracks of one")
     if rows != [str(number) for number in range(len(rows))]:
         raise InputError(f"{path}: its rows are not frames 0, 1, 2, ...; give tracks of a video, not labels")
+    names = [column[1:] for column in columns]
     bodyparts = tuple(dict.fromkeys(column[1] for column in columns))
-    if sorted(column[1:] for column in columns) != sorted((name, coord) for name in bodyparts for coord in COORDS):
-        raise InputError(f"{path}: each bodypart must have columns x, y and likelihood once; give tracks of a video")
-    order = [[column[1:] for column in columns].index((name, coord)) for name in bodyparts for coord in COORDS]
-    points = values[:, order].reshape(len(rows), 1, len(bodyparts), 3).astype(np.float32)
-    size, rate = _read_meta(path)
-    return Tracks(
-        keypoints=points[..., :2],
-        likelihood=points[..., 2],
-        covariance=np.full((*points.shape[:3], 2, 2), np.nan, np.float32),
-        second=np.full(points.shape, np.nan, np.float32),
-        times=np.arange(len(rows)) / rate,
-        bodyparts=bodyparts,
-        size=size,
-        frames_per_second=rate,
-        origin={"file": path.name, "scorer": columns[0][0]},
-    )
+    wanted = [(bodypart, coord) for bodypart in bodyparts for coord in coords]
+    if not names or sorted(names) != sorted(wanted):
+        listed = f"{', '.join(coords[:-1])} and {coords[-1]}"
+        raise InputError(f"{path}: each bodypart must have columns {listed} once; give a table of a video")
+    values = values[:, [names.index(name) for name in wanted]]
+    return columns[0][0], bodyparts, values.reshape(len(rows), len(bodyparts), len(coords))
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[Column], np.ndarray]:

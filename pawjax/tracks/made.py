@@ -26,11 +26,11 @@ class Made:
     def write(self, path: Path, write: Callable[[Path], None], overwrite: bool = False, how: str = "") -> None:
         """Makes `path` with `write`, which is given a temporary name, unless it was made before from the same tracks.
 
+        `path` lies beside the tracks, or in a folder there.
         `how` says what else its content follows from: another `how` makes it again. Raises InputError if `path` is
         there but was not made here, or was changed since.
         """
-        record = read_json(self._record, "remove it, and the files that it names") if self._record.exists() else {}
-        entry = record.get(path.name, {"from": "", "sha256": []})
+        entry = self._read().get(self._name(path), {"from": "", "sha256": []})
         source = f"{self._from} {how}".strip()
         if path.exists():
             if entry["from"] == source and not overwrite:
@@ -48,8 +48,13 @@ class Made:
         self._note(path, {"from": source, "sha256": [digest]})
 
     def _note(self, path: Path, entry: dict) -> None:
-        record = read_json(self._record, "remove it, and the files that it names") if self._record.exists() else {}
-        write_json(self._record, record | {path.name: entry})
+        write_json(self._record, self._read() | {self._name(path): entry})
+
+    def _read(self) -> dict:
+        return read_json(self._record, "remove it, and the files that it names") if self._record.exists() else {}
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._source.parent).as_posix()
 
 
 def _sha256(path: Path) -> str:

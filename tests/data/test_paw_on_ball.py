@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from pawjax import cli, paw_on_ball
 from pawjax.data.paw_on_ball import frame_instant, render, render_at
 from pawjax.data.paw_on_ball.frame import draw
 from pawjax.data.paw_on_ball.look import N_SESSIONS
@@ -178,6 +179,14 @@ def test_video_and_truth_agree(tmp_path):
         write_video(path, n_frames=1, **SMALL)
 
 
+def test_the_door_writes_a_video_once(tmp_path, capsys):
+    words = [f"--out={tmp_path}/new/clip.mp4", "--frames=2", "--height=48", "--width=64"]
+    assert cli.call(paw_on_ball.ENTRY_POINT, words) == 0 and "2 frames of 64x48" in capsys.readouterr().out
+    before = (tmp_path / "new" / "clip.mp4").read_bytes()
+    assert cli.call(paw_on_ball.ENTRY_POINT, [*words, "--seed=9"]) == 0 and "is kept" in capsys.readouterr().out
+    assert (tmp_path / "new" / "clip.mp4").read_bytes() == before
+
+
 def test_an_interrupted_video_leaves_nothing(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("stopped")
@@ -194,6 +203,7 @@ def test_bad_arguments_name_the_field(tmp_path):
         (lambda: render_at(N_SESSIONS, 0.0), "session"),
         (lambda: render_at(0, 60.0), "time_s"),
         (lambda: render(0, height=8, width=8), "height"),
+        (lambda: write_video(tmp_path / "a.avi"), ".mp4"),
         (lambda: write_video(tmp_path / "a.mp4", n_frames=0), "n_frames"),
         (lambda: write_video(tmp_path / "a.mp4", height=151, width=200), "even"),
     ):

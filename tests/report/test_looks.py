@@ -1,6 +1,6 @@
 """What --labelled_video, --page and --plots write beside tracks, when, and which lines join the points."""
 
-import os
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -37,18 +37,33 @@ def files_in(folder):
 def test_files_lie_beside_the_tracks(tracked, wanted, names):
     video, tracks = tracked
     Looks(*wanted, 0.6, [("nose", "tail")]).write(video, tracks)
-    assert files_in(tracks.parent) - {tracks.name} == names
+    assert {name for name in files_in(tracks.parent) if not name.startswith(".")} - {tracks.name} == names
 
 
-def test_files_are_written_again_only_for_newer_tracks(tracked):
+def test_files_are_written_again_only_for_other_tracks_or_settings(tracked):
     video, tracks = tracked
-    looks, page = Looks(False, True, False, 0.6, []), tracks.parent / "vpawjax_mine_7_review.html"
-    page.write_text("before")
-    looks.write(video, tracks)
-    assert page.read_text() == "before"
-    os.utime(page, (1, 1))
-    looks.write(video, tracks)
-    assert page.read_text() != "before"
+    page = tracks.parent / "vpawjax_mine_7_review.html"
+
+    def written(pcutoff: float) -> bool:
+        before = page.stat().st_mtime_ns if page.exists() else 0
+        Looks(False, True, False, pcutoff, []).write(video, tracks)
+        return page.stat().st_mtime_ns != before
+
+    assert [written(0.6), written(0.6), written(0.5), written(0.5)] == [True, False, True, False]
+    moved = still(6)
+    write_tracks(tracks, [dataclasses.replace(moved, keypoints=moved.keypoints + 1)])
+    assert written(0.5)
+
+
+@pytest.mark.parametrize("name", ["vpawjax_mine_7_p60_labeled.mp4", "plot-poses/vpawjax_mine_7/hist.png"])
+def test_files_of_others_are_never_overwritten(tracked, name):
+    video, tracks = tracked
+    path = tracks.parent / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("of DeepLabCut")
+    with pytest.raises(InputError, match="was not made from"):
+        Looks(True, False, True, 0.6, []).write(video, tracks)
+    assert path.read_text() == "of DeepLabCut"
 
 
 def test_pairs_of_bodyparts_may_hold_hyphens():

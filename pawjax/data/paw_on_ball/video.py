@@ -9,6 +9,7 @@ import av
 from pawjax.data.paw_on_ball.frame import BODYPART, FRAMES_PER_SESSION, render_at
 from pawjax.data.paw_on_ball.motion import FRAME_RATE
 from pawjax.errors import InputError
+from pawjax.progress import track
 
 SCORER = "paw_on_ball"
 
@@ -26,9 +27,12 @@ def write_video(
 
     The truth table is `path` with the suffix `.csv`: a DeepLabCut single-animal table (rows scorer, bodyparts, coords),
     x and y in pixels, empty where the paw is hidden. Both appear only when complete. Returns the table's path.
-    Raises InputError for an odd frame size, more frames than the session has, or an existing file.
+    Raises InputError for an odd frame size, more frames than the session has, another ending than .mp4, or an existing
+    file.
     """
     path = Path(path)
+    if path.suffix != ".mp4":
+        raise InputError(f"paw_on_ball: the video is called {path}, use a name that ends in .mp4.")
     truth = path.with_suffix(".csv")
     if height % 2 or width % 2:
         raise InputError(f"paw_on_ball: a video cannot be {height}x{width}, use even height and width.")
@@ -37,6 +41,7 @@ def write_video(
     for target in (path, truth):
         if target.exists():
             raise InputError(f"{target} exists; remove it or choose another name for the video.")
+    path.parent.mkdir(parents=True, exist_ok=True)
     part_video, part_truth = (p.with_name(f".{p.name}.{os.getpid()}.part") for p in (path, truth))
     try:
         with av.open(str(part_video), "w", format="mp4") as container, part_truth.open("w", newline="") as file:
@@ -44,7 +49,7 @@ def write_video(
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             table = csv.writer(file)
             table.writerows([["scorer"] + [SCORER] * 2, ["bodyparts"] + [BODYPART] * 2, ["coords", "x", "y"]])
-            for number in range(n_frames):
+            for number in track(range(n_frames), f"drawing {path.name}"):
                 frame = render_at(session, number / FRAME_RATE, seed=seed, height=height, width=width)
                 point = [f"{value:.4f}" for value in frame.keypoint] if frame.labelled else ["", ""]
                 table.writerow([number, *point])

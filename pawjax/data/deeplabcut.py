@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,6 +15,7 @@ from pawjax.data.label_h5 import read_label_h5
 from pawjax.data.label_table import LabelTable, first_difference, merge_tables
 from pawjax.data.names import nfc
 from pawjax.errors import InputError, listed, warn
+from pawjax.files import regular
 
 PLACEHOLDER = "WILL BE AUTOMATICALLY UPDATED BY DEMO CODE"  # a video of DeepLabCut's demo projects
 READERS = {".csv": read_label_csv, ".h5": read_label_h5}
@@ -81,17 +83,9 @@ def read_project_config(folder: Path) -> ProjectConfig:
         raise InputError(
             f"{folder}: there is no config.yaml in it; set config.data.path to the folder of a DeepLabCut project"
         )
-    try:
-        # The base loader keeps every value as a string: a bodypart named `on` or `1e3` stays a name.
-        content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:  # the last: nested thousands deep
-        # DeepLabCut 3.0 itself breaks the paths of video_sets at their spaces (its issue 3286).
-        raise InputError(
-            f"{file}: is not readable YAML ({' '.join(str(error).split())}); fix the file: each path under video_sets "
-            "stands in one line, in quotes if it has a space"
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(f"{file}: holds no 'field: value' lines; restore the config.yaml of the project")
+    # DeepLabCut 3.0 itself breaks the paths of video_sets at their spaces (its issue 3286).
+    fix = "fix the file: each path under video_sets stands in one line, in quotes if it has a space"
+    content = read_yaml(file, fix)
     bodyparts = content.get("bodyparts", "")
     several = content.get("multianimalproject", "")
     if isinstance(several, str) and several.strip().lower() in ("true", "yes", "on") or bodyparts == "MULTI!":
@@ -102,8 +96,22 @@ def read_project_config(folder: Path) -> ProjectConfig:
     scorer = content.get("scorer", "")
     if not isinstance(scorer, str) or not scorer.strip():
         raise InputError(f"{file}: the field 'scorer' is empty; write the name in CollectedData_<scorer>.csv there")
-    names, videos = _bodypart_names(file, bodyparts), _video_names(content.get("video_sets"))
+    names, videos = bodypart_names(file, bodyparts), _video_names(content.get("video_sets"))
     return ProjectConfig(file, scorer.strip(), names, videos, _skeleton(content.get("skeleton"), names))
+
+
+def read_yaml(file: Path, fix: str) -> dict[str, Any]:
+    """The fields of a YAML file of DeepLabCut, all scalars as text: a bodypart named `on` or `1e3` stays a name.
+
+    Raises InputError, with `fix` at the end, if it is no YAML or holds no fields.
+    """
+    try:
+        content = yaml.load(regular(file).read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:  # the last: nested thousands deep
+        raise InputError(f"{file}: is not readable YAML ({' '.join(str(error).split())}); {fix}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: holds no 'field: value' lines; restore the {file.name} of the project")
+    return content
 
 
 def _skeleton(pairs: object, bodyparts: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -113,15 +121,16 @@ def _skeleton(pairs: object, bodyparts: Sequence[str]) -> tuple[tuple[str, str],
     return tuple((a, b) for a, b in known if a in bodyparts and b in bodyparts)
 
 
-def _bodypart_names(file: Path, bodyparts: object) -> tuple[str, ...]:
+def bodypart_names(file: Path, bodyparts: object, field: str = "bodyparts") -> tuple[str, ...]:
+    """The bodyparts that a field of a file lists. Raises InputError if it is no list of different names."""
     if not isinstance(bodyparts, list) or not bodyparts or not all(isinstance(name, str) for name in bodyparts):
-        raise InputError(f"{file}: the field 'bodyparts' is not a list of names; write '- name' lines under it")
+        raise InputError(f"{file}: the field '{field}' is not a list of names; write '- name' lines under it")
     names = tuple(name.strip() for name in bodyparts)
     composed = [nfc(name) for name in names]
     repeated = [name for name in composed if composed.count(name) > 1 or not name]
     if repeated:
         raise InputError(
-            f"{file}: the field 'bodyparts' names '{repeated[0]}' twice or not at all; name each bodypart once"
+            f"{file}: the field '{field}' names '{repeated[0]}' twice or not at all; name each bodypart once"
         )
     return names
 

@@ -135,7 +135,8 @@ class DeepLabCut(NetworkMethod):
         if self.settings.score_loss == "cross_entropy":
             log_likelihood = jax.nn.log_sigmoid(maps["scoremap"])
         else:
-            log_likelihood = jnp.log(jnp.maximum(maps["scoremap"], SMALLEST))
+            raw = maps["scoremap"]  # its logarithm goes on below as a tangent, so that the best cell is the raw map's
+            log_likelihood = jnp.log(jnp.maximum(raw, SMALLEST)) + jnp.minimum(raw - SMALLEST, 0) / SMALLEST
         return scoremaps.ScoreMaps(log_likelihood, self.settings.locref_stdev * maps["locref"], MAP_STRIDE)
 
     def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:

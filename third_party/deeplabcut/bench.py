@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ALLOCATOR = "glibc.malloc.hugetlb=1:glibc.malloc.trim_threshold=100000000000:glibc.malloc.mmap_threshold=100000000000"
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,10 +26,7 @@ class DeepLabCut:
     def __init__(self, project: Path, folder: Path, n_frames: int):
         import torch
 
-        # A CPU build of torch lacks the operators that torchvision, built for CUDA, expects when it is imported.
-        self._operators = torch.library.Library("torchvision", "DEF")
-        self._operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        self._operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        self._operators = declare_operators()
         import deeplabcut
         import deeplabcut.pose_estimation_pytorch as engine
         from deeplabcut.pose_estimation_pytorch.models import PoseModel
@@ -36,7 +34,7 @@ class DeepLabCut:
         self.versions = {"deeplabcut": deeplabcut.__version__, "torch": torch.__version__}
         self.threads = torch.get_num_threads()
         self._engine, self._torch = engine, torch
-        config = _copy_project(project, folder)
+        config = copy_project(project, folder)
         deeplabcut.create_training_dataset(str(config), net_type="resnet_50", num_shuffles=1)
         loader = engine.DLCLoader(str(config), trainset_index=0, shuffle=1)
         self._cfg = loader.model_cfg
@@ -87,7 +85,18 @@ class DeepLabCut:
         return self._n_frames / (time.perf_counter() - start)
 
 
-def _copy_project(project: Path, folder: Path) -> Path:
+def declare_operators() -> Any:
+    """The operators, to be kept, that torchvision, built for CUDA, expects when it is imported beside a CPU's torch."""
+    import torch
+
+    operators = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return operators
+
+
+def copy_project(project: Path, folder: Path) -> Path:
+    """Copies the open-field project into a new folder and returns its config.yaml, with the paths of the copy."""
     import yaml
 
     copy = folder / "project"

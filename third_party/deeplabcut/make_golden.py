@@ -1,12 +1,15 @@
-"""Maps of DeepLabCut 3.0.2's own networks with weights derived from their names, for tests/golden.
+"""Maps and poses of DeepLabCut 3.0.2's own networks with weights derived from their names, for tests/golden.
 
     .venv-dlc/bin/python third_party/deeplabcut/make_golden.py          (README.md has the installation)
 
-ResNet-50 (group norm) and ResNet-101 (batch norm), random weights by `recipe`, which the tests repeat.
+ResNet-50 (group norm) and ResNet-101 (batch norm), random weights by `recipe`, which the tests repeat. The poses are
+those of DeepLabCut's inference from a saved snapshot of the ResNet-50, on a frame whose sides are no
+multiples of 16; two points are behind its lower and its right border.
 """
 
 import json
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -18,6 +21,7 @@ operators = torch.library.Library("torchvision", "DEF")
 operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
+from deeplabcut.pose_estimation_pytorch import get_pose_inference_runner  # noqa: E402
 from deeplabcut.pose_estimation_pytorch.config import make_pytorch_pose_config  # noqa: E402
 from deeplabcut.pose_estimation_pytorch.models import PoseModel  # noqa: E402
 
@@ -41,8 +45,8 @@ def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-@torch.no_grad()
-def maps(net_type: str, images: np.ndarray) -> dict[str, np.ndarray]:
+def network(net_type: str) -> tuple[dict, PoseModel]:
+    """DeepLabCut's config of a network, and the network with the weights of `recipe`."""
     project = {"multianimalproject": False, "bodyparts": BODYPARTS, "project_path": ".", "engine": "pytorch"}
     config = make_pytorch_pose_config(project, Path("pytorch_config.yaml"), net_type=net_type)
     model = PoseModel.build(config["model"], weight_init=None, pretrained_backbone=False).eval()
@@ -52,6 +56,24 @@ def maps(net_type: str, images: np.ndarray) -> dict[str, np.ndarray]:
         for name, tensor in state.items()
     }
     model.load_state_dict(filled)
+    return config, model
+
+
+def poses(net_type: str, image: np.ndarray) -> np.ndarray:
+    """x, y and likelihood of each bodypart, [K, 3], by DeepLabCut's inference from a snapshot."""
+    config, model = network(net_type)
+    with tempfile.TemporaryDirectory() as folder:
+        snapshot = Path(folder) / "snapshot-best-010.pt"
+        torch.save({"model": model.state_dict(), "metadata": {"epoch": 10}}, snapshot)
+        runner = get_pose_inference_runner(config, snapshot, device="cpu")
+        (found,) = runner.inference([image])
+    return found["bodyparts"][0]
+
+
+@torch.no_grad()
+def maps(net_type: str, images: np.ndarray) -> dict[str, np.ndarray]:
+    _, model = network(net_type)
+    state = model.state_dict()
     x = (images / 255.0 - np.array(MEAN)) / np.array(STD)
     outputs = model(torch.from_numpy(x.astype(np.float32).transpose(0, 3, 1, 2).copy()))["bodypart"]
     return {
@@ -66,6 +88,9 @@ if __name__ == "__main__":
     arrays = {"images": images}
     for net_type in ("resnet_50", "resnet_101"):
         arrays |= {f"{net_type}/{name}": value for name, value in maps(net_type, images).items()}
-    path = GOLDEN / "deeplabcut_nets.npz"
-    np.savez_compressed(path, **arrays)
-    print(path.name, path.stat().st_size, "bytes", file=sys.stderr)
+    frame = np.random.default_rng(51).integers(0, 256, (70, 90, 3), np.uint8)
+    files = {"nets": arrays, "poses": {"frame": frame, "poses": poses("resnet_50", frame)}}
+    for name, content in files.items():
+        path = GOLDEN / f"deeplabcut_{name}.npz"
+        np.savez_compressed(path, **content)
+        print(path.name, path.stat().st_size, "bytes", file=sys.stderr)

@@ -1,0 +1,38 @@
+"""Writes tensors as `torch.save({"model": state_dict, "metadata": ...})` does, without PyTorch."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STORAGES = {np.dtype(np.float32): b"FloatStorage", np.dtype(np.int64): b"LongStorage"}
+
+
+def write_snapshot(path: Path, tensors: Mapping[str, np.ndarray], **metadata: Any) -> None:
+    """Writes a snapshot as DeepLabCut 3 saves it: the tensors under 'model', and 'metadata'."""
+    arrays = [np.ascontiguousarray(value).reshape(np.shape(value)) for value in tensors.values()]
+    state = b"}(" + b"".join(_plain(n) + _tensor(a, str(i)) for i, (n, a) in enumerate(zip(tensors, arrays, strict=True))) + b"u"
+    content = b"\x80\x02}(" + _plain("model") + state + _plain("metadata") + _plain(metadata) + b"u."
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{path.stem}/data.pkl", content)
+        archive.writestr(f"{path.stem}/byteorder", "little")
+        for number, array in enumerate(arrays):
+            archive.writestr(f"{path.stem}/data/{number}", array.tobytes())
+
+
+def _plain(value: Any) -> bytes:
+    """The operations that push a value of Python's own types."""
+    return pickle.dumps(value, 2)[2:-1]
+
+
+def _tensor(array: np.ndarray, key: str) -> bytes:
+    """The operations that push a tensor whose numbers are the storage `key`."""
+    steps = tuple(step // array.itemsize for step in array.strides)
+    storage = b"(" + _plain("storage") + b"ctorch\n" + STORAGES[array.dtype] + b"\n" + _plain(key) + _plain("cpu")
+    storage += _plain(array.size) + b"tQ"
+    hooks = b"ccollections\nOrderedDict\n)R"
+    view = storage + _plain(0) + _plain(array.shape) + _plain(steps) + b"\x89" + hooks
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + view + b"tR"

@@ -14,8 +14,9 @@ STORAGES = {np.dtype(np.float32): b"FloatStorage", np.dtype(np.int64): b"LongSto
 def write_snapshot(path: Path, tensors: Mapping[str, np.ndarray], **metadata: Any) -> None:
     """Writes a snapshot as DeepLabCut 3 saves it: the tensors under 'model', and 'metadata'."""
     arrays = [np.ascontiguousarray(value).reshape(np.shape(value)) for value in tensors.values()]
-    state = b"}(" + b"".join(_plain(n) + _tensor(a, str(i)) for i, (n, a) in enumerate(zip(tensors, arrays, strict=True))) + b"u"
-    content = b"\x80\x02}(" + _plain("model") + state + _plain("metadata") + _plain(metadata) + b"u."
+    pairs = enumerate(zip(tensors, arrays, strict=True))
+    state = b"".join(_plain(name) + _tensor(array, str(number)) for number, (name, array) in pairs)
+    content = b"\x80\x02}(" + _plain("model") + b"}(" + state + b"u" + _plain("metadata") + _plain(metadata) + b"u."
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{path.stem}/data.pkl", content)
         archive.writestr(f"{path.stem}/byteorder", "little")

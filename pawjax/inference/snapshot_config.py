@@ -13,6 +13,7 @@ from typing import Any
 
 from pawjax.data.deeplabcut import bodypart_names, read_yaml
 from pawjax.errors import InputError, warn
+from pawjax.methods.deeplabcut import LONGEST
 from pawjax.models.resnet import UNITS
 
 SUPPORTED = "single-animal ResNets of 50, 101 or 152 layers with DeepLabCut's heat map head"
@@ -123,14 +124,14 @@ class _Fields:
             raise self.wrong(path, "true or false")
         return value == "true"
 
-    def positive(self, path: str) -> float:
-        """The value of a positive number."""
+    def pixels(self, path: str) -> float:
+        """The value of a length, px."""
         try:
             value = float(self.text(path))
         except ValueError:
             value = math.nan
-        if not 0 < value < math.inf:
-            raise self.wrong(path, "a positive number")
+        if not 0.1 <= value <= LONGEST:
+            raise self.wrong(path, f"a number from 0.1 to {LONGEST:g}")
         return value
 
     def wrong(self, path: str, wanted: str) -> InputError:
@@ -191,7 +192,7 @@ def _of_pytorch(fields: _Fields) -> SnapshotConfig:
         "torchvision",
         bodypart_names(fields.file, fields.get("metadata.bodyparts"), "metadata.bodyparts"),
         sigmoid,
-        fields.positive(f"{HEAD}.predictor.locref_std") if has_locref else None,
+        fields.pixels(f"{HEAD}.predictor.locref_std") if has_locref else None,
     )
 
 
@@ -212,5 +213,5 @@ def _of_tensorflow(fields: _Fields) -> SnapshotConfig:
         "slim",
         bodypart_names(fields.file, fields.get("all_joints_names"), "all_joints_names"),
         True,
-        fields.positive("locref_stdev") if fields.flag("location_refinement", "false") else None,
+        fields.pixels("locref_stdev") if fields.flag("location_refinement", "false") else None,
     )

@@ -120,10 +120,8 @@ def _read_network(path: Path, config: SnapshotConfig) -> tuple[DeepLabCut, Varia
     """The method and the variables of a snapshot, folded for prediction."""
     model = Model(backbone=config.backbone, norm=config.norm, variant=config.variant)
     net = PoseNet(model.make(jnp.float32), len(config.bodyparts), rim=config.is_pytorch)
-    settings = Settings(score_loss="cross_entropy" if config.sigmoid else "squared_error")
-    if config.locref_stdev is not None:
-        settings = Settings(score_loss=settings.score_loss, locref_stdev=config.locref_stdev)
-    method = _Unpadded(net, settings)
+    score_loss = "cross_entropy" if config.sigmoid else "squared_error"
+    method = _Unpadded(net, Settings(score_loss=score_loss, locref_stdev=config.locref_stdev or Settings.locref_stdev))
     shapes = jax.eval_shape(method.init, jax.random.key(0), {"image": jax.ShapeDtypeStruct((1, 64, 64, 3), np.uint8)})
     leaves, unknown = read_weights(read_tensors(path))
     if config.locref_stdev is None:  # offsets stay zero
@@ -133,11 +131,11 @@ def _read_network(path: Path, config: SnapshotConfig) -> tuple[DeepLabCut, Varia
         merged = merge(zeros, leaves, source=str(path), heads=method.heads, unknown=unknown)
     except InputError as error:
         raise InputError(f"{error} ({config.file.name} beside it says '{config.net_type}')") from error
-    needed = ("params/scoremap/", *(("params/locref/",) if config.locref_stdev is not None else ()))
-    if missing := [name for name in merged.missing if name.startswith(needed)]:
+    needed = ("scoremap", "locref") if config.locref_stdev is not None else ("scoremap",)
+    if missing := [head for head in needed if f"params/{head}/kernel" in merged.missing]:
         raise InputError(
-            f"{path}: has no {missing[0]} for the {len(config.bodyparts)} bodyparts of {config.file.name} beside it: "
-            "give a snapshot and a file of one training"
+            f"{path}: has no {' and no '.join(missing)} for the {len(config.bodyparts)} bodyparts of "
+            f"{config.file.name} beside it: give a snapshot and a file of one training"
         )
     method, variables = method.fold(merged.variables)
     return method, jax.device_put(variables)

@@ -1,6 +1,8 @@
-"""Every setting of every sweep is a valid config."""
+"""Every setting of every sweep is a valid config, and the scripts for SLURM run their commands."""
 
 import json
+import os
+import subprocess
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,3 +111,15 @@ def test_sweep_ends_when_a_training_is_stopped(tmp_path, monkeypatch, capsys):
     assert (
         ended.value.code == 3 and len(calls) == 1 and "pawjax.train ended with exit code 3" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_each_task_of_an_array_predicts_its_part(tmp_path, first):
+    """The script is run as SLURM runs it, with a `srun` that prints its command."""
+    (tmp_path / "srun").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "srun").chmod(0o755)
+    array = {"SLURM_ARRAY_TASK_ID": str(first + 2), "SLURM_ARRAY_TASK_MIN": str(first), "SLURM_ARRAY_TASK_COUNT": "3"}
+    command = ["bash", str(ROOT / "launch/predict.sbatch"), "--workdir=runs/my run", "videos/"]
+    environment = {**os.environ, **array, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "python -m pawjax.predict --shard=3/3 --workdir=runs/my run videos/\n"

@@ -42,6 +42,8 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     refuse_equal_names(videos)
     fields = cli.prediction_of_flags(values)
     runs = [open_run(name, values.checkpoint, **fields) for name in values.workdir.split(",") if name]
+    if not runs:
+        raise InputError(f"--workdir={values.workdir} names no run: give its folder")
     predictor = ensemble([predictor_of_run(run) for run in runs])
     project = open_project(user_path(values.out), predictor.bodyparts, source_of(runs[0]), values.scorer)
     project.create()

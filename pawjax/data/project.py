@@ -160,13 +160,14 @@ def open_project(folder: Path, bodyparts: Sequence[str], like: ProjectConfig | N
     """The project in a folder, or a new one if it is empty or not there; nothing is written yet.
 
     Args:
-      folder: of the project.
+      folder: of the project, or its config.yaml.
       bodyparts: that a network predicts; an existing project must have all of them.
       like: the project that the network was trained on, if known, whose scorer and skeleton a new one takes.
       scorer: of a new project instead; '' for that of `like`, or 'labeller'.
 
     Raises InputError for a folder that holds something else, for several animals, or other bodyparts.
     """
+    folder = folder.parent if folder.name == "config.yaml" and folder.is_file() else folder
     if (folder / "config.yaml").exists():
         own = read_project_config(folder)
         known = {nfc(name) for name in own.bodyparts}

@@ -10,7 +10,6 @@ from pawjax.tracks.tracks import Tracks
 
 SPREAD = "spread"  # a further kind of doubt here: the score map's peak is wide
 SPREAD_FACTOR = 2.0  # times the bodypart's median is in doubt
-WORST = 2.0  # more badness than this counts no more
 NEAR = 0.25  # seconds; frames that are closer show almost the same
 POOL = 5  # times as many frames in doubt as are chosen are compared by what they show
 MOST_ROUNDS = 50  # of k-means
@@ -45,9 +44,12 @@ class Choice:
 
 
 def rank(tracks: Tracks, pcutoff: float, n: int, labelled: Iterable[int] = ()) -> list[Choice]:
-    """The frames in most doubt, the worst first: at most POOL * n, and none within NEAR seconds of another.
+    """The frames in most doubt, the worst first, none within NEAR seconds of another.
 
-    A frame's doubt is the sum over kinds of the mean over bodyparts of how bad it is.
+    They are POOL * n, fewer in a short video: about half of the frames that are so far apart, but at least n.
+
+    A frame's doubt is the sum over kinds of the mean over bodyparts of b / (1 + b), with b how bad it is: at 1 doubt
+    begins, and a jump through the whole frame is hardly worse than one through half of it.
 
     Args:
       tracks: of one animal.
@@ -56,15 +58,16 @@ def rank(tracks: Tracks, pcutoff: float, n: int, labelled: Iterable[int] = ()) -
       labelled: frames that are labelled; others within NEAR seconds of them are left out as well.
     """
     doubts = doubts_of(tracks, pcutoff) | {SPREAD: _spread(tracks)}
-    badness = np.stack([np.clip(doubt.badness, 0, WORST) for doubt in doubts.values()])  # [kinds, T, K]
+    badness = np.stack([doubt.badness / (1 + doubt.badness) for doubt in doubts.values()])  # [kinds, T, K]
     order = np.argsort(-badness.mean(-1).sum(0), kind="stable")
     times, free = tracks.times, np.ones(len(tracks), bool)
     for frame in labelled:
         if frame < len(tracks):
             free &= np.abs(times - times[frame]) >= NEAR
+    most = max(n, min(POOL * n, round(float(np.ptp(times)) / NEAR / 2)))
     found = []
     for frame in order.tolist():
-        if len(found) < POOL * n and free[frame]:
+        if len(found) < most and free[frame]:
             free &= np.abs(times - times[frame]) >= NEAR
             kind, k = np.unravel_index(badness[:, frame].argmax(), badness[:, frame].shape)
             name, doubt = list(doubts.items())[kind]

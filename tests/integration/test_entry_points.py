@@ -12,14 +12,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from pawjax import benchmark, cli, compare, evaluate, train
+from pawjax import benchmark, cli, compare, evaluate, refine, train
 from pawjax.config import default_config
 from pawjax.engine import loop
 from pawjax.errors import InputError
 from pawjax.machine import compilation_cache, device_name
 
 ROOT = Path(__file__).resolve().parents[2]
-ENTRY_POINTS = (train, evaluate, compare, benchmark)
+ENTRY_POINTS = (train, evaluate, compare, benchmark, refine)
 QUICK = "--config=configs/quickstart.py:smoke"
 
 

@@ -31,7 +31,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     from pawjax.data.video import find_videos
     from pawjax.inference.ensemble import ensemble
     from pawjax.inference.predictors import predictor_of_run
-    from pawjax.inference.refinement import Wish, check_extra, refine_video
+    from pawjax.inference.refinement import Request, check_extra, refine_video
     from pawjax.inference.run import open_run
     from pawjax.inference.videos import Options
 
@@ -48,11 +48,11 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     project = open_project(user_path(values.out), predictor.bodyparts, source_of(runs[0]), values.scorer)
     project.create()
     tracks = user_path(values.tracks) if values.tracks else None
-    wish = Wish(values.frames, runs[0].config.pcutoff, values.seed, tracks)
+    request = Request(values.frames, runs[0].config.pcutoff, values.seed, tracks)
     failed = []
     for number, path in enumerate(videos, 1):
         try:
-            print(f"{number}/{len(videos)} {refine_video(predictor, path, project, wish, Options(values.batch))}")
+            print(f"{number}/{len(videos)} {refine_video(predictor, path, project, request, Options(values.batch))}")
         except InputError as error:
             print(f"pawjax: {error}", file=sys.stderr, flush=True)
             failed.append(str(path))

@@ -26,7 +26,7 @@ TRACKS = "tracks"  # folder of tracks in the project
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
+class Request:
     """What is asked for.
 
     Attributes:
@@ -49,7 +49,7 @@ def check_extra() -> None:
         raise InputError(f"DeepLabCut's labelling tools open HDF5 files of pandas, which need {file.missing}")
 
 
-def refine_video(predictor: Predictor, path: Path, project: Project, wish: Wish, options: Options) -> str:
+def refine_video(predictor: Predictor, path: Path, project: Project, request: Request, options: Options) -> str:
     """Adds frames of a video that are worth labelling to a project, and returns a line about them.
 
     The files are labeled-data/VIDEO/imgNNNN.png, the network's points in machinelabels-iterN.h5 and .csv beside them,
@@ -59,22 +59,22 @@ def refine_video(predictor: Predictor, path: Path, project: Project, wish: Wish,
       predictor: finds the points.
       path: of the video.
       project: it is written to.
-      wish: what is asked for.
+      request: what is asked for.
       options: how a video is fed to the network.
 
     Raises InputError for a video that cannot be read, or a project that its video cannot be added to.
     """
     video, name = open_video(path), path.stem
     config = project.config_with(video)
-    source = _tracks_of(predictor, video, project, wish, options)
+    source = _tracks_of(predictor, video, project, request, options)
     tracks = read_tracks(source)
-    ranked = rank(tracks, wish.pcutoff, wish.n_frames, project.labelled_frames(name))
+    ranked = rank(tracks, request.pcutoff, request.n_frames, project.labelled_frames(name))
     if not ranked:
         return f"{path}: every frame is labelled, or close in time to one that is"
     thumbnails = [_thumbnail(pixels) for pixels in _frames(video, 1, [choice.frame for choice in ranked]).values()]
     order = np.argsort(np.argsort([choice.frame for choice in ranked]))
-    chosen = vary(ranked, np.stack(thumbnails)[order], wish.n_frames, wish.seed)
-    if len(chosen) < wish.n_frames:
+    chosen = vary(ranked, np.stack(thumbnails)[order], request.n_frames, request.seed)
+    if len(chosen) < request.n_frames:
         warn(f"{path}: only {len(chosen)} frames are far enough apart in time from each other and from labelled ones")
     pixels = _frames(video, 1 if video.gray else 3, [choice.frame for choice in chosen])
     _write(project, name, config, tracks, pixels, scorer_of(predictor))
@@ -82,11 +82,11 @@ def refine_video(predictor: Predictor, path: Path, project: Project, wish: Wish,
     return f"{path}: {len(chosen)} frames -> {project.folder / 'labeled-data' / name}, shown in {picture}"
 
 
-def _tracks_of(predictor: Predictor, video: Video, project: Project, wish: Wish, options: Options) -> Path:
+def _tracks_of(predictor: Predictor, video: Video, project: Project, request: Request, options: Options) -> Path:
     """The file of the video's tracks by this predictor, predicted into the project if there is none."""
     name = f"{video.path.stem}{scorer_of(predictor)}{ENDING}"
-    beside = (wish.tracks or video.path.parent) / name
-    if wish.tracks is None and not _is_ours(predictor, video, beside):
+    beside = (request.tracks or video.path.parent) / name
+    if request.tracks is None and not _is_ours(predictor, video, beside):
         beside = project.folder / TRACKS / name
     if not is_done(predictor, video.path, beside):
         if broken := predict_video(predictor, video, beside, options):

@@ -14,7 +14,7 @@ from pawjax.data.project import open_project
 from pawjax.data.video import open_video
 from pawjax.errors import InputError
 from pawjax.inference import refinement
-from pawjax.inference.refinement import Wish, refine_video
+from pawjax.inference.refinement import Request, refine_video
 from pawjax.inference.videos import Options, Predictor, predict_video
 from pawjax.report.gallery import points_grid
 from pawjax.tracks.formats import FORMATS
@@ -86,11 +86,11 @@ def sheets(monkeypatch):
     return drawn
 
 
-def refined(video, out, n=4, by=None, **wish):
+def refined(video, out, n=4, by=None, **request):
     by = by or predictor()
     project = open_project(out, by.bodyparts, None, "Ann" if not out.exists() else "")
     project.create()
-    return refine_video(by, video, project, Wish(n, 0.6, **wish), Options(8))
+    return refine_video(by, video, project, Request(n, 0.6, **request), Options(8))
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -308,4 +308,41 @@ FAULTS = (
         "tests/report/test_review_page.py -k keys",
         (REPORT + "review/content.js", "return (start + end) / 2", "return end + 0.001"),
     ),
+    # Ensembles and refinement
+    fault(
+        "refinement: the covariance of an ensemble leaves out the spread between its members",
+        "tests/inference/test_ensemble.py -k by_hand",
+        ("pawjax/inference/views.py", " + apart[..., :, None] * apart[..., None, :]", ""),
+    ),
+    fault(
+        "refinement: bodyparts of an ensemble are matched by their order",
+        "tests/inference/test_ensemble.py -k by_name",
+        ("pawjax/inference/ensemble.py", "names.index(name) for name in wanted", "k for k, _ in enumerate(wanted)"),
+    ),
+    fault(
+        "refinement: frames close to labelled ones are chosen",
+        "tests/tracks/test_choice.py -k apart",
+        ("pawjax/tracks/choice.py", "if frame < len(tracks):", "if frame < 0:"),
+    ),
+    fault(
+        "refinement: any frame of a look is chosen",
+        "tests/tracks/test_choice.py -k look",
+        ("pawjax/tracks/choice.py", "np.flatnonzero(clusters == label)[0]", "np.flatnonzero(clusters == label)[-1]"),
+    ),
+    fault(
+        "refinement: a listed video hides the folders that are not",
+        "tests/data/test_project.py -k none_of_its_folders",
+        ("pawjax/data/project.py", " or (labelled and not labelled & videos)", ""),
+    ),
+    fault(
+        "refinement: machine labels replace earlier ones",
+        "tests/inference/test_refinement.py -k second_call",
+        ("pawjax/data/project.py", 'while any((folder / f"machine', 'if any((folder / f"nothing'),
+        ("pawjax/data/project.py", "if taken:", "if False:"),
+    ),
+    fault(
+        "refinement: tracks that were predicted otherwise are used",
+        "tests/inference/test_refinement.py -k same_network",
+        ("pawjax/inference/refinement.py", "        return False\n", "        return True\n"),
+    ),
 )

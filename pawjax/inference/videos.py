@@ -336,4 +336,5 @@ def _as_tracks(found: Sequence[Found], predictor: Predictor, video: Video, crop:
         size=(video.height, video.width),
         frames_per_second=video.frames_per_second,
         origin=predictor.origin | origin_of(video.path),
+        disagreement=points.get("disagreement", np.full(shape, np.nan, np.float32)).astype(np.float32),
     )

@@ -7,6 +7,7 @@ from typing import Any
 from pawjax.engine.runlog import params_sha256
 from pawjax.files import user_path
 from pawjax.inference import compiler
+from pawjax.inference.ensemble import ensemble
 from pawjax.inference.points import make_find_points
 from pawjax.inference.run import Run, open_run
 from pawjax.inference.videos import Predictor
@@ -23,10 +24,9 @@ def open_predictor(workdirs: Sequence[str], checkpoint: str, snapshot: str = "",
 
     Raises InputError as `open_run`, `ensemble` and `predictor_of_snapshot` do.
     """
-    from pawjax.inference.ensemble import ensemble
-    from pawjax.inference.snapshots import predictor_of_snapshot
-
     if snapshot:
+        from pawjax.inference.snapshots import predictor_of_snapshot
+
         return predictor_of_snapshot(user_path(snapshot), **prediction)
     return ensemble([predictor_of_run(open_run(workdir, checkpoint, **prediction)) for workdir in workdirs])
 

@@ -77,7 +77,7 @@ class Job:
             broken = predict_video(self.predictor, video, target, self.options, stages, ahead.words if ahead else None)
             if broken:
                 warn(f"{path} broke off early ({broken}): the tracks hold the frames before")
-            said = str(stages)
+            said = str(stages) if stages.frames["network"] else "had been predicted before"
         shown, more = target, dict(overwrite=self.overwrite, dlc=self.dlc_scorer)
         write_formats(target, path.stem, scorer, self.formats, **more)
         if self.filter:

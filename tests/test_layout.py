@@ -10,7 +10,7 @@ import pytest
 from pawjax.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
-ENTRY_POINTS = {"train", "evaluate", "predict", "triangulate", "compare", "benchmark"}
+ENTRY_POINTS = {"train", "evaluate", "predict", "export", "triangulate", "compare", "benchmark"}
 LAYERS = [  # top to bottom; a package may import from its own layer and those below
     ENTRY_POINTS,
     {"cli", "arguments", "config_file"},

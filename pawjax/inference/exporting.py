@@ -207,7 +207,8 @@ def _make_jax(run: Run, find: FindPoints, shape: Shape) -> bytes:
     """One program for all `PLATFORMS`, each in its own forms, around one copy of the weights."""
 
     def program(frames: jax.Array) -> dict[str, jax.Array]:
-        variables = jax.tree.map(jnp.asarray, run.variables)
+        # Behind a barrier, or XLA computes for minutes, when it compiles, what depends on the weights alone.
+        variables = lax.optimization_barrier(jax.tree.map(jnp.asarray, run.variables))
         return lax.platform_dependent(
             variables, frames, cpu=_traced_for("cpu", find), default=_traced_for("cuda", find)
         )

@@ -121,7 +121,7 @@ def predict_video(
         reader = FrameReader(video, 1 if video.gray else predictor.channels)
         batches = _batches(reader, parts.n_frames(), options, stages)
         if options.track_window:
-            found = _followed(predictor.predict, batches, options.track_window, parts.last_pose(crop), stages)
+            found = followed(predictor.predict, batches, options.track_window, parts.last_pose(crop), stages)
         else:
             found = _predicted(predictor.predict, batches, stages)
         found = _shown(found, video, parts.n_frames(), stages, words)
@@ -259,7 +259,7 @@ def _predicted(predict: Predict, batches: Iterator[Batch], stages: Stages) -> It
         yield points, times.popleft()
 
 
-def _followed(
+def followed(
     predict: Predict, batches: Iterator[Batch], side: int, pose: Pose | None, stages: Stages
 ) -> Iterator[Found]:
     """The points of each batch, found in windows where that is safe; see `pawjax.inference.windows`."""

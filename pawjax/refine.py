@@ -6,9 +6,9 @@ machinelabels-iterN.h5 and .csv for you to correct. refine_VIDEO.png shows the f
 jumps, has a low likelihood, a second place or a wide spread, or the networks of --workdir=RUN,RUN (or the views of
 --flip and --scales) disagree. Frames close in time are taken once, and of frames that look alike one is chosen.
 
---out is a new folder, or a DeepLabCut project, e.g. your own: then frames that are there are not chosen again, nothing
-of them is changed, and config.yaml lists the video. Tracks by the same run beside the video, or in --tracks, are used;
-without them the video is predicted into PROJECT/tracks.
+--out is a new folder, or a DeepLabCut project, e.g. your own: nothing that is there is changed, except that config.yaml
+also lists the video. Frames of that project and of the one that the run was trained on are not chosen again. Tracks by
+the same run beside the video, or in --tracks, are used; without them the video is predicted into PROJECT/tracks.
 
 A network's points are no labels: frames count for training once you have saved them in the labelling tool.
 """

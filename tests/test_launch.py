@@ -5,11 +5,13 @@ import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from launch import sweep
+from launch import refinement, sweep
 from launch.sweep import commands, flags_of, folder_of, keep_flags, read_sweep
 from pawjax import cli, run_files, train
+from pawjax.data.deeplabcut import read_deeplabcut
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 
@@ -109,3 +111,21 @@ def test_sweep_ends_when_a_training_is_stopped(tmp_path, monkeypatch, capsys):
     assert (
         ended.value.code == 3 and len(calls) == 1 and "pawjax.train ended with exit code 3" in capsys.readouterr().err
     )
+
+
+def test_refinement_adds_its_frames_to_a_copy_of_the_project(tmp_path):
+    project = tmp_path / "project"
+    (project / "labeled-data/m1").mkdir(parents=True)
+    (project / "config.yaml").write_text("scorer: Ann\nbodyparts: [snout, tail]\n")
+    labels = (
+        "scorer,Ann,Ann,Ann,Ann\nbodyparts,snout,snout,tail,tail\ncoords,x,y,x,y\nlabeled-data/m1/img0.png,1,2,3,4\n"
+    )
+    (project / "labeled-data/m1/CollectedData_Ann.csv").write_text(labels)
+    points = np.array([[5, 6.5], [7, 8]], np.float32)
+    frames = {12: (np.zeros((20, 30, 3), np.uint8), points), 3: (np.ones((20, 30, 3), np.uint8), points + 1)}
+    for _ in range(2):  # a stopped call goes on
+        refinement.write_project(tmp_path / "copy", project, "m2", frames)
+    table = read_deeplabcut(tmp_path / "copy")
+    assert table.files == ("labeled-data/m1/img0.png", "labeled-data/m2/img0003.png", "labeled-data/m2/img0012.png")
+    np.testing.assert_array_equal(table.keypoints[1:, 0], [points + 1, points])
+    assert len(read_deeplabcut(project).files) == 1

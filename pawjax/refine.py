@@ -6,9 +6,9 @@ machinelabels-iterN.h5 and .csv for you to correct. refine_VIDEO.png shows the f
 jumps, has a low likelihood, a second place or a wide spread, or the networks of --workdir=RUN,RUN (or the views of
 --flip and --scales) disagree. Frames close in time are taken once, and of frames that look alike one is chosen.
 
---out is a new folder, or a DeepLabCut project, e.g. your own: then frames that are there are not chosen again, nothing
-of them is changed, and config.yaml lists the video. Tracks by the same run beside the video, or in --tracks, are used;
-without them the video is predicted into PROJECT/tracks.
+--out is a new folder, or a DeepLabCut project, e.g. your own: nothing that is there is changed, except that config.yaml
+also lists the video. Frames of that project and of the one that the run was trained on are not chosen again. Tracks by
+the same run beside the video, or in --tracks, are used; without them the video is predicted into PROJECT/tracks.
 
 A network's points are no labels: frames count for training once you have saved them in the labelling tool.
 """
@@ -29,10 +29,8 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Writes frames of the videos that the arguments name. Raises InputError for user errors."""
     from pawjax.data.project import open_project  # imported after the process is set up
     from pawjax.data.video import find_videos
-    from pawjax.inference.ensemble import ensemble
-    from pawjax.inference.predictors import predictor_of_run
+    from pawjax.inference.predictors import open_predictor
     from pawjax.inference.refinement import Request, check_extra, refine_video
-    from pawjax.inference.run import open_run
     from pawjax.inference.videos import Options
 
     check_extra()
@@ -40,15 +38,11 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
         raise InputError("no video to choose frames of: python -m pawjax.refine --workdir=RUN VIDEO ... --out=PROJECT")
     videos = find_videos(arguments)
     refuse_equal_names(videos)
-    fields = cli.prediction_of_flags(values)
-    runs = [open_run(name, values.checkpoint, **fields) for name in values.workdir.split(",") if name]
-    if not runs:
-        raise InputError(f"--workdir={values.workdir} names no run: give its folder")
-    predictor = ensemble([predictor_of_run(run) for run in runs])
-    project = open_project(user_path(values.out), predictor.bodyparts, source_of(runs[0]), values.scorer)
+    predictor = open_predictor(values.workdir, values.checkpoint, **cli.prediction_of_flags(values))
+    project = open_project(user_path(values.out), predictor.bodyparts, source_of(predictor), values.scorer)
     project.create()
     tracks = user_path(values.tracks) if values.tracks else None
-    request = Request(values.frames, runs[0].config.pcutoff, values.seed, tracks)
+    request = Request(values.frames, predictor.pcutoff, values.seed, tracks)
     failed = []
     for number, path in enumerate(videos, 1):
         try:
@@ -71,22 +65,21 @@ def refuse_equal_names(videos: list[Path]) -> None:
         )
 
 
-def source_of(run):  # noqa: ANN001, ANN201
-    """The config of the DeepLabCut project that a run was trained on; None if it is of another kind or not readable."""
+def source_of(predictor):  # noqa: ANN001, ANN201
+    """The config of the DeepLabCut project that a network was trained on; None if there is none, or not readable."""
     from pawjax.data.deeplabcut import read_project_config
 
-    folder = user_path(run.config.data.path)
+    folder = user_path(predictor.project)
     folder = folder.parent if folder.name == "config.yaml" else folder
     try:
-        return read_project_config(folder) if run.config.data.source == "deeplabcut" else None
+        return read_project_config(folder) if predictor.project else None
     except InputError:
         return None
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """The flags of this entry point."""
-    text = "Run folder; several, separated by commas, are an ensemble."
-    flags.DEFINE_string("workdir", None, text, flag_values=values)
+    flags.DEFINE_list("workdir", None, "Run folder; several are one ensemble.", flag_values=values)
     flags.DEFINE_string("checkpoint", "best", "best (on dev), last, or a step's number.", flag_values=values)
     flags.DEFINE_string("out", None, "Folder of the DeepLabCut project to write or to add to.", flag_values=values)
     flags.DEFINE_integer("frames", 20, "Frames of each video.", lower_bound=1, flag_values=values)

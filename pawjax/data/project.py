@@ -78,21 +78,23 @@ class Project:
       scorer: who labels.
       bodyparts: its names.
       skeleton: pairs of bodyparts.
+      source: folder of the project that the network was trained on, if known, whose frames are labelled as well.
     """
 
     folder: Path
     scorer: str
     bodyparts: tuple[str, ...]
     skeleton: tuple[tuple[str, str], ...]
+    source: Path | None = None
 
     @property
     def config(self) -> Path:
         return self.folder / "config.yaml"
 
     def labelled_frames(self, video: str) -> set[int]:
-        """Numbers of the video's frames that are there as pictures or in a label table."""
-        folder = self.folder / "labeled-data" / video
-        files = [*folder.iterdir()] if folder.is_dir() else []
+        """Numbers of the video's frames that are pictures or rows of a label table, here or in `source`."""
+        folders = [root / "labeled-data" / video for root in (self.folder, self.source) if root]
+        files = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
         names = [file.name for file in files if file.suffix.lower() in PICTURE_ENDINGS]
         for file in files:
             if file.name.startswith("CollectedData_") and file.suffix in READERS:
@@ -162,11 +164,13 @@ def open_project(folder: Path, bodyparts: Sequence[str], like: ProjectConfig | N
     Args:
       folder: of the project, or its config.yaml.
       bodyparts: that a network predicts; an existing project must have all of them.
-      like: the project that the network was trained on, if known, whose scorer and skeleton a new one takes.
+      like: the project that the network was trained on, if known: its frames are labelled, and a new project takes its
+        scorer and skeleton.
       scorer: of a new project instead; '' for that of `like`, or 'labeller'.
 
     Raises InputError for a folder that holds something else, for several animals, or other bodyparts.
     """
+    source = like.file.parent if like else None
     folder = folder.parent if folder.name == "config.yaml" and folder.is_file() else folder
     if (folder / "config.yaml").exists():
         own = read_project_config(folder)
@@ -177,7 +181,7 @@ def open_project(folder: Path, bodyparts: Sequence[str], like: ProjectConfig | N
             )
         if scorer not in ("", own.scorer):
             raise InputError(f"--scorer={scorer}: the scorer of {own.file} is {own.scorer}: leave --scorer out")
-        return Project(folder, own.scorer, own.bodyparts, own.skeleton)
+        return Project(folder, own.scorer, own.bodyparts, own.skeleton, source)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(
             f"{folder} is neither empty nor a DeepLabCut project (it has no config.yaml): use another --out"
@@ -185,7 +189,7 @@ def open_project(folder: Path, bodyparts: Sequence[str], like: ProjectConfig | N
     if re.search(r"[\\/\0]", scorer):
         raise InputError(f"--scorer={scorer!r} stands in the names of files: leave slashes out")
     skeleton = tuple(pair for pair in (like.skeleton if like else ()) if set(pair) <= set(bodyparts))
-    return Project(folder, scorer or (like.scorer if like else "labeller"), tuple(bodyparts), skeleton)
+    return Project(folder, scorer or (like.scorer if like else "labeller"), tuple(bodyparts), skeleton, source)
 
 
 def add_video(file: Path, text: str, video: Video) -> str:

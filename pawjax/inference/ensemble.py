@@ -8,6 +8,7 @@ The networks run one after another on frames that are copied to the device once,
 points. A single program for all would compute the same products in the same order and compile once more.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax
@@ -45,7 +46,8 @@ def ensemble(predictors: Sequence[Predictor]) -> Predictor:
             outputs.append({name: points[name][:, order] for name in _fields(points)})
         return join(outputs)
 
-    return Predictor(predict, first.bodyparts, max(member.channels for member in predictors), _origin(predictors))
+    channels = max(member.channels for member in predictors)
+    return dataclasses.replace(first, predict=predict, channels=channels, origin=_origin(predictors))
 
 
 def _join(outputs: list[dict[str, jax.Array]]) -> dict[str, jax.Array]:

@@ -2,12 +2,13 @@
 
 import dataclasses
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from pawjax.data.names import nfc
 from pawjax.data.project import Project, frame_name
 from pawjax.data.video import FrameReader, Video, open_video
 from pawjax.errors import InputError, warn
@@ -71,9 +72,9 @@ def refine_video(predictor: Predictor, path: Path, project: Project, request: Re
     ranked = rank(tracks, request.pcutoff, request.n_frames, project.labelled_frames(name))
     if not ranked:
         return f"{path}: every frame is labelled, or close in time to one that is"
-    thumbnails = [_thumbnail(pixels) for pixels in _frames(video, 1, [choice.frame for choice in ranked]).values()]
-    order = np.argsort(np.argsort([choice.frame for choice in ranked]))
-    chosen = vary(ranked, np.stack(thumbnails)[order], request.n_frames, request.seed)
+    thumbnails = _frames(video, 1, [choice.frame for choice in ranked], _thumbnail)
+    shown = np.stack([thumbnails[choice.frame] for choice in ranked])
+    chosen = vary(ranked, shown, request.n_frames, request.seed)
     if len(chosen) < request.n_frames:
         warn(f"{path}: only {len(chosen)} frames are far enough apart in time from each other and from labelled ones")
     pixels = _frames(video, 1 if video.gray else 3, [choice.frame for choice in chosen])
@@ -101,14 +102,16 @@ def _is_ours(predictor: Predictor, video: Video, path: Path) -> bool:
         return False
 
 
-def _frames(video: Video, channels: int, numbers: Sequence[int]) -> dict[int, np.ndarray]:
-    """Pixels uint8 [H, W, C] of some frames by their numbers, in the order of the video."""
+def _frames(
+    video: Video, channels: int, numbers: Sequence[int], made: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> dict[int, np.ndarray]:
+    """What is made of the pixels uint8 [H, W, C] of some frames, by their numbers, in the order of the video."""
     wanted, last = set(numbers), max(numbers)
 
     def read() -> Iterator[tuple[int, np.ndarray]]:
         for number, frame in enumerate(FrameReader(video, channels)):
             if number in wanted:
-                yield number, frame.pixels
+                yield number, made(frame.pixels)
             if number == last:
                 return
 
@@ -142,8 +145,8 @@ def _write(
 
 def _for_project(tracks: Tracks, frames: Sequence[int], project: Project) -> Tracks:
     """The tracks of some frames with all bodyparts of the project, NaN for those that the network does not predict."""
-    known = {name: k for k, name in enumerate(tracks.bodyparts)}
-    columns = np.array([known.get(name, -1) for name in project.bodyparts])
+    known = {nfc(name): k for k, name in enumerate(tracks.bodyparts)}
+    columns = np.array([known.get(nfc(name), -1) for name in project.bodyparts])
 
     def filled(values: np.ndarray) -> np.ndarray:
         values = values[frames][:, :, columns]

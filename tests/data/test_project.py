@@ -91,6 +91,8 @@ def test_pictures_and_labels_count_as_labelled(make_project, write_csv):
     (labels / "notes.png").touch()
     project = open_project(folder, ("snout",), None, "")
     assert project.labelled_frames("m1") == {0, 1, 2, 41, 990} and project.labelled_frames("m2") == set()
+    new = open_project(folder.with_name("new"), ("snout",), read_project_config(folder), "")
+    assert new.labelled_frames("m1") == {0, 1, 2, 41, 990}
 
 
 def test_machine_labels_never_take_the_name_of_others(make_project):

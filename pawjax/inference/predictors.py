@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pawjax.engine.runlog import params_sha256
+from pawjax.errors import InputError
 from pawjax.files import user_path
 from pawjax.inference import compiler
 from pawjax.inference.ensemble import ensemble
@@ -28,6 +29,8 @@ def open_predictor(workdirs: Sequence[str], checkpoint: str, snapshot: str = "",
         from pawjax.inference.snapshots import predictor_of_snapshot
 
         return predictor_of_snapshot(user_path(snapshot), **prediction)
+    if not (workdirs := [workdir for workdir in workdirs if workdir]):
+        raise InputError("--workdir names no run: give its folder")
     return ensemble([predictor_of_run(open_run(workdir, checkpoint, **prediction)) for workdir in workdirs])
 
 

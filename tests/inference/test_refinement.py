@@ -251,7 +251,7 @@ def test_bad_input_is_one_sentence_before_anything_is_predicted(tmp_path, video,
         (["--workdir=/nowhere", "m9.mp4"], "m9.mp4: names no video"),
         (["--workdir=/nowhere", video, tmp_path / "again/m2.mp4"], "have the same name, so their frames would share"),
         (["--workdir=/nowhere", video], "/nowhere"),
-        (["--workdir=,", video], "--workdir=, names no run"),
+        (["--workdir=,", video], "--workdir names no run"),
         (["--workdir=/nowhere", "--frames=0", video], "--frames=0"),
     ]:
         assert call(f"--out={tmp_path / 'out'}", *words) == 2

@@ -239,6 +239,7 @@ def _random_store(n: int, height: int, width: int, n_bodyparts: int) -> Any:
         jnp.asarray(rng.integers(0, 256, (n, height, width, 3), np.uint8)),
         jnp.asarray(rng.uniform(0.2, 0.8, (n, 1, n_bodyparts, 2)) * (width, height), jnp.float32),
         jnp.ones((n, 1, n_bodyparts), bool),
+        jnp.zeros((n, 1, n_bodyparts), bool),
         jnp.tile(jnp.array([[height, width]], jnp.int32), (n, 1)),
         jnp.tile(jnp.eye(2, 3)[None], (n, 1, 1)),
     )

@@ -38,7 +38,32 @@ FAULTS = (
     fault(
         "a missing label teaches that nothing is there",
         "tests/methods/test_deeplabcut.py -k counts",
-        (METHODS + "deeplabcut.py", "weights = weights * present", "weights = weights + 0 * present"),
+        (METHODS + "deeplabcut.py", 'batch["labelled"] | batch["absent"]', 'batch["labelled"] | True'),
+    ),
+    fault(
+        "an absent bodypart teaches nothing",
+        "tests/methods/test_deeplabcut.py -k counts",
+        (METHODS + "deeplabcut.py", 'batch["labelled"] | batch["absent"]', 'batch["labelled"]'),
+    ),
+    fault(
+        "a gap is absent where nobody looked for the bodypart",
+        "tests/data/test_absent.py -k no_column",
+        ("pawjax/data/bodyparts.py", "np.zeros((n, a, 1), bool)", "np.ones((n, a, 1), bool)"),
+    ),
+    fault(
+        "ties do not count in the area under the ROC curve",
+        "tests/test_metrics.py -k roc",
+        ("pawjax/metrics.py", "- (counts - 1) / 2)[places]", ")[places]"),
+    ),
+    fault(
+        "a temperature is fitted to what another made of the likelihoods",
+        "tests/integration/test_likelihood.py -k says_which",
+        ("pawjax/metrics.py", "fit_temperature(raw, right)", "fit_temperature(p, right)"),
+    ),
+    fault(
+        "all checkpoints have the temperature of the best",
+        "tests/integration/test_likelihood.py -k own",
+        ("pawjax/inference/run.py", "checkpoints.temperature(str(step))", 'checkpoints.temperature("best")'),
     ),
     fault(
         "offsets are learnt in pixels and decoded in deviations",

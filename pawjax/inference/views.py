@@ -23,14 +23,15 @@ AGREE = 16.0  # pixels of the network's input; views within this distance agree
 def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str]) -> Predict:
     """`method.predict`, over the views that `config.predict` asks for: (variables, images) -> keypoints, likelihood.
 
-    A mirrored view swaps the bodyparts of `config.data.symmetric_pairs`. Raises InputError for a wrong field of
+    A mirrored view swaps the bodyparts of `config.data.symmetric_pairs`. A temperature of 0, which `RunFiles.restore`
+    resolves, leaves the likelihoods as they are. Raises InputError for a wrong field of
     `config.predict`, or a pair of unknown bodyparts.
     """
     settings, predict = Prediction.of(config), method.predict
     if settings.flip or settings.scales != (1.0,):
         pairs = pair_indices(config.data.symmetric_pairs, bodyparts)
         predict = _over_views(method, settings.flip, settings.scales, pairs)
-    return predict if settings.temperature == 1 else _tempered(predict, settings.temperature)
+    return predict if settings.temperature in (0, 1) else _tempered(predict, settings.temperature)
 
 
 def with_prediction(config: ConfigDict, method: Method, **fields: Any) -> ConfigDict:
@@ -80,15 +81,18 @@ def moved(points: dict[str, jax.Array], matrix: jax.Array) -> dict[str, jax.Arra
 def _tempered(predict: Predict, temperature: float) -> Predict:
     def tempered(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         points = predict(variables, images)
-        changed = {"likelihood": _soften(points["likelihood"], temperature)}
+        changed = {"likelihood": soften(points["likelihood"], temperature)}
         if "second" in points:
-            changed["second"] = points["second"].at[..., 2].set(_soften(points["second"][..., 2], temperature))
+            changed["second"] = points["second"].at[..., 2].set(soften(points["second"][..., 2], temperature))
         return points | changed
 
     return tempered
 
 
-def _soften(likelihood: jax.Array, temperature: float) -> jax.Array:
+def soften(likelihood: jax.Array, temperature: float) -> jax.Array:
+    """Likelihoods with their logits divided by a temperature; 1 changes no bit."""
+    if temperature == 1:
+        return likelihood
     return jax.nn.sigmoid(jax.scipy.special.logit(likelihood.clip(1e-6, 1 - 1e-6)) / temperature)
 
 

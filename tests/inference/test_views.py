@@ -70,7 +70,7 @@ def test_disagreement_has_the_scale_of_the_points():
 
 def test_prediction_without_views_is_the_methods():
     method = SimpleNamespace(predict=brightest)
-    assert make_predict(method, config_with(), ()) is method.predict
+    assert make_predict(method, config_with(), ()) is method.predict  # a temperature of 0 is none yet
     with pytest.raises(InputError, match="scales"):
         make_predict(method, config_with(scales=(1.0, 0.0)), ())
     with pytest.raises(InputError, match="scales"):
@@ -93,6 +93,6 @@ def test_temperature_softens_only_the_likelihood():
     np.testing.assert_array_equal(found["keypoints"], plain["keypoints"])
     np.testing.assert_allclose(found["likelihood"], 2 / 3, rtol=1e-5)  # odds of 4 become odds of 2
     with pytest.raises(InputError, match="temperature"):
-        make_predict(method, config_with(temperature=0.0), ())
+        make_predict(method, config_with(temperature=-1.0), ())
     with pytest.raises(InputError, match="temperature"):
         make_predict(method, config_with(temperature=float("nan")), ())

@@ -3,10 +3,11 @@
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Tracker", "load", "train_and_evaluate"]
+__all__ = ["Tracker", "live", "load", "train_and_evaluate"]
 
 _HOMES = {
     "Tracker": "pawjax.inference.tracker",
+    "live": "pawjax.inference.live",
     "load": "pawjax.inference.tracker",
     "train_and_evaluate": "pawjax.engine.loop",
 }

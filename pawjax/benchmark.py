@@ -1,11 +1,14 @@
-"""python -m pawjax.benchmark --config=configs/NAME.py --mode=train|predict|memory [--batch=8 --height=448 --width=448]
+"""python -m pawjax.benchmark --config=configs/NAME.py --mode=train|predict|live|memory [--batch=8]
+                           [--height=448 --width=448]
 
 Times a config's network on frames in device memory: 'train' is the whole compiled step (gather, augmentation, targets,
 forward, backward, update), 'predict' runs from uint8 frames to keypoints, dispatching each batch before the previous
-result is fetched. Frames are random; only the time counts. 'memory' runs nothing: it adds up what a training step keeps
-for its backward pass and prints the largest batch for devices of 24 and 80 GB. With --turns it makes one call for each
-line of standard input, to take turns with other processes. With --profile=FOLDER three more calls are traced into the
-folder and summed by kind of operation.
+result is fetched. Frames are random; only the time counts. 'live' is a camera loop, one frame a call: the latency from
+frame to pose, median and 99th percentile, of frames that come at --fps, of which those the network has no time for are
+dropped, and of frames that each come after the pose before. 'memory' runs nothing: it adds up what a training step
+keeps for its backward pass and prints the largest batch for devices of 24 and 80 GB. With --turns it makes one call for
+each line of standard input, to take turns with other processes. With --profile=FOLDER three more calls are traced into
+the folder and summed by kind of operation.
 """
 
 import dataclasses
@@ -39,6 +42,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     from pawjax.config import check_config
     from pawjax.files import regular, user_path, write_json
     from pawjax.inference.flops import count_flops
+    from pawjax.inference.latency import in_words
     from pawjax.machine import device_name
     from pawjax.report.profile import trace_calls
 
@@ -51,6 +55,12 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     if values.mode == "memory":
         result = training_memory(config, values.height, values.width, values.bodyparts)
         print(", ".join(f"{name} {value}" for name, value in result.items()))
+        if values.json:
+            write_json(user_path(values.json), result)
+        return
+    if values.mode == "live":
+        result = live_latency(config, values) | {"device": device_name(), "config": cli.config_name(values)}
+        print(in_words(result))
         if values.json:
             write_json(user_path(values.json), result)
         return
@@ -82,6 +92,19 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
         print_shares(result["seconds_by_operation"])
     if values.json:
         write_json(user_path(values.json), result)
+
+
+def live_latency(config: ConfigDict, values: flags.FlagValues) -> dict[str, Any]:
+    """Latencies of a camera loop; see `pawjax.inference.latency`."""
+    import numpy as np
+
+    from pawjax.inference.latency import measure
+    from pawjax.inference.videos import Predictor
+
+    predict, images = _make_prediction(config, 1, values.height, values.width, values.bodyparts)
+    predictor = Predictor(predict, tuple(map(str, range(values.bodyparts))), images.shape[-1], {})
+    latencies = measure(predictor, np.asarray(images), values.fps, values.seconds)
+    return {"mode": "live", **latencies, "height": values.height, "width": values.width}
 
 
 def time_steps(step: Callable[[], Any], budget: float) -> tuple[float, list[float]]:
@@ -180,22 +203,29 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
 
 
 def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Work:
+    from pawjax.inference.stream import stream
+
+    predict, images = _make_prediction(config, config.batch_size, height, width, n_bodyparts)
+    results = stream(predict, itertools.repeat((images, len(images))), ahead=1)  # keeps the device busy
+    return Work(lambda: next(results), predict.func, (*predict.args, images))
+
+
+def _make_prediction(
+    config: ConfigDict, n: int, height: int, width: int, n_bodyparts: int
+) -> tuple[functools.partial, Any]:
+    """A compiled network with its random variables, and n images for it."""
     import jax
 
     from pawjax.inference import compiler
-    from pawjax.inference.stream import stream
     from pawjax.inference.views import make_predict
     from pawjax.methods import make_method
 
     bodyparts = tuple(map(str, range(n_bodyparts)))
     method = make_method(config, bodyparts)
-    images = _random_store(config.batch_size, height, width, n_bodyparts).image
+    images = _random_store(n, height, width, n_bodyparts).image
     variables = jax.jit(method.init)(jax.random.key(config.seed), {"image": images})
     method, variables = method.fold(variables)
-    program = make_predict(method, config, bodyparts)
-    predict = functools.partial(compiler.jit(program), variables)
-    results = stream(predict, itertools.repeat((images, len(images))), ahead=1)  # keeps the device busy
-    return Work(lambda: next(results), program, (variables, images))
+    return functools.partial(compiler.jit(make_predict(method, config, bodyparts)), variables), images
 
 
 def _random_store(n: int, height: int, width: int, n_bodyparts: int) -> Any:
@@ -209,6 +239,7 @@ def _random_store(n: int, height: int, width: int, n_bodyparts: int) -> Any:
         jnp.asarray(rng.integers(0, 256, (n, height, width, 3), np.uint8)),
         jnp.asarray(rng.uniform(0.2, 0.8, (n, 1, n_bodyparts, 2)) * (width, height), jnp.float32),
         jnp.ones((n, 1, n_bodyparts), bool),
+        jnp.zeros((n, 1, n_bodyparts), bool),
         jnp.tile(jnp.array([[height, width]], jnp.int32), (n, 1)),
         jnp.tile(jnp.eye(2, 3)[None], (n, 1, 1)),
     )
@@ -219,13 +250,15 @@ def define_flags(values: flags.FlagValues) -> None:
     integer, text = (
         functools.partial(define, flag_values=values) for define in (flags.DEFINE_integer, flags.DEFINE_string)
     )
-    flags.DEFINE_enum("mode", "train", ["train", "predict", "memory"], "What to measure.", flag_values=values)
+    flags.DEFINE_enum("mode", "train", ["train", "predict", "live", "memory"], "What to measure.", flag_values=values)
     integer("batch", 8, "Images per step.", lower_bound=1)
     integer("height", 448, "Height of the images, px.", lower_bound=32)
     integer("width", 448, "Width of the images, px.", lower_bound=32)
     integer("bodyparts", 4, "Number of keypoints.", lower_bound=1)
     how_long = dict(lower_bound=0.0, upper_bound=3600.0)
     flags.DEFINE_float("seconds", 20.0, "How long to measure, s.", flag_values=values, **how_long)
+    rate = "Frames per second of the camera that --mode=live imitates."
+    flags.DEFINE_float("fps", 30.0, rate, lower_bound=0.1, upper_bound=10_000.0, flag_values=values)
     turns = "Make one call for each line of standard input and print its seconds."
     flags.DEFINE_bool("turns", False, turns, flag_values=values)
     text("profile", "", "Output folder for a trace of three more calls.")

@@ -38,8 +38,17 @@ def errors_line(split: str, numbers: dict[str, Any], folder: Path) -> str:
     rmse, mean, median = (_shown(numbers[f"{name}_px"], 2) for name in ("rmse", "mean_error", "median"))
     return (
         f"{split}: {numbers['n_images']} frames, RMSE {rmse} px, mean error {mean} px, median {median} px, "
-        f"{numbers['n_over_50px']} over 50 px, {numbers['images_per_second']:.1f} images/s -> {folder}"
+        f"{numbers['n_over_50px']} over 50 px{_absent_words(numbers)}, {numbers['images_per_second']:.1f} images/s "
+        f"-> {folder}"
     )
+
+
+def _absent_words(numbers: dict[str, Any]) -> str:
+    """What to say of bodyparts that are not there; '' if there are none."""
+    if not (absent := numbers["absent"]):
+        return ""
+    found = f"{absent['n_found']} of {absent['n_points']} absent points above {numbers['pcutoff']:g}"
+    return f", {found}, ROC AUC {_shown(absent['roc_auc'])}"
 
 
 def boxes_line(numbers: dict[str, Any], path: Path) -> str:

@@ -8,6 +8,7 @@ from pawjax.errors import InputError
 
 PCK_THRESHOLDS = (2, 5, 10, 20)  # px
 SATISFICING_PX = 10.0  # the error the project asks of a tracker (seeds: satisficing metric)
+FEWEST_TO_FIT = 30  # points; fewer do not tell what a likelihood is worth
 GROSS_MISS = 50  # px; one such point outweighs hundreds of good ones in a root mean square
 
 
@@ -56,6 +57,8 @@ def summarize(
     likelihood: np.ndarray,
     bodyparts: Sequence[str],
     pcutoff: float,
+    absent: np.ndarray | None = None,
+    raw_likelihood: np.ndarray | None = None,
 ) -> dict:
     """The numbers of one evaluation, ready for JSON.
 
@@ -79,12 +82,14 @@ def summarize(
       likelihood: [N,A,K]; NaN counts as below every cut-off.
       bodyparts: K names.
       pcutoff: minimum likelihood of a trusted prediction.
+      absent: bool [N,A,K], the bodyparts known not to be seen; None for none.
+      raw_likelihood: [N,A,K], the likelihood before a temperature was applied; None if none was.
 
     Returns:
-      The numbers above for all labelled points, `n_images` = N, `per_bodypart` {name: the numbers},
-      `pcutoff`, and `with_pcutoff`: the numbers and their `per_bodypart` over the labelled points with
-      likelihood >= pcutoff; its `n_points` is how many were kept. If a selection is empty, its counts are 0
-      and everything else is None (null in JSON).
+      The numbers above for all labelled points, `n_images` = N, `per_bodypart` {name: the numbers}, `reliability` as
+      returned by that function, `absent` as returned by `absence`, `pcutoff`, and `with_pcutoff`: the numbers and
+      their `per_bodypart` over the labelled points with likelihood >= pcutoff; its `n_points` is how many were kept.
+      If a selection is empty, its counts are 0 and everything else is None (null in JSON).
 
     Raises:
       InputError, ValueError: as `distances`.
@@ -96,30 +101,77 @@ def summarize(
             f"{list(d.shape)} points do not fit likelihood {list(likelihood.shape)} and {len(bodyparts)} bodyparts"
         )
     labelled = np.isfinite(d)
+    absent = np.zeros_like(labelled) if absent is None else np.asarray(absent, bool)
     return {
         "n_images": len(d),
         **_selection(d, labelled, bodyparts),
-        "reliability": reliability(d, likelihood),
+        "absent": absence(likelihood, labelled, absent, bodyparts, pcutoff),
+        "reliability": reliability(d, likelihood, absent, raw_likelihood),
         "pcutoff": float(pcutoff),
         "with_pcutoff": _selection(d, labelled & (likelihood >= pcutoff), bodyparts),
     }
 
 
-def reliability(d: np.ndarray, likelihood: np.ndarray) -> dict:
+def absence(
+    likelihood: np.ndarray, labelled: np.ndarray, absent: np.ndarray, bodyparts: Sequence[str], pcutoff: float
+) -> dict | None:
+    """Does the likelihood tell bodyparts that are there from bodyparts that are not?
+
+    Args:
+      likelihood: [N,A,K], 0..1; NaN counts as less than any.
+      labelled, absent: bool [N,A,K].
+      bodyparts: K names.
+      pcutoff: minimum likelihood of a trusted prediction.
+
+    Returns:
+      None if no point is absent. Otherwise `n_points`, the absent ones; `n_found`, those of them with a likelihood of
+      at least `pcutoff`; `roc_auc`, the probability that a labelled point is likelier than an absent one, ties
+      counting half (the area under the ROC curve), None without labelled points; and `per_bodypart` {name: the same}
+      for the bodyparts that are absent somewhere.
+    """
+
+    def numbers(p: np.ndarray, there: np.ndarray, gone: np.ndarray) -> dict:
+        auc = roc_auc(p[there], p[gone]) if there.any() else None
+        return {"n_points": int(gone.sum()), "n_found": int((p[gone] >= pcutoff).sum()), "roc_auc": auc}
+
+    if not absent.any():
+        return None
+    p = np.nan_to_num(np.asarray(likelihood, np.float64), nan=-1.0)
+    columns = {name: (p[..., k], labelled[..., k], absent[..., k]) for k, name in enumerate(bodyparts)}
+    per_bodypart = {name: numbers(*column) for name, column in columns.items() if column[2].any()}
+    return {**numbers(p, labelled, absent), "per_bodypart": per_bodypart}
+
+
+def roc_auc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """The area under the ROC curve of two sets of scores, by the ranks of the positive ones (Mann and Whitney 1947)."""
+    _, places, counts = np.unique(np.concatenate([positive, negative]), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]  # from 1; equal scores share the mean of theirs
+    n, m = len(positive), len(negative)
+    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def reliability(
+    d: np.ndarray,
+    likelihood: np.ndarray,
+    absent: np.ndarray | None = None,
+    raw_likelihood: np.ndarray | None = None,
+) -> dict:
     """Is a likelihood of 0.9 right nine times in ten? Right means within 10 px, the project's satisficing bar.
 
     Args:
       d: [N,A,K] px as returned by `distances`, NaN where not labelled.
       likelihood: [N,A,K], 0..1.
+      absent: bool [N,A,K], points that count as wrong wherever they are; None for none.
+      raw_likelihood: [N,A,K], the likelihood before a temperature was applied; None if none was.
 
     Returns:
       `right_px`; `bins`, ten of equal width, the empty ones left out: {low, high, n, likelihood (their mean), right
       (share)}; `expected_error`, the mean over the points of |likelihood - right| of their bin (Naeini et al. 2015,
-      ECE); `temperature`, for which sigmoid(logit / temperature) fits these points best (Guo et al. 2017), None if no
-      value between 0.1 and 10 is best, e.g. when all points are right. Without points both are None.
+      ECE), None without points; `temperature`, the one that fits the raw likelihoods, see `fit_temperature`.
     """
-    labelled = np.isfinite(d)
-    p, right = np.asarray(likelihood, np.float64)[labelled], d[labelled] <= SATISFICING_PX
+    counted = np.isfinite(d) if absent is None else np.isfinite(d) | absent
+    p, right = np.asarray(likelihood, np.float64)[counted], d[counted] <= SATISFICING_PX
+    raw = p if raw_likelihood is None else np.asarray(raw_likelihood, np.float64)[counted]
     bins = []
     for low in np.arange(10) / 10:
         chosen = (p >= low) & ((p < low + 0.1) | (low == 0.9))
@@ -131,19 +183,33 @@ def reliability(d: np.ndarray, likelihood: np.ndarray) -> dict:
             }
             bins.append({"low": float(low), "high": round(float(low) + 0.1, 1), **values})
     expected = sum(b["n"] * abs(b["likelihood"] - b["right"]) for b in bins) / len(p) if len(p) else None
-    return {"right_px": SATISFICING_PX, "expected_error": expected, "temperature": _temperature(p, right), "bins": bins}
+    fitted = fit_temperature(raw, right)
+    return {"right_px": SATISFICING_PX, "expected_error": expected, "temperature": fitted, "bins": bins}
 
 
-def _temperature(p: np.ndarray, right: np.ndarray) -> float | None:
-    """The temperature that minimizes the cross entropy, to within 2 %; None if not between 0.1 and 10."""
-    if not len(p):
+def fit_temperature(p: np.ndarray, right: np.ndarray) -> float | None:
+    """The temperature for which sigmoid(logit(p) / temperature) says best how often points are right.
+
+    It minimizes the cross entropy (Guo et al. 2017) to within 2 %. The targets are those of Platt (1999): n right
+    points count as right with probability (n + 1) / (n + 2), m wrong ones with 1 / (m + 2), so that a set without
+    errors has a finite temperature too.
+
+    Args:
+      p: likelihoods [n], 0..1.
+      right: bool [n].
+
+    Returns None for fewer than 30 points, or if no temperature between 0.1 and 10 is best.
+    """
+    if len(p) < FEWEST_TO_FIT:
         return None
     p = p.clip(1e-6, 1 - 1e-6)
     candidates = np.geomspace(0.1, 10, 233)
     logits = np.log(p / (1 - p)) / candidates[:, None]
-    losses = np.logaddexp(0, np.where(right, -logits, logits)).mean(1)
+    n, m = right.sum(), (~right).sum()
+    target = np.where(right, (n + 1) / (n + 2), 1 / (m + 2))
+    losses = (target * np.logaddexp(0, -logits) + (1 - target) * np.logaddexp(0, logits)).mean(1)
     best = int(losses.argmin())
-    return float(candidates[best]) if 0 < best < len(candidates) - 1 else None
+    return round(float(candidates[best]), 3) if 0 < best < len(candidates) - 1 else None
 
 
 def _selection(d: np.ndarray, selected: np.ndarray, bodyparts: Sequence[str]) -> dict:

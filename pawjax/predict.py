@@ -1,6 +1,7 @@
-"""python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ... [--out=FOLDER] [--batch=8]
+"""python -m pawjax.predict --workdir=RUN[,RUN ...] VIDEO_FOLDER_OR_GLOB ... [--out=FOLDER] [--batch=8]
                          [--crop=x,y,w,h] [--track_window=PX] [--formats=dlc,lp,sleap,coco,nwb,movement]
-                         [--filter=median|savgol|kalman] [--labelled_video] [--page] [--plots]
+                         [--filter=median|savgol|kalman] [--labelled_video] [--page] [--plots] [--shard=1/4]
+python -m pawjax.predict --snapshot=PROJECT/dlc-models-pytorch/.../snapshot-best.pt VIDEO_FOLDER_OR_GLOB ...
 
 Writes the tracks of every video: VIDEOpawjax_RUN_STEP.tracks.h5, which also holds each frame's presentation time, each
 point's covariance and the next best place, and from it the files of each format, e.g. VIDEODLC_pawjax_RUN_STEP.csv and
@@ -8,19 +9,24 @@ point's covariance and the next best place, and from it the files of each format
 same formats, with names in _filtered. The same command again goes on where a killed one was, and skips what is done;
 with other formats or another filter it predicts nothing again. A folder of pictures is one video.
 
+Several runs are one ensemble: the tracks are the means of theirs, and hold their disagreement. --snapshot takes a
+network that DeepLabCut trained, as it is.
+
 To look at: --labelled_video writes _pCUTOFF_labeled.mp4, --page an HTML file to review the tracks in a browser, and
---plots pictures into plot-poses/, all beside the tracks. Delete one to have it drawn again.
+--plots pictures into plot-poses/, all beside the tracks; of the filtered tracks if there are any. --truth prints the
+errors of one video against a table of its true points.
+
+--shard=2/4 predicts the second of four equal parts of the videos; launch/predict.sbatch does so on a SLURM cluster.
 
 A video that cannot be predicted is reported, and the others go on; the exit code is then 1.
 """
 
 import sys
-from pathlib import Path
 
 from absl import flags
 
 from pawjax import cli
-from pawjax.errors import InputError, warn
+from pawjax.errors import InputError
 from pawjax.files import user_path
 
 SOME_FAILED = 1  # exit code if some of several videos failed
@@ -29,8 +35,8 @@ SOME_FAILED = 1  # exit code if some of several videos failed
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Predicts the videos that the arguments name. Raises InputError for user errors."""
     from pawjax.data.video import find_videos  # imported after the process is set up
-    from pawjax.inference.predictors import predictor_of_run, scorer_of
-    from pawjax.inference.run import open_run
+    from pawjax.inference.job import Job, shard_of
+    from pawjax.inference.predictors import open_predictor
     from pawjax.inference.videos import Options
     from pawjax.tracks.formats import check_formats
 
@@ -39,65 +45,50 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     if not arguments:
         raise InputError("no video to predict: python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ...")
     videos = find_videos(arguments)
+    if values.shard:
+        videos = shard_of(videos, *numbers_of_shard(values.shard))
+    if values.truth and len(videos) > 1:
+        raise InputError(f"--truth={values.truth} is of one video, not of {len(videos)}: give that video alone")
     options = Options(values.batch, crop_of(values.crop), values.track_window)
-    run = open_run(values.workdir, values.checkpoint, **cli.prediction_of_flags(values))
-    predictor, looks = predictor_of_run(run), looks_of(values, run)
-    failed = []
-    for number, path in enumerate(videos, 1):
-        folder = user_path(values.out) if values.out else path.parent
-        try:
-            line, tracks = predict_one(predictor, path, folder, options, values.overwrite)
-            write_files(tracks, path.stem, scorer_of(predictor), formats, values)
-            looks.write(path, tracks)
-            print(f"{number}/{len(videos)} {line}")
-        except InputError as error:
-            print(f"pawjax: {error}", file=sys.stderr, flush=True)
-            failed.append(path)
+    if bool(values.workdir) == bool(values.snapshot):
+        raise InputError("give either --workdir=RUN or --snapshot=FILE, and not both")
+    chosen = cli.prediction_of_flags(values)
+    predictor = open_predictor(values.workdir or [], values.checkpoint, values.snapshot, **chosen)
+    job = Job(
+        predictor,
+        options,
+        user_path(values.out) if values.out else None,
+        formats,
+        values.filter,
+        values.dlc_scorer,
+        looks_of(values, predictor),
+        user_path(values.truth) if values.truth else None,
+        values.overwrite,
+    )
+    failed = job.predict_all(videos)
     if failed:
         names = ", ".join(map(str, failed))
         print(f"pawjax: {len(failed)} of {len(videos)} videos failed: {names}", file=sys.stderr)
         sys.exit(SOME_FAILED if len(videos) > 1 else 2)
 
 
-def predict_one(predictor, path: Path, folder: Path, options, overwrite: bool):  # noqa: ANN001, ANN201
-    """Predicts one video into `folder` and returns a line about it and the file of its tracks."""
-    from pawjax.data.video import open_video
-    from pawjax.inference.pipeline import Stages
-    from pawjax.inference.predictors import scorer_of
-    from pawjax.inference.videos import is_done, predict_video
-    from pawjax.tracks.file import ENDING
-
-    target = folder / f"{path.stem}{scorer_of(predictor)}{ENDING}"
-    if not is_done(predictor, path, target) or overwrite:
-        video, stages = open_video(path), Stages()
-        broken = predict_video(predictor, video, target, options, stages)
-        if broken:
-            warn(f"{path} broke off early ({broken}): the tracks hold the frames before")
-        text = str(stages)
-    else:
-        text = "was done before"
-    return f"{path}: {text} -> {target}", target
-
-
-def write_files(tracks: Path, video: str, scorer: str, formats: list[str], values: flags.FlagValues) -> None:
-    """Writes what --formats and --filter ask for from a file of tracks."""
-    from pawjax.tracks.formats import write_filtered, write_formats
-
-    options = dict(overwrite=values.overwrite, dlc=values.dlc_scorer)
-    write_formats(tracks, video, scorer, formats, **options)
-    if values.filter:
-        write_formats(write_filtered(tracks, values.filter, values.overwrite), video, scorer, formats, **options)
-
-
-def looks_of(values: flags.FlagValues, run):  # noqa: ANN001, ANN201
+def looks_of(values: flags.FlagValues, predictor):  # noqa: ANN001, ANN201
     """What --labelled_video, --page, --plots and --skeleton ask for. Raises InputError for a wrong skeleton."""
     from pawjax.report.looks import Looks, parse_skeleton, project_skeleton
 
     if values.skeleton:
-        skeleton = parse_skeleton(values.skeleton, run.bodyparts)
+        skeleton = parse_skeleton(values.skeleton, predictor.bodyparts)
     else:
-        skeleton = project_skeleton(run.config.data.source, run.config.data.path)
-    return Looks(values.labelled_video, values.page, values.plots, run.config.pcutoff, skeleton)
+        skeleton = project_skeleton(predictor.project)
+    return Looks(values.labelled_video, values.page, values.plots, predictor.pcutoff, skeleton)
+
+
+def numbers_of_shard(text: str) -> tuple[int, int]:
+    """(2, 4) of '2/4'. Raises InputError for anything but two such numbers."""
+    number, _, n_shards = text.partition("/")
+    if number.isdecimal() and n_shards.isdecimal() and 1 <= int(number) <= int(n_shards):
+        return int(number), int(n_shards)
+    raise InputError(f"--shard={text} must be a part and the number of parts, from 1/4 to 4/4 for four")
 
 
 def crop_of(text: str):  # noqa: ANN201
@@ -115,7 +106,8 @@ def crop_of(text: str):  # noqa: ANN201
 
 def define_flags(values: flags.FlagValues) -> None:
     """The flags of this entry point."""
-    flags.DEFINE_string("workdir", None, "Run folder.", flag_values=values)
+    flags.DEFINE_list("workdir", None, "Run folder; several are one ensemble.", flag_values=values)
+    flags.DEFINE_string("snapshot", "", "Weights that DeepLabCut trained (.pt, .npz), instead.", flag_values=values)
     flags.DEFINE_string("checkpoint", "best", "best (on dev), last, or a step's number.", flag_values=values)
     flags.DEFINE_string("out", "", "Folder of the tracks; beside each video if empty.", flag_values=values)
     flags.DEFINE_integer("batch", 8, "Frames per call of the network.", lower_bound=1, flag_values=values)
@@ -133,6 +125,9 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool("plots", False, "Also draw trajectories, courses over time and histograms.", flag_values=values)
     text = "Bodyparts that lines join, e.g. snout-neck,neck-tail; empty takes the skeleton of the DeepLabCut project."
     flags.DEFINE_string("skeleton", "", text, flag_values=values)
+    flags.DEFINE_string("truth", "", "Table of true points (.csv, .h5) of the one video.", flag_values=values)
+    text = "Predict only a part of the videos, e.g. 2/4, the second of four."
+    flags.DEFINE_string("shard", "", text, flag_values=values)
     flags.DEFINE_bool("overwrite", False, "Predict again what is done.", flag_values=values)
     cli.define_prediction_flags(values)
 
@@ -143,7 +138,7 @@ ENTRY_POINT = cli.EntryPoint(
     examples=("python -m pawjax.predict --workdir=runs/mine videos/ --out=tracks",),
     main=main,
     define_flags=define_flags,
-    required=("workdir",),
+    required=(),
 )
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 PLAIN_EVERY = 10.0  # seconds between the plain lines of `track`
 WINDOW = 20  # updates over which the rate is averaged
+_END = object()
 
 _live: list[Progress] = []  # the display on the terminal; nested tasks share it, one line each
 
@@ -146,7 +147,25 @@ class TrainingProgress:
         return words if self._dev is None else [*words, f"dev {self._dev:.2f} px"]
 
 
-def track(iterable: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+def announced_first(items: Iterable[T], message: str) -> Iterator[T]:
+    """Yields the items; prints a line on stderr if the first takes long, as a compilation does."""
+    iterator = iter(items)
+    with announced(message):
+        first = next(iterator, _END)
+    if first is not _END:
+        yield first
+        yield from iterator
+
+
+def track(
+    iterable: Iterable[T],
+    description: str,
+    total: int | None = None,
+    *,
+    count: Callable[[T], int] = lambda item: 1,
+    first: int = 0,
+    text: Callable[[int], str] = lambda done: "",
+) -> Iterator[T]:
     """Yields the items and shows progress, for waits of more than a few seconds.
 
     On a terminal a bar; elsewhere one plain line every ten seconds, none for a short wait.
@@ -154,39 +173,54 @@ def track(iterable: Iterable[T], description: str, total: int | None = None) -> 
     Args:
       iterable: the items.
       description: a word or two on what is being done.
-      total: number of items; by default len(iterable), if it has one.
+      total: how much there is to count; by default len(iterable), if it has one.
+      count: how much an item counts.
+      first: how much was done before.
+      text: what to add to the display, given how much is done.
     """
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)
+    counted = _counted(iterable, count, first)
     shown = _track_live if _on_terminal() else _track_plain
-    return shown(iterable, description, total)
+    return shown(counted, description, total, first, text)
 
 
-def _track_live(iterable: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+def _counted(iterable: Iterable[T], count: Callable[[T], int], done: int) -> Iterator[tuple[int, T]]:
+    for item in iterable:
+        done += count(item)
+        yield done, item
+
+
+def _track_live(
+    counted: Iterable[tuple[int, T]], description: str, total: int | None, first: int, text: Callable[[int], str]
+) -> Iterator[T]:
     start = time.monotonic()
     with _display() as bar:
-        task = bar.add_task(description, total=total, text="")
+        task = bar.add_task(description, total=total, completed=first, text="")
         try:
-            for done, item in enumerate(iterable, 1):
+            for done, item in counted:
                 yield item
-                bar.update(task, completed=done, text=_time_left(start, done, total))
+                bar.update(task, completed=done, text=_words(start, first, done, total, text))
         finally:
             if len(bar.tasks) > 1:
                 bar.remove_task(task)
 
 
-def _track_plain(iterable: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+def _track_plain(
+    counted: Iterable[tuple[int, T]], description: str, total: int | None, first: int, text: Callable[[int], str]
+) -> Iterator[T]:
     start = last = time.monotonic()
-    for done, item in enumerate(iterable, 1):
+    for done, item in counted:
         yield item
         if time.monotonic() - last >= PLAIN_EVERY:
             last = time.monotonic()
-            count = f"{done}/{total}" if total else f"{done}"
-            line = f"{description} {count}  {_time_left(start, done, total)}".rstrip()
+            number = f"{done}/{total}" if total else f"{done}"
+            line = f"{description} {number}  {_words(start, first, done, total, text)}".rstrip()
             print(line, file=sys.stderr, flush=True)
 
 
-def _time_left(start: float, done: int, total: int | None) -> str:
-    if not total or done >= total:
-        return ""
-    return f"ETA {clock((time.monotonic() - start) * (total - done) / done)}"
+def _words(start: float, first: int, done: int, total: int | None, text: Callable[[int], str]) -> str:
+    left = ""
+    if total and first < done < total:
+        left = f"ETA {clock((time.monotonic() - start) * (total - done) / (done - first))}"
+    return "  ".join(filter(None, [left, text(done)]))

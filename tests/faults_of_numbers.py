@@ -222,8 +222,8 @@ FAULTS = (
         "tests/data/test_deeplabcut.py",
         (
             DATA + "bodyparts.py",
-            "tuple(bodyparts), padded[:, :, columns])",
-            "tuple(bodyparts), padded[:, :, : len(columns)])",
+            "tuple(bodyparts), padded[:, :, columns], ",
+            "tuple(bodyparts), padded[:, :, : len(columns)], ",
         ),
         (
             DATA + "label_table.py",
@@ -297,7 +297,7 @@ FAULTS = (
     fault(
         "a relabelled data set keeps its key",
         "tests/data/test_sources.py -k relabelling",
-        (DATA + "sources.py", '"\\n".join(words).encode() + labels)', '"\\n".join(words).encode())'),
+        (DATA + "sources.py", ".encode() + labels + marks)", ".encode() + marks)"),
     ),
     fault(
         "the key of a synthetic set leaves its seed out",

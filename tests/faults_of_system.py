@@ -38,7 +38,32 @@ FAULTS = (
     fault(
         "a missing label teaches that nothing is there",
         "tests/methods/test_deeplabcut.py -k counts",
-        (METHODS + "deeplabcut.py", "weights = weights * present", "weights = weights + 0 * present"),
+        (METHODS + "deeplabcut.py", 'batch["labelled"] | batch["absent"]', 'batch["labelled"] | True'),
+    ),
+    fault(
+        "an absent bodypart teaches nothing",
+        "tests/methods/test_deeplabcut.py -k counts",
+        (METHODS + "deeplabcut.py", 'batch["labelled"] | batch["absent"]', 'batch["labelled"]'),
+    ),
+    fault(
+        "a gap is absent where nobody looked for the bodypart",
+        "tests/data/test_absent.py -k no_column",
+        ("pawjax/data/bodyparts.py", "np.zeros((n, a, 1), bool)", "np.ones((n, a, 1), bool)"),
+    ),
+    fault(
+        "ties do not count in the area under the ROC curve",
+        "tests/test_metrics.py -k roc",
+        ("pawjax/metrics.py", "- (counts - 1) / 2)[places]", ")[places]"),
+    ),
+    fault(
+        "a temperature is fitted to what another made of the likelihoods",
+        "tests/integration/test_likelihood.py -k says_which",
+        ("pawjax/metrics.py", "fit_temperature(raw, right)", "fit_temperature(p, right)"),
+    ),
+    fault(
+        "all checkpoints have the temperature of the best",
+        "tests/integration/test_likelihood.py -k own",
+        ("pawjax/inference/run.py", "checkpoints.temperature(str(step))", 'checkpoints.temperature("best")'),
     ),
     fault(
         "offsets are learnt in pixels and decoded in deviations",
@@ -307,5 +332,42 @@ FAULTS = (
         "a review page seeks the next frame",
         "tests/report/test_review_page.py -k keys",
         (REPORT + "review/content.js", "return (start + end) / 2", "return end + 0.001"),
+    ),
+    # Ensembles and refinement
+    fault(
+        "refinement: the covariance of an ensemble leaves out the spread between its members",
+        "tests/inference/test_ensemble.py -k by_hand",
+        ("pawjax/inference/views.py", " + apart[..., :, None] * apart[..., None, :]", ""),
+    ),
+    fault(
+        "refinement: bodyparts of an ensemble are matched by their order",
+        "tests/inference/test_ensemble.py -k by_name",
+        ("pawjax/inference/ensemble.py", "names.index(name) for name in wanted", "k for k, _ in enumerate(wanted)"),
+    ),
+    fault(
+        "refinement: frames close to labelled ones are chosen",
+        "tests/tracks/test_choice.py -k apart",
+        ("pawjax/tracks/choice.py", "if frame < len(tracks):", "if frame < 0:"),
+    ),
+    fault(
+        "refinement: any frame of a look is chosen",
+        "tests/tracks/test_choice.py -k look",
+        ("pawjax/tracks/choice.py", "np.flatnonzero(clusters == label)[0]", "np.flatnonzero(clusters == label)[-1]"),
+    ),
+    fault(
+        "refinement: a listed video hides the folders that are not",
+        "tests/data/test_project.py -k none_of_its_folders",
+        ("pawjax/data/project.py", " or (labelled and not labelled & videos)", ""),
+    ),
+    fault(
+        "refinement: machine labels replace earlier ones",
+        "tests/inference/test_refinement.py -k second_call",
+        ("pawjax/data/project.py", 'while any((folder / f"machine', 'if any((folder / f"nothing'),
+        ("pawjax/data/project.py", "if taken:", "if False:"),
+    ),
+    fault(
+        "refinement: tracks that were predicted otherwise are used",
+        "tests/inference/test_refinement.py -k same_network",
+        ("pawjax/inference/refinement.py", "        return False\n", "        return True\n"),
     ),
 )

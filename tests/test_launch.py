@@ -1,15 +1,19 @@
-"""Every setting of every sweep is a valid config."""
+"""Every setting of every sweep is a valid config, and the scripts for SLURM run their commands."""
 
 import json
+import os
+import subprocess
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from launch import sweep
+from launch import refinement, sweep
 from launch.sweep import commands, flags_of, folder_of, keep_flags, read_sweep
 from pawjax import cli, run_files, train
+from pawjax.data.deeplabcut import read_deeplabcut
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 
@@ -109,3 +113,33 @@ def test_sweep_ends_when_a_training_is_stopped(tmp_path, monkeypatch, capsys):
     assert (
         ended.value.code == 3 and len(calls) == 1 and "pawjax.train ended with exit code 3" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_each_task_of_an_array_predicts_its_part(tmp_path, first):
+    """The script is run as SLURM runs it, with a `srun` that prints its command."""
+    (tmp_path / "srun").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "srun").chmod(0o755)
+    array = {"SLURM_ARRAY_TASK_ID": str(first + 2), "SLURM_ARRAY_TASK_MIN": str(first), "SLURM_ARRAY_TASK_COUNT": "3"}
+    command = ["bash", str(ROOT / "launch/predict.sbatch"), "--workdir=runs/my run", "videos/"]
+    environment = {**os.environ, **array, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "python -m pawjax.predict --shard=3/3 --workdir=runs/my run videos/\n"
+
+
+def test_refinement_adds_its_frames_to_a_copy_of_the_project(tmp_path):
+    project = tmp_path / "project"
+    (project / "labeled-data/m1").mkdir(parents=True)
+    (project / "config.yaml").write_text("scorer: Ann\nbodyparts: [snout, tail]\n")
+    labels = (
+        "scorer,Ann,Ann,Ann,Ann\nbodyparts,snout,snout,tail,tail\ncoords,x,y,x,y\nlabeled-data/m1/img0.png,1,2,3,4\n"
+    )
+    (project / "labeled-data/m1/CollectedData_Ann.csv").write_text(labels)
+    points = np.array([[5, 6.5], [7, 8]], np.float32)
+    frames = {12: (np.zeros((20, 30, 3), np.uint8), points), 3: (np.ones((20, 30, 3), np.uint8), points + 1)}
+    for _ in range(2):  # a stopped call goes on
+        refinement.write_project(tmp_path / "copy", project, "m2", frames)
+    table = read_deeplabcut(tmp_path / "copy")
+    assert table.files == ("labeled-data/m1/img0.png", "labeled-data/m2/img0003.png", "labeled-data/m2/img0012.png")
+    np.testing.assert_array_equal(table.keypoints[1:, 0], [points + 1, points])
+    assert len(read_deeplabcut(project).files) == 1

@@ -10,7 +10,9 @@ import pytest
 from pawjax.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
-ENTRY_POINTS = {"train", "evaluate", "predict", "triangulate", "compare", "benchmark", "paw_on_ball"}
+ENTRY_POINTS = {
+    *("train", "evaluate", "predict", "refine", "export", "triangulate", "compare", "benchmark", "paw_on_ball"),
+}
 LAYERS = [  # top to bottom; a package may import from its own layer and those below
     ENTRY_POINTS,
     {"cli", "arguments", "config_file"},

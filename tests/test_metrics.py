@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pawjax.errors import InputError
-from pawjax.metrics import reliability, summarize
+from pawjax.metrics import absence, fit_temperature, reliability, roc_auc, summarize
 
 
 def random_case(seed, n=12, k=3, a=1):
@@ -111,8 +111,57 @@ def test_reliability_by_hand():
     assert reliability(np.full((2, 2), np.nan), np.ones((2, 2)))["temperature"] is None
 
 
-def test_temperature_is_null_without_errors():
-    assert reliability(np.zeros((3, 2)), np.full((3, 2), 0.9))["temperature"] is None
+def test_temperature_needs_thirty_points():
+    p, right = np.full(30, 0.75), np.arange(30) > 0
+    assert fit_temperature(p[1:], right[1:]) is None and fit_temperature(p, right) is not None
+    assert fit_temperature(1 - p, right) is None, "no temperature makes a likelihood below 1/2 one above"
+
+
+def test_temperature_of_a_set_without_errors_is_finite():
+    """0.75 that is right 100 times in 100 becomes the rule of succession's 101 in 102, not 1."""
+    temperature = fit_temperature(np.full(100, 0.75), np.ones(100, bool))
+    calibrated = 1 / (1 + np.exp(-np.log(3) / temperature))
+    assert calibrated == pytest.approx(101 / 102, abs=2e-3)
+
+
+def test_temperature_is_fitted_before_one_is_applied():
+    rng = np.random.default_rng(1)
+    raw = rng.uniform(0.02, 0.98, (400, 1))
+    d = np.where(rng.uniform(size=raw.shape) < raw, 1.0, 100.0)
+    found = reliability(d, raw**2, raw_likelihood=raw)
+    assert found["temperature"] == reliability(d, raw)["temperature"]
+    assert found["bins"] == reliability(d, raw**2)["bins"]
+
+
+def test_absent_points_are_wrong_wherever_they_are_put():
+    d, absent = np.array([[1.0], [np.nan], [np.nan]]), np.array([[False], [True], [False]])
+    (bin_,) = reliability(d, np.full((3, 1), 0.7), absent)["bins"]
+    assert (bin_["n"], bin_["right"]) == (2, 0.5), "the unknown third point does not count"
+
+
+def test_area_under_the_roc_curve_counts_every_pair():
+    """Against the definition: the share of pairs in the right order, ties counting half."""
+    rng = np.random.default_rng(0)
+    for digits in (1, 6):  # with many ties, and without
+        there, gone = rng.beta(3, 1, 60).round(digits), rng.beta(1, 2, 25).round(digits)
+        pairs = there[:, None] - gone
+        assert roc_auc(there, gone) == pytest.approx((pairs > 0).mean() + (pairs == 0).mean() / 2, abs=1e-12)
+    assert roc_auc(np.array([0.8, 0.4]), np.array([0.4, 0.1])) == 7 / 8
+
+
+def test_absent_bodyparts_by_hand():
+    likelihood = np.array([[[0.9, 0.7]], [[0.8, 0.6]], [[0.2, np.nan]]])
+    labelled = np.array([[[True, False]], [[True, True]], [[False, False]]])
+    absent = np.array([[[False, True]], [[False, False]], [[True, True]]])
+    assert absence(likelihood, labelled, absent & False, ("paw", "tongue"), 0.6) is None
+    found = absence(likelihood, labelled, absent, ("paw", "tongue"), 0.6)
+    assert (found["n_points"], found["n_found"], found["roc_auc"]) == (3, 1, pytest.approx(8 / 9))
+    assert found["per_bodypart"]["paw"] == {"n_points": 1, "n_found": 0, "roc_auc": 1.0}
+    assert found["per_bodypart"]["tongue"] == {"n_points": 2, "n_found": 1, "roc_auc": 0.5}
+    nothing = absence(likelihood, labelled & False, absent, ("paw", "tongue"), 0.6)
+    assert nothing["roc_auc"] is None
+    truth = np.zeros((3, 1, 2, 2))
+    assert summarize(truth, labelled, truth, likelihood, ("paw", "tongue"), 0.6, absent)["absent"] == found
 
 
 def test_reliability_recovers_the_temperature():

@@ -40,7 +40,7 @@ RANGES = {  # field: (smallest, largest) valid value of each number in it
     **dict.fromkeys(("augment.scale", "augment.contrast", "augment.gamma"), (0.01, 100.0)),
     **dict.fromkeys(("augment.shift", "augment.occlusion", "augment.rotation_p", "augment.scale_p"), SHARE),
     **dict.fromkeys(("augment.flip_p", "augment.brightness_p", "augment.contrast_p", "augment.gamma_p"), SHARE),
-    **dict.fromkeys(("augment.blur_p", "augment.noise_p", "augment.occlusion_p"), SHARE),
+    **dict.fromkeys(("augment.blur_p", "augment.noise_p", "augment.occlusion_p", "augment.anywhere_p"), SHARE),
     "augment.margin": LENGTH,
     "augment.blur": (0.0, 7.0),
     **dict.fromkeys(("augment.brightness", "augment.noise"), (0.0, 255.0)),
@@ -136,6 +136,7 @@ def test_extreme_values_are_valid_or_one_sentence_that_names_the_field(name):
         value, number = filled(name, extreme), isinstance(extreme, (int, float)) and not isinstance(extreme, bool)
         whole = isinstance(low, int)
         valid = number and low <= extreme <= high and (isinstance(extreme, int) or not whole)
+        valid |= number and extreme == 0 and name == "predict.temperature"  # unset
         if valid and name in ("faster_rcnn.rpn_high", "data.split_fractions"):  # valid with other values of their kin
             continue
         if valid:

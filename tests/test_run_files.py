@@ -76,7 +76,14 @@ def whole(frames, split, tmp_path_factory) -> Path:
         ids = [frames.ids[row] for row in rows]
         labelled = np.ones(points.shape[:3], bool)
         write_predictions_csv(
-            folder / "predictions.csv", ids, frames.bodyparts, points, labelled, points + 3, labelled.astype(float)
+            folder / "predictions.csv",
+            ids,
+            frames.bodyparts,
+            points,
+            labelled,
+            ~labelled,
+            points + 3,
+            labelled.astype(float),
         )
         numbers = {"rmse_px": 4.2, "mean_error_px": 4.2, "median_px": None, "p95_px": 4, "n_over_50px": 0}
         about = {"n_points": labelled.sum(), "n_images": len(rows), "seconds": 1.0, "device": "cpu", "step": 6}

@@ -8,7 +8,8 @@ A **batch** (made by `pawjax.data.batches`) is a dict of arrays over B frames wi
 
 - `image` uint8 [B, H, W, C], C = 1 (grayscale) or 3 (RGB);
 - `keypoints` float32 [B, A, K, 2], (x, y) pixels of `image`, pixel centres at integers; 0 where not labelled;
-- `labelled` bool [B, A, K];
+- `labelled` bool [B, A, K]; a labelled point may lie outside `image`;
+- `absent` bool [B, A, K], where a bodypart is known not to be seen; one that is neither is unknown;
 - `weight` float32 [B], 0 for padding frames, else 1;
 - `to_original` float32 [B, 2, 3], the affine map from pixels (x, y, 1) of `image` to pixels of the original frame;
 - `key`, only in training: PRNG keys [B] for a method's random draws, one per frame.

@@ -32,6 +32,8 @@ class Augment(Section):
       shift: largest shift of the crop, as a fraction of its size, if the frame leaves no room to move it.
       flip_p: probability of a left-right flip, which swaps the bodyparts of `config.data.symmetric_pairs`.
       margin: smallest distance of labelled points from the crop's border, where possible.
+      anywhere_p: probability that a crop lies anywhere on the frame, with or without labelled points, so that the
+        network sees background far from the animal too; whole frames show it anyway.
       brightness, brightness_p: largest change of all grey levels.
       contrast, contrast_p: (smallest, largest) factor about the mean of the frame.
       gamma, gamma_p: (smallest, largest) exponent, drawn log-uniformly.
@@ -50,6 +52,7 @@ class Augment(Section):
     shift: float = 0.1
     flip_p: float = 0.0
     margin: float = 8.0
+    anywhere_p: float = 0.0
     brightness: float = 25.0
     brightness_p: float = 0.3
     contrast: tuple[float, float] = (0.7, 1.4)
@@ -97,15 +100,17 @@ def augment(settings: Augment, keys: jax.Array, batch: Batch, pairs: Pairs = ())
         to_source, flipped = _draw_warp(settings, key_warp, sample, height, width)
         image = warp(sample["image"], to_source, height, width)
         keypoints = _moved(invert_affine(to_source), sample["keypoints"])
-        labelled = sample["labelled"]
+        labelled, absent = sample["labelled"], sample["absent"]
         if settings.flip_p and pairs:
             keypoints = jnp.where(flipped, swap_sides(keypoints, pairs, axis=1), keypoints)
             labelled = jnp.where(flipped, swap_sides(labelled, pairs, axis=1), labelled)
+            absent = jnp.where(flipped, swap_sides(absent, pairs, axis=1), absent)
         image = _relight(settings, key_light, image)
         return {
             "image": jnp.round(jnp.clip(image, 0, 255)).astype(jnp.uint8),
             "keypoints": keypoints,
             "labelled": labelled,
+            "absent": absent,
             "weight": sample["weight"],
             "to_original": compose_affine(sample["to_original"], to_source),
         }
@@ -149,7 +154,7 @@ def _draw_warp(
 
 
 def _draw_origin(settings: Augment, keys: jax.Array, sample: Batch, forward: jax.Array, crop: jax.Array) -> jax.Array:
-    """The crop's corner, (x, y) in rotated coordinates, which keeps the crop on the frame and the points inside."""
+    """The crop's corner, (x, y) in rotated coordinates: on the frame, and mostly with the points inside."""
     corner = sample["size"][::-1].astype(jnp.float32) - 1
     corners = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) * corner
     turned = apply_affine(forward, corners)
@@ -167,7 +172,10 @@ def _draw_origin(settings: Augment, keys: jax.Array, sample: Batch, forward: jax
     fits = (high - low) <= crop - 1 - 2 * settings.margin
     low, high = jnp.where(fits, low, lucky), jnp.where(fits, high, lucky)
     bounded = jnp.clip(origin, high - crop + 1 + settings.margin, low - settings.margin)
-    return jnp.where(labelled.any(), bounded, origin)
+    free = ~labelled.any()
+    if settings.anywhere_p and any(settings.crop):
+        free |= _chosen(keys[2], settings.anywhere_p)
+    return jnp.where(free, origin, bounded)
 
 
 def _relight(settings: Augment, key: jax.Array, image: jax.Array) -> jax.Array:

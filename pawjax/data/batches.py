@@ -26,13 +26,14 @@ class FrameStore:
     """Frames ready to be gathered: arrays over N frames, at the network's scale, on the host or on a device.
 
     image uint8 [N, H, W, C], padded with zeros below and to the right; keypoints float32 [N, A, K, 2], (x, y) pixels
-    of `image`; labelled bool [N, A, K]; size int32 [N, 2], the (height, width) without padding;
+    of `image`; labelled and absent bool [N, A, K]; size int32 [N, 2], the (height, width) without padding;
     to_original float32 [N, 2, 3], from pixels of `image` to pixels of the original frame.
     """
 
     image: Array
     keypoints: Array
     labelled: Array
+    absent: Array
     size: Array
     to_original: Array
 
@@ -77,7 +78,8 @@ def make_store(frames: LabelledFrames, indices: np.ndarray, scale: float) -> Fra
     keypoints = frames.keypoints[indices]
     points = jnp.asarray(keypoints.reshape(n, -1, 2))  # all animals as one set of points
     moved = apply_affine(invert_affine(jnp.asarray(to_original)), points)
-    return FrameStore(image, np.asarray(moved).reshape(keypoints.shape), frames.labelled[indices], scaled, to_original)
+    moved = np.asarray(moved).reshape(keypoints.shape)
+    return FrameStore(image, moved, frames.labelled[indices], frames.absent[indices], scaled, to_original)
 
 
 def draw_indices(key: jax.Array, step: jax.Array, batch_size: int, n_frames: int) -> jax.Array:

@@ -18,9 +18,9 @@ LISTED = 5
 def align_bodyparts(tables: Sequence[LabelTable], bodyparts: Sequence[str], config_file: Path) -> list[LabelTable]:
     """The tables with exactly `bodyparts`, in this order: those of the project's config file.
 
-    A bodypart that a table lacks is unlabelled there, and columns of other bodyparts are left out, with a warning each,
-    as DeepLabCut does. Raises InputError for a bodypart that is in no table, a table that has none of them, and a name
-    that looks like another spelling of one that its table lacks.
+    A bodypart that a table lacks is neither labelled nor absent there, because nobody looked for it, and columns of
+    other bodyparts are left out, with a warning each. Raises InputError for a bodypart that is in no table, a table
+    that has none of them, and a name that looks like another spelling of one that its table lacks.
     """
     wanted = [nfc(bodypart) for bodypart in bodyparts]
     lacking, left_out = {}, {}  # number of tables by bodypart
@@ -52,8 +52,9 @@ def align_bodyparts(tables: Sequence[LabelTable], bodyparts: Sequence[str], conf
 def _select(table: LabelTable, wanted: Sequence[str], bodyparts: Sequence[str]) -> LabelTable:
     n, a, k, _ = table.keypoints.shape
     padded = np.concatenate([table.keypoints, np.full((n, a, 1, 2), np.nan)], axis=2)  # column k is unlabelled
+    absent = np.concatenate([table.absent, np.zeros((n, a, 1), bool)], axis=2)
     columns = [table.names.index(name) if name in table.names else k for name in wanted]
-    return LabelTable(table.source, table.files, tuple(bodyparts), padded[:, :, columns])
+    return LabelTable(table.source, table.files, tuple(bodyparts), padded[:, :, columns], absent[:, :, columns])
 
 
 def _counted(counts: dict[str, int], tables: Sequence[LabelTable]) -> str:

@@ -161,7 +161,7 @@ def need_memory_for_frames(n_frames: int, height: int, width: int, channels: int
 
 
 def read_dataset(folder: Path) -> LabelledFrames:
-    """Reads the frames that `write_dataset` wrote to `folder`, decoding them in parallel threads.
+    """Reads the frames that `write_dataset` wrote to `folder`, decoding them in parallel threads; none is absent.
 
     Raises InputError if they exceed the memory.
     """
@@ -192,6 +192,7 @@ def read_dataset(folder: Path) -> LabelledFrames:
         sizes,
         keypoints,
         labelled,
+        np.zeros_like(labelled),
         tuple(ids),
         tuple(videos),
         tuple(metadata["bodyparts"]),

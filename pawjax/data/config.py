@@ -49,8 +49,11 @@ class DataConfig(Section):
         both exist and differ.
       bodyparts: names of the bodyparts to use; () for all.
       symmetric_pairs: pairs of names, e.g. (("leftear", "rightear"),), that are swapped in a mirrored frame.
-      unlabelled: 'ignore' excludes bodyparts without a label from the loss, and frames without any from the split;
-        'negative' trains them as absent.
+      unlabelled: what a bodypart without a label means. 'negative': it is not to be seen, and the network learns that;
+        evaluations count how often it is found all the same. 'ignore': it may be anywhere, so it is left out of the
+        loss. 'auto', by source: in a DeepLabCut project it is not to be seen, if its frame has other labels and its
+        table has a column for it; in a Lightning Pose table if its `visible` is 1 (occluded); everything else is
+        ignored. Frames of which nothing is known are left out of the split.
       cache: folder of prepared data; '' for $PAWJAX_CACHE, then ~/.cache/pawjax.
       split_file: JSON of frame ids, or DeepLabCut's Documentation_data pickle; '' draws the split.
       split_fractions: fractions of (train, dev, test).
@@ -67,7 +70,7 @@ class DataConfig(Section):
     label_file: str = "auto"
     bodyparts: tuple[str, ...] = ()
     symmetric_pairs: tuple[tuple[str, str], ...] = ()
-    unlabelled: str = "ignore"
+    unlabelled: str = "auto"
     cache: str = ""
     split_file: str = ""
     split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
@@ -83,13 +86,13 @@ class DataConfig(Section):
         A synthetic frame lacks a label because its paw is hidden, by design and at a known rate, not because nobody
         labelled it yet.
         """
-        return self.unlabelled == "ignore" and self.source != "paw_on_ball"
+        return self.unlabelled != "negative" and self.source != "paw_on_ball"
 
     def __post_init__(self):
         """Raises InputError for a value that is invalid whatever the files contain."""
         self._check_source()
         self.require_choice("label_file", LABEL_FILES)
-        self.require_choice("unlabelled", ("ignore", "negative"))
+        self.require_choice("unlabelled", ("auto", "ignore", "negative"))
         self.require_choice("split_by", ("frame", "video"))
         self.require_range("split_seed", 0, MOST_SEED)
         self.require_range("n_train", 0, MOST)

@@ -12,7 +12,7 @@ from pawjax.data.bodyparts import align_bodyparts
 from pawjax.data.image_files import find_images
 from pawjax.data.label_csv import read_label_csv
 from pawjax.data.label_h5 import read_label_h5
-from pawjax.data.label_table import LabelTable, first_difference, merge_tables
+from pawjax.data.label_table import LabelTable, first_difference, merge_tables, with_gaps_absent
 from pawjax.data.names import nfc
 from pawjax.errors import InputError, listed, warn
 from pawjax.files import regular
@@ -43,7 +43,8 @@ def read_deeplabcut(folder: Path, label_file: str = "auto") -> LabelTable:
 
     Every folder under labeled-data/ with a CollectedData_<scorer> table is read, whether or not the config lists its
     video; the project may have moved. `label_file` is 'csv', 'h5' or 'auto': whichever exists; if both do, they must
-    agree. Warns of what DeepLabCut would read otherwise, and of what is left out.
+    agree. A bodypart without a label in a frame with others is absent: DeepLabCut takes it so too, and its users label
+    all that they see. Warns of what DeepLabCut would read otherwise, and of what is left out.
     Raises InputError if `folder` is no such project, tables do not match the config, or there are no labels.
     """
     if folder.name == "config.yaml" and folder.is_file():
@@ -53,7 +54,7 @@ def read_deeplabcut(folder: Path, label_file: str = "auto") -> LabelTable:
     for path, files in _label_folders(folder, config).items():
         table, n_beside = _read_labels(path, files, config, label_file)
         if table.files:
-            tables[path.name] = table
+            tables[path.name] = with_gaps_absent(table)
             moved |= {path.name: n_beside} if n_beside else {}
     if not tables:
         raise InputError(

@@ -16,8 +16,10 @@ class LabelledFrames:
     images uint8 [N, H, W, C], C = 1 (grayscale) or 3 (RGB); smaller frames are padded with 0 below and to the right;
     sizes int32 [N, 2], the (height, width) of each frame before padding;
     keypoints float32 [N, A, K, 2], (x, y) pixels of the original frame, pixel centres at integers, 0 where not
-    labelled; labelled bool [N, A, K]; ids, unique paths with forward slashes such as 'labeled-data/m4s1/img0000.png';
-    videos, the video (folder) of each frame; bodyparts, the K names; fingerprint, a hash of labels and images;
+    labelled; labelled bool [N, A, K]; absent bool [N, A, K], where a bodypart is known not to be seen, while one that
+    is neither labelled nor absent is unknown; ids, unique paths with forward slashes such as
+    'labeled-data/m4s1/img0000.png'; videos, the video (folder) of each frame; bodyparts, the K names; fingerprint, a
+    hash of labels and images;
     value_range, the values (low, high) that became 0 and 255 if the files hold 16 bits or floats, else None.
     """
 
@@ -25,6 +27,7 @@ class LabelledFrames:
     sizes: np.ndarray
     keypoints: np.ndarray
     labelled: np.ndarray
+    absent: np.ndarray
     ids: tuple[str, ...]
     videos: tuple[str, ...]
     bodyparts: tuple[str, ...]
@@ -57,4 +60,5 @@ class LabelledFrames:
             raise InputError(
                 f"config.data.bodyparts: no frame has a label for {', '.join(names)}; label some or choose others"
             )
-        return replace(self, keypoints=self.keypoints[:, :, columns], labelled=labelled, bodyparts=bodyparts)
+        keypoints, absent = self.keypoints[:, :, columns], self.absent[:, :, columns]
+        return replace(self, keypoints=keypoints, labelled=labelled, absent=absent, bodyparts=bodyparts)

@@ -1,5 +1,6 @@
 """Label tables as read from files, before any image is opened: checks and merging shared by all formats."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from pawjax.errors import InputError, listed, warn
 
 AGREEMENT_PX = 1e-3  # two files of the same labels may differ by rounding
 COORDS = ("x", "y", "likelihood", "visible")
-VISIBLE = 2.0  # Lightning Pose: 0 not labelled, 1 occluded (not trained on), 2 visible
+OCCLUDED, VISIBLE = 1.0, 2.0  # of a `visible` column, as in COCO and Lightning Pose; 0 is not labelled
 MANY_ZEROS = (3, 0.05)  # labels of a bodypart at (0, 0), at least: how many, and which share of them
 
 
@@ -22,13 +23,14 @@ class LabelTable:
 
     files, the paths of the images below the project, spelled as on disk or, before they are found there, as in the
     table; bodyparts, the K names, spelled as the user did; keypoints float64 [N, A, K, 2], (x, y) pixels, NaN where
-    not labelled.
+    not labelled; absent bool [N, A, K], where the labels say that a bodypart is not to be seen.
     """
 
     source: Path
     files: tuple[str, ...]
     bodyparts: tuple[str, ...]
     keypoints: np.ndarray
+    absent: np.ndarray
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -64,23 +66,34 @@ def table_from_columns(
             )
     place = {column: index for index, column in enumerate(columns)}
     keypoints = np.full((len(files), len(bodyparts), 2), np.nan)
+    absent = np.zeros((len(files), len(bodyparts)), bool)
     for k, bodypart in enumerate(bodyparts):
         for axis, coord in enumerate("xy"):
             if (bodypart, coord) not in place:
                 raise InputError(f"{source}: bodypart '{bodypart}' has no column '{coord}'; write the labels again")
             keypoints[:, k, axis] = values[:, place[bodypart, coord]]
         if (bodypart, "visible") in place:
-            keypoints[:, k] = _mask_hidden(
-                source, bodypart, files, keypoints[:, k], values[:, place[bodypart, "visible"]]
-            )
+            visible = values[:, place[bodypart, "visible"]]
+            keypoints[:, k] = _mask_hidden(source, bodypart, files, keypoints[:, k], visible)
+            absent[:, k] = visible == OCCLUDED
     hidden = [values[:, index] for (_, coord), index in place.items() if coord == "visible"]
-    if hidden and not (np.asarray(hidden) == VISIBLE).any() and (np.asarray(hidden) == 1).any():
+    if hidden and not (np.asarray(hidden) == VISIBLE).any() and absent.any():
         raise InputError(
             f"{source}: its 'visible' columns contain 1 (occluded) but never 2 (visible), so no point would be used; "
             f"write 2 where a point is visible"
         )
     _refuse_half_labels(source, files, bodyparts, keypoints)
-    return LabelTable(source, tuple(files), bodyparts, keypoints[:, None])
+    return LabelTable(source, tuple(files), bodyparts, keypoints[:, None], absent[:, None])
+
+
+def with_gaps_absent(table: LabelTable) -> LabelTable:
+    """The table with every gap marked as absent in frames that have a label.
+
+    That is what a gap means where people label all that they see. A frame without any label may just not be done yet.
+    """
+    gaps = np.isnan(table.keypoints).any(axis=-1)
+    begun = ~gaps.all(axis=(1, 2), keepdims=True)
+    return dataclasses.replace(table, absent=table.absent | (gaps & begun))
 
 
 def merge_tables(source: Path, tables: Sequence[LabelTable]) -> LabelTable:
@@ -90,11 +103,11 @@ def merge_tables(source: Path, tables: Sequence[LabelTable]) -> LabelTable:
     if they differ.
     """
     files = [file for table in tables for file in table.files]
-    keypoints = np.concatenate([table.keypoints for table in tables])
-    merged = LabelTable(source, tuple(files), tables[0].bodyparts, keypoints)
+    keypoints, absent = (np.concatenate([getattr(t, name) for t in tables]) for name in ("keypoints", "absent"))
+    merged = LabelTable(source, tuple(files), tables[0].bodyparts, keypoints, absent)
     rows = _first_rows(merged, [table.source for table in tables for _ in table.files])
     rows.sort(key=lambda row: files[row].split("/"))
-    return LabelTable(source, tuple(files[row] for row in rows), merged.bodyparts, keypoints[rows])
+    return LabelTable(source, tuple(files[row] for row in rows), merged.bodyparts, keypoints[rows], absent[rows])
 
 
 def _first_rows(table: LabelTable, sources: Sequence[Path]) -> list[int]:
@@ -203,7 +216,7 @@ def _refuse_half_labels(source: Path, files: Sequence[str], bodyparts: Sequence[
 def _mask_hidden(
     source: Path, bodypart: str, files: Sequence[str], points: np.ndarray, visible: np.ndarray
 ) -> np.ndarray:
-    known = np.isnan(visible) | np.isin(visible, (0.0, 1.0, VISIBLE))
+    known = np.isnan(visible) | np.isin(visible, (0.0, OCCLUDED, VISIBLE))
     if not known.all():
         row = int(np.flatnonzero(~known)[0])
         raise InputError(

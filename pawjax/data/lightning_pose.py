@@ -14,7 +14,8 @@ def read_lightning_pose(folder: Path) -> LabelTable:
     """Reads the labels from the CSV in `folder`: (x, y) pixels, sorted by path.
 
     The table is CollectedData.csv or the only CSV. A point is labelled if it has coordinates and its `visible` column,
-    if any, is 2: Lightning Pose does not train on occluded points (1) either.
+    if any, is 2. A point whose `visible` is 1 (occluded) is absent: Lightning Pose trains its map to be flat. 0 and an
+    empty cell say nothing.
     Raises InputError if there is no such table, or several, or it has no frames.
     """
     if not folder.is_dir():

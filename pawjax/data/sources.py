@@ -38,9 +38,13 @@ def load(config: DataConfig) -> LabelledFrames:
     """Loads the labelled frames selected by `config`.
 
     On first use they are prepared as a TFDS dataset in <cache folder>/<source>-<name>/<key>; the key covers labels,
-    image bytes, reader and record format. Nothing is written anywhere else. Raises InputError for invalid files.
+    image bytes, reader and record format. Nothing is written anywhere else. `config.unlabelled` decides which bodyparts
+    are absent. Raises InputError for invalid files.
     """
     frames = _load_paw_on_ball(config) if config.source == "paw_on_ball" else _load_images(config)
+    if config.unlabelled != "auto":
+        absent = ~frames.labelled if config.unlabelled == "negative" else np.zeros_like(frames.labelled)
+        frames = dataclasses.replace(frames, absent=absent)
     return frames.select_bodyparts(config.bodyparts)
 
 
@@ -71,7 +75,7 @@ def _load_images(config: DataConfig) -> LabelledFrames:
         raise InputError(f"{table.source}: none of its {len(table.ids)} frames has a label; label some frames")
     warn_of_zeros(table)
     root = root.resolve()
-    fingerprint = _fingerprint(table, hash_pictures(root, table.files))
+    fingerprint = _fingerprint(table, hash_pictures(root, table.files), _marks(config, table))
     name = re.sub(r"[^\w.-]+", "_", root.name)
     folder = cache_root(config.cache) / f"{config.source}-{name}" / _key(fingerprint, *_other_ids(table))
 
@@ -83,7 +87,7 @@ def _load_images(config: DataConfig) -> LabelledFrames:
 
     n_bytes = sum((root / file).stat().st_size for file in table.files)
     prepare_once(folder, n_bytes, make)
-    frames = read_dataset(folder)
+    frames = dataclasses.replace(read_dataset(folder), absent=table.absent)
     _warn_of_padding(root, frames)
     return frames
 
@@ -120,10 +124,16 @@ def _other_ids(table: LabelTable) -> tuple[str, ...]:
     return table.ids if table.ids != table.files else ()
 
 
-def _fingerprint(table: LabelTable, pictures: str) -> str:
+def _marks(config: DataConfig, table: LabelTable) -> bytes:
+    """What absence adds to the labels: nothing where it follows from their gaps, or no table has a mark."""
+    counts = config.unlabelled == "auto" and config.source == "lightning_pose" and table.absent.any()
+    return np.packbits(table.absent).tobytes() if counts else b""
+
+
+def _fingerprint(table: LabelTable, pictures: str, marks: bytes) -> str:
     words = [READER_VERSION, pictures, *table.bodyparts, *table.files]
     labels = np.ascontiguousarray(table.keypoints.astype("<f4")).tobytes()
-    return hashlib.sha256("\n".join(words).encode() + labels).hexdigest()
+    return hashlib.sha256("\n".join(words).encode() + labels + marks).hexdigest()
 
 
 def _refuse_labels_outside(table: LabelTable, pictures: Pictures) -> None:

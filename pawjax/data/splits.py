@@ -79,11 +79,11 @@ def write_split(path: Path, frames: LabelledFrames, rows: Split) -> None:
 
 
 def _leave_out_unlabelled(rows: Split, config: DataConfig, frames: LabelledFrames) -> Split:
-    """The rows of frames with a label, if only those are of use."""
+    """The rows of frames about which something is known, if only those are of use."""
     if not config.needs_labels:
         return rows
-    labelled = frames.labelled.any(axis=(1, 2))
-    kept = {name: some[labelled[some]] for name, some in rows.items()}
+    of_use = (frames.labelled | frames.absent).any(axis=(1, 2))
+    kept = {name: some[of_use[some]] for name, some in rows.items()}
     n, n_kept = (sum(map(len, some.values())) for some in (rows, kept))
     if n_kept < n:
         warn(

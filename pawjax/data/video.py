@@ -7,7 +7,7 @@ are FFmpeg's own: turned as the file's rotation flag says, with the range (limit
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from pawjax.files import regular, user_path
 from pawjax.machine import n_processors
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv", ".ts", ".h264", ".mjpeg")
+LABELLED = "_labeled"  # ends the names of videos with points drawn on them, as DeepLabCut writes it
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 MOST_FRAMES_PER_SECOND = 100_000.0  # a stated rate above it is nonsense
 USUAL_FRAMES_PER_SECOND = 25.0  # where a file states none
@@ -145,27 +146,31 @@ def _with_times(frames: Iterator[av.VideoFrame], distance: float) -> Iterator[tu
 def find_videos(words: list[str]) -> list[Path]:
     """The videos that files, folders and patterns name, each once, sorted within each word.
 
-    A folder stands for the videos in it, or, if it has none but pictures, for itself. Raises InputError for a word
-    that names nothing.
+    A folder stands for the videos in it, or, if it has none but pictures, for itself. Labelled videos, which pawjax and
+    DeepLabCut write beside others, are found only by their own names. Raises InputError for a word that names nothing.
     """
     found: dict[Path, None] = {}
     for word in words:
         path = user_path(word)
         if path.is_dir():
-            videos = sorted(file for file in path.iterdir() if file.suffix.lower() in VIDEO_ENDINGS)
+            videos = _unlabelled(file for file in path.iterdir() if file.suffix.lower() in VIDEO_ENDINGS)
             matches = videos or ([path] if _picture_files(path) else [])
         elif path.exists():
             matches = [path]
         else:
             pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
             is_pattern = any(sign in word for sign in "*?[")
-            matches = sorted(Path(path.anchor or ".").glob(pattern)) if is_pattern else []
+            matches = _unlabelled(Path(path.anchor or ".").glob(pattern)) if is_pattern else []
         if not matches:
             raise InputError(
                 f"{word}: names no video; give video files, a folder of them, or a pattern like 'videos/*.mp4'"
             )
         found |= dict.fromkeys(matches)
     return list(found)
+
+
+def _unlabelled(paths: Iterable[Path]) -> list[Path]:
+    return sorted(path for path in paths if not path.stem.endswith(LABELLED))
 
 
 def _rate(stream: av.video.stream.VideoStream) -> float:

@@ -24,6 +24,7 @@ from pawjax.errors import InputError
 from pawjax.files import need_space, regular
 
 BEST_METRIC = "dev/rmse_px"
+TEMPERATURE = "dev/temperature"  # fitted with the weights of the checkpoint; see `pawjax.metrics.fit_temperature`
 WRITING_SECONDS = 7 * 24 * 3600  # Orbax's write timeout; its default, 600 s, aborted runs on suspended machines
 
 ARRAYS, METRICS = "its arrays", "its metrics"  # what may be damaged
@@ -153,6 +154,14 @@ class Checkpoints:
                 f"{self._folder / str(step)} is of another network than {self._workdir / 'config.json'} ({error}): "
                 "restore config.method and config.model there"
             ) from error
+
+    def temperature(self, which: str) -> tuple[int, float | None]:
+        """Step of 'best', 'last' or a step's number, and the temperature fitted for its likelihoods, None if none was.
+
+        Raises InputError if the checkpoint is absent.
+        """
+        step = self._step_of(which)
+        return step, (self._json(step, "metrics/metrics") or {}).get(TEMPERATURE)
 
     def wait(self) -> None:
         """Waits until all saved states are on the disk."""

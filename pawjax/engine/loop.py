@@ -1,5 +1,6 @@
 """`train_and_evaluate` trains a config in a run folder and evaluates it. The same call again resumes."""
 
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,6 +20,7 @@ from pawjax.errors import InputError
 from pawjax.files import user_path, write_json
 from pawjax.interruptions import disk_errors, stop_signal
 from pawjax.machine import use_compilation_cache
+from pawjax.metrics import FEWEST_TO_FIT
 from pawjax.progress import TrainingProgress
 
 
@@ -62,6 +64,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         state = train(training, state, checkpoints, log, clock, stopped)
         # 8. The end: checkpoints flushed to disk, results added to run.json.
         checkpoints.wait()
+        if is_main():
+            _say_temperature(training, checkpoints)
         if int(state.step) == config.steps and is_main():
             _write_end(workdir, state, clock)
     return state
@@ -138,6 +142,21 @@ def _fail_if_not_finite(training: Training, state: TrainState, sums: MetricSums)
             f"the loss is not finite at step {step + 1} (frames {ids}): "
             "lower the learning rate in config.optimizer, or set config.optimizer.clip_norm"
         )
+
+
+def _say_temperature(training: Training, checkpoints: Checkpoints) -> None:
+    """Says what the likelihoods of the best checkpoint are worth; nothing if the config sets their temperature."""
+    if training.config.predict.temperature:
+        return
+    step, temperature = checkpoints.temperature("best")
+    n = training.monitor.n_dev_points
+    if temperature:
+        text = f"likelihoods: temperature {temperature:g}, fitted on {n} points of dev at step {step}, the best"
+    elif n < FEWEST_TO_FIT:
+        text = f"likelihoods: not calibrated, because dev has only {n} points, and {FEWEST_TO_FIT} are needed"
+    else:
+        text = f"likelihoods: not calibrated, because no temperature fits the {n} points of dev at step {step}"
+    print(text, file=sys.stderr, flush=True)
 
 
 def _write_end(workdir: Path, state: TrainState, clock: Clock) -> None:

@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from pawjax import data, metrics
 from pawjax.data.batches import FrameStore
+from pawjax.engine.checkpoints import TEMPERATURE
 from pawjax.inference import compiler
 from pawjax.inference.stream import predict_store
 from pawjax.inference.views import make_predict
@@ -38,25 +39,36 @@ class Monitor:
         n_train, n_dev = len(stores["train"]), len(stores["dev"])
         some = np.sort(np.random.default_rng(config.seed).permutation(n_train)[:n_dev])
         chosen = {"train": split["train"][some], "dev": split["dev"]}
-        self._truth = {name: (frames.keypoints[indices], frames.labelled[indices]) for name, indices in chosen.items()}
+        self._truth = {name: (frames.keypoints[rows], frames.labelled[rows]) for name, rows in chosen.items()}
+        self._absent = {name: frames.absent[rows] for name, rows in chosen.items()}
         self._stores = {"train": jax.tree.map(lambda x: x[some], stores["train"]), "dev": stores["dev"]}
         if on_device:
             self._stores = jax.device_put(self._stores)
 
     def evaluate(self, variables: Variables) -> dict[str, float]:
-        """'train/rmse_px', 'dev/mean_error_px' etc., in pixels of the original frames."""
-        values = {}
+        """'train/rmse_px', 'dev/mean_error_px' etc., in pixels of the original frames, and 'dev/temperature'.
+
+        The last is left out if it cannot be fitted, or `config.predict` sets one.
+        """
+        summaries, values = {}, {}
         method, variables = self._method.fold(variables)
         if self._predict is None:  # compiled once
             self._predict = compiler.jit(make_predict(method, self._config, self._bodyparts))
         for split, store in self._stores.items():
             predicted = predict_store(self._predict, variables, store, self._config.batch_size)
-            summary = metrics.summarize(
+            summaries[split] = summary = metrics.summarize(
                 *self._truth[split],
                 predicted.keypoints[:, None],  # one animal
                 predicted.likelihood[:, None],
                 self._bodyparts,
                 self._config.pcutoff,
+                self._absent[split],
             )
             values |= {f"{split}/{key}": summary[key] for key in CURVE_KEYS}
-        return values
+        fitted = summaries["dev"]["reliability"]["temperature"]
+        return values if fitted is None or self._config.predict.temperature else values | {TEMPERATURE: fitted}
+
+    @property
+    def n_dev_points(self) -> int:
+        """The points of dev that a temperature is fitted on."""
+        return int((self._truth["dev"][1] | self._absent["dev"]).sum())

@@ -25,9 +25,10 @@ from pawjax.machine import device_name
 
 PACKAGES = ("pawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 # May change when a run is resumed; `setup.open_folder` checks `steps`.
-MUTABLE_FIELDS = ("steps", "log_every", "tensorboard", "data.cache", "data.path")
+MUTABLE_FIELDS = ("steps", "log_every", "tensorboard", "data.cache", "data.path", "predict.temperature")
 END_FIELDS = ("steps", "seconds", "params_sha256")  # of run.json, added at the end
 LOCK = ".lock"
+MOST_SIZES = 50  # of frames that run.json lists
 
 
 def check_folder(workdir: Path) -> None:
@@ -142,6 +143,7 @@ def describe_run(config: ConfigDict, frames: Any, split: dict[str, np.ndarray]) 
             "fingerprint": frames.fingerprint,
             "bodyparts": list(frames.bodyparts),
             **({"value_range": list(frames.value_range)} if frames.value_range else {}),
+            "frame_sizes": np.unique(frames.sizes, axis=0).tolist()[:MOST_SIZES],
             **{f"n_{name}": len(indices) for name, indices in split.items()},
         },
         "split_sha256": run_files.split_sha256(split_lists(frames, split)),

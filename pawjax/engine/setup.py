@@ -107,6 +107,12 @@ def _split_of_run(workdir: Path, frames: data.LabelledFrames) -> Split | None:
 
 
 def _warn_of_missing_labels(frames: data.LabelledFrames, split: Split) -> None:
+    labelled, absent = (known[split["train"]] for known in (frames.labelled, frames.absent))
+    if absent.any():
+        warn(
+            f"{absent.sum()} of {labelled.sum() + absent.sum()} points of the train frames have no label and are "
+            "trained as bodyparts that are not to be seen; config.data.unlabelled=ignore leaves them out"
+        )
     if not frames.labelled[split["test"]].any():
         warn(
             f"none of the {len(split['test'])} test frames has a label of {', '.join(frames.bodyparts)}, so the test "

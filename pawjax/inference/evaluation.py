@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from ml_collections import ConfigDict
+
 from pawjax.data.batches import make_store
 from pawjax.errors import InputError
 from pawjax.files import need_output
 from pawjax.inference import compiler
 from pawjax.inference.run import RunFiles, read_run_files
 from pawjax.inference.stream import predict_store, stream_store
-from pawjax.inference.views import make_predict
+from pawjax.inference.views import make_predict, soften
 from pawjax.machine import device_name
 from pawjax.methods.method import ExtraEvaluation
 from pawjax.report.curves import read_metrics
@@ -58,15 +61,17 @@ def evaluate_run(
     folder = evaluation_folder(workdir, split, checkpoint, prediction)
     need_output(folder, FILES)
     store = make_store(frames, indices, config.scale)
-    predict = compiler.jit(make_predict(run.method, config, run.bodyparts))
+    predict = compiler.jit(make_predict(run.method, _without_temperature(run.config), run.bodyparts))
     predictions = predict_store(predict, run.variables, store, config.batch_size)
+    raw_likelihood = predictions.likelihood[:, None]  # one animal
     evaluated = EvaluatedFrames(
         images=frames.images[indices],
         sizes=frames.sizes[indices],
         truth=frames.keypoints[indices],
         labelled=frames.labelled[indices],
-        predicted=predictions.keypoints[:, None],  # one animal
-        likelihood=predictions.likelihood[:, None],
+        absent=frames.absent[indices],
+        predicted=predictions.keypoints[:, None],
+        likelihood=np.asarray(soften(raw_likelihood, run.config.predict.temperature)),
         ids=tuple(frames.ids[i] for i in indices),
         bodyparts=frames.bodyparts,
     )
@@ -82,9 +87,22 @@ def evaluate_run(
         split=split,
         pcutoff=config.pcutoff,
         seconds=predictions.seconds,
-        about={"device": device_name(), "step": run.step, "predict": config.predict.to_dict()},
+        about={
+            "device": device_name(),
+            "step": run.step,
+            "predict": run.config.predict.to_dict(),
+            "temperature_from": run.temperature_from,
+        },
+        raw_likelihood=raw_likelihood,
         curve=curve,
     )
+
+
+def _without_temperature(config: ConfigDict) -> ConfigDict:
+    """Prediction as it was trained, whose likelihoods tell which temperature fits them."""
+    config = config.copy_and_resolve_references()
+    config.predict.temperature = 1.0
+    return config
 
 
 def _extra_evaluation(files: RunFiles, name: str) -> ExtraEvaluation:

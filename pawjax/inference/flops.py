@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from pawjax.ops.chip import plain_forms
+from pawjax.ops.chip import traced_for
 
 
 def count_flops(program: Callable, *arguments: Any) -> int:
@@ -23,7 +23,7 @@ def count_flops(program: Callable, *arguments: Any) -> int:
     """
     if isinstance(program, jax.stages.Wrapped):  # with compiler options it could not be traced within another program
         program = program.__wrapped__
-    with plain_forms():
+    with traced_for("cuda"):
         return _count(jax.make_jaxpr(program)(*arguments).jaxpr)
 
 

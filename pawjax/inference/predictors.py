@@ -1,17 +1,43 @@
-"""What finds points in frames for `pawjax.inference.videos`."""
+"""What finds points in frames for `pawjax.inference.videos`: a run, several runs, or a snapshot of DeepLabCut."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pawjax.engine.runlog import params_sha256
+from pawjax.errors import InputError
+from pawjax.files import user_path
 from pawjax.inference import compiler
+from pawjax.inference.ensemble import ensemble
 from pawjax.inference.points import make_find_points
-from pawjax.inference.run import Run
+from pawjax.inference.run import Run, open_run
 from pawjax.inference.videos import Predictor
 
 
-def predictor_of_run(run: Run) -> Predictor:
-    """The predictor of one checkpoint of a run."""
-    find = compiler.jit(make_find_points(run))
+def open_predictor(workdirs: Sequence[str], checkpoint: str, snapshot: str = "", **prediction: Any) -> Predictor:
+    """The predictor of a run, of several runs together, or of a snapshot.
+
+    Args:
+      workdirs: run folders; empty for a snapshot.
+      checkpoint: 'best' (on dev), 'last' or a step's number, of each run.
+      snapshot: a file of weights that DeepLabCut trained; '' for runs.
+      prediction: fields of `config.predict` that replace the runs' own.
+
+    Raises InputError as `open_run`, `ensemble` and `predictor_of_snapshot` do.
+    """
+    if snapshot:
+        from pawjax.inference.snapshots import predictor_of_snapshot
+
+        return predictor_of_snapshot(user_path(snapshot), **prediction)
+    if not (workdirs := [workdir for workdir in workdirs if workdir]):
+        raise InputError("--workdir names no run: give its folder")
+    return ensemble([predictor_of_run(open_run(workdir, checkpoint, **prediction)) for workdir in workdirs])
+
+
+def predictor_of_run(run: Run, find: Callable | None = None) -> Predictor:
+    """The predictor of one checkpoint of a run; `find` is its compiled `make_find_points`, if there is one already."""
+    find = find or compiler.jit(make_find_points(run))
+    data = run.record["data"]
     prediction = {name: str(value) for name, value in sorted(run.config.predict.items())}
     return Predictor(
         predict=functools.partial(find, run.variables),
@@ -23,9 +49,14 @@ def predictor_of_run(run: Run) -> Predictor:
             "checkpoint_sha256": params_sha256(run.variables),
             **prediction,
         },
+        pcutoff=run.config.pcutoff,
+        project=run.config.data.path if run.config.data.source == "deeplabcut" else "",
+        frame_sizes=tuple(map(tuple, data.get("frame_sizes", ()))),
+        value_range=tuple(data.get("value_range", ())),
     )
 
 
 def scorer_of(predictor: Predictor) -> str:
     """The name of the predictor in file names and headers, as DeepLabCut's scorer: 'pawjax_mine_1400'."""
-    return "_".join(("pawjax", predictor.origin["run"].rsplit("/", 1)[-1], predictor.origin["checkpoint"]))
+    origin = predictor.origin
+    return origin.get("scorer") or "_".join(("pawjax", origin["run"].rsplit("/", 1)[-1], origin["checkpoint"]))

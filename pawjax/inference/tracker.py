@@ -11,16 +11,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from pawjax.data.batches import scaled_size
 from pawjax.data.pictures import ValueRange, to_uint8
 from pawjax.errors import InputError
+from pawjax.files import user_path
 from pawjax.inference import compiler
+from pawjax.inference.job import Job
+from pawjax.inference.points import make_find_points, to_network
+from pawjax.inference.predictors import predictor_of_run
 from pawjax.inference.run import Run, open_run
-from pawjax.inference.views import make_predict
+from pawjax.inference.videos import Crop, Options
 from pawjax.machine import use_compilation_cache
 from pawjax.methods import Variables
-from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
+from pawjax.ops.warp import apply_affine
 from pawjax.progress import announced
+from pawjax.tracks.file import read_tracks
+from pawjax.tracks.tracks import Tracks
 
 WANTED = "a tracker takes uint8 images [B, H, W, 1 or 3]"
 MOST_DETECTIONS = 100_000
@@ -45,25 +50,14 @@ class Tracker:
         self._value_range = run.record["data"].get("value_range")
         self._compiled: set[tuple] = set()
         self._finds_instances = hasattr(run.method, "detect")
-        find_points = make_predict(run.method, run.config, run.bodyparts)
-
-        def resized(images: jax.Array) -> tuple[jax.Array, jax.Array]:
-            size = images.shape[1:3]
-            small = scaled_size(size, run.config.scale)
-            return resize(images, *small), invert_affine(resize_affine(size, small))[None]
-
-        def predict(variables: Variables, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-            images, back = resized(images)
-            points = find_points(variables, images)
-            return apply_affine(back, points["keypoints"]), points["likelihood"]
 
         def detect(variables: Variables, images: jax.Array, **options: Any) -> dict[str, jax.Array]:
-            images, back = resized(images)
+            images, back = to_network(images, run.config.scale)
             instances = run.method.detect(variables, images, **options)
             corners = apply_affine(back, instances["boxes"].reshape(len(images), -1, 2))
             return instances | {"boxes": corners.reshape(instances["boxes"].shape)}
 
-        self._predict = compiler.jit(predict)
+        self._predict = compiler.jit(make_find_points(run))
         self._detect = compiler.jit(detect, static_argnames=("max_detections", "score_threshold", "nms_threshold"))
 
     def __reduce__(self) -> tuple:
@@ -81,7 +75,37 @@ class Tracker:
 
         Raises InputError for anything that is not such an array.
         """
-        return self._run_program(self._predict, _checked(images, self._value_range))
+        points = self._run_program(self._predict, _checked(images, self._value_range))
+        return points["keypoints"], points["likelihood"]
+
+    def predict_video(
+        self,
+        path: str | Path,
+        out: str | Path = "",
+        batch_size: int = 8,
+        crop: tuple[int, int, int, int] | None = None,
+        track_window: int = 0,
+        overwrite: bool = False,
+    ) -> Tracks:
+        """Tracks of a video, written to a file as `python -m pawjax.predict` does, resumed and skipped like there.
+
+        The tracks returned take 44 bytes a point; `pawjax.tracks.file.read_pieces` reads the file piece by piece.
+
+        Args:
+          path: the video, or a folder of pictures.
+          out: folder of the file of tracks; '' for beside the video.
+          batch_size: frames per call of the network.
+          crop: (x, y, width, height) px, the only part of the frames to predict.
+          track_window: side of a window that follows the animal, px; 0 predicts whole frames.
+          overwrite: predict again what is done.
+
+        Raises InputError for what is no video, or a file that holds other tracks.
+        """
+        predictor = predictor_of_run(self._run, self._predict)
+        options = Options(batch_size, Crop(*crop) if crop else None, track_window)
+        job = Job(predictor, options, user_path(out) if out else None, formats=(), overwrite=overwrite)
+        job.predict_one(user_path(path))
+        return read_tracks(job.target_of(user_path(path)))
 
     def detect(
         self,

@@ -24,6 +24,7 @@ from pawjax.files import lock, read_json, write_json
 from pawjax.inference.pipeline import Stages, ahead
 from pawjax.inference.stream import AHEAD, stream
 from pawjax.inference.windows import Pose, is_lost, place_window
+from pawjax.progress import announced_first, track
 from pawjax.tracks.file import count_frames, read_origin, read_tracks, write_tracks
 from pawjax.tracks.tracks import Tracks
 
@@ -40,12 +41,20 @@ class Predictor:
       bodyparts: names of the K points.
       channels: 1 if it was trained on gray frames, else 3.
       origin: what it is, in words, for the files of tracks; a change makes an unfinished prediction start again.
+      pcutoff: a lower likelihood is in doubt.
+      project: folder of the DeepLabCut project that it was trained on, '' if there is none.
+      frame_sizes: (height, width) of the frames that it was trained on, px; empty if unknown.
+      value_range: grey levels that became 0 and 255 in training; empty if it was trained on 8 bits.
     """
 
     predict: Predict
     bodyparts: tuple[str, ...]
     channels: int
     origin: dict[str, str]
+    pcutoff: float = 0.6
+    project: str = ""
+    frame_sizes: tuple[tuple[int, int], ...] = ()
+    value_range: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +98,7 @@ def predict_video(
     path: Path,
     options: Options,
     stages: Stages | None = None,
+    words: Callable[[float], str] | None = None,
 ) -> str:
     """Writes the tracks of a video to `path`, resuming a killed call; see `pawjax.tracks.file`.
 
@@ -98,6 +108,7 @@ def predict_video(
       path: of the file of tracks.
       options: how to feed the network.
       stages: counts the frames and the time of each stage.
+      words: what the progress display adds, given the share that is done.
 
     Returns why the video broke off before its end, '' if it did not. Raises InputError for a video without frames, a
     crop beyond the frames, or if another process predicts into `path`.
@@ -110,9 +121,10 @@ def predict_video(
         reader = FrameReader(video, 1 if video.gray else predictor.channels)
         batches = _batches(reader, parts.n_frames(), options, stages)
         if options.track_window:
-            found = _followed(predictor.predict, batches, options.track_window, parts.last_pose(crop), stages)
+            found = followed(predictor.predict, batches, options.track_window, parts.last_pose(crop), stages)
         else:
             found = _predicted(predictor.predict, batches, stages)
+        found = _shown(found, video, parts.n_frames(), stages, words)
         while batch := list(itertools.islice(found, -(-PART // options.batch_size))):
             tracks = _as_tracks(batch, predictor, video, crop)
             with stages.timed("write"):
@@ -215,6 +227,20 @@ Points = dict[str, np.ndarray]  # of `make_find_points`, on the host
 Found = tuple[Points, np.ndarray]  # the points of the real frames of a batch, and their times
 
 
+def _shown(
+    found: Iterator[Found], video: Video, n_done: int, stages: Stages, words: Callable[[float], str] | None
+) -> Iterator[Found]:
+    """The same, with a progress display: frames, time left, the rate of each stage and the slowest of them."""
+
+    def text(done: int) -> str:
+        share = done / video.n_frames if video.n_frames else 0.0
+        return "  ".join(filter(None, [str(stages), words(share) if words else ""]))
+
+    message = f"pawjax: compiling for {video.path.name}, {video.width}x{video.height}"
+    count, total = (lambda batch: len(batch[1])), video.n_frames or None
+    return track(announced_first(found, message), video.path.name, total, count=count, first=n_done, text=text)
+
+
 def _predicted(predict: Predict, batches: Iterator[Batch], stages: Stages) -> Iterator[Found]:
     """The points of each batch; the next batches are dispatched before a result is fetched."""
     times: collections.deque[np.ndarray] = collections.deque()
@@ -233,7 +259,7 @@ def _predicted(predict: Predict, batches: Iterator[Batch], stages: Stages) -> It
         yield points, times.popleft()
 
 
-def _followed(
+def followed(
     predict: Predict, batches: Iterator[Batch], side: int, pose: Pose | None, stages: Stages
 ) -> Iterator[Found]:
     """The points of each batch, found in windows where that is safe; see `pawjax.inference.windows`."""
@@ -310,4 +336,5 @@ def _as_tracks(found: Sequence[Found], predictor: Predictor, video: Video, crop:
         size=(video.height, video.width),
         frames_per_second=video.frames_per_second,
         origin=predictor.origin | origin_of(video.path),
+        disagreement=points.get("disagreement", np.full(shape, np.nan, np.float32)).astype(np.float32),
     )

@@ -23,14 +23,15 @@ AGREE = 16.0  # pixels of the network's input; views within this distance agree
 def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str]) -> Predict:
     """`method.predict`, over the views that `config.predict` asks for: (variables, images) -> keypoints, likelihood.
 
-    A mirrored view swaps the bodyparts of `config.data.symmetric_pairs`. Raises InputError for a wrong field of
+    A mirrored view swaps the bodyparts of `config.data.symmetric_pairs`. A temperature of 0, which `RunFiles.restore`
+    resolves, leaves the likelihoods as they are. Raises InputError for a wrong field of
     `config.predict`, or a pair of unknown bodyparts.
     """
     settings, predict = Prediction.of(config), method.predict
     if settings.flip or settings.scales != (1.0,):
         pairs = pair_indices(config.data.symmetric_pairs, bodyparts)
         predict = _over_views(method, settings.flip, settings.scales, pairs)
-    return predict if settings.temperature == 1 else _tempered(predict, settings.temperature)
+    return predict if settings.temperature in (0, 1) else _tempered(predict, settings.temperature)
 
 
 def with_prediction(config: ConfigDict, method: Method, **fields: Any) -> ConfigDict:
@@ -72,21 +73,26 @@ def moved(points: dict[str, jax.Array], matrix: jax.Array) -> dict[str, jax.Arra
     if "second" in points:
         place = apply_affine(matrix, points["second"][..., :2])
         changed["second"] = jnp.concatenate([place, points["second"][..., 2:]], axis=-1)
+    if "disagreement" in points:
+        changed["disagreement"] = points["disagreement"] * jnp.sqrt(jnp.abs(jnp.linalg.det(matrix[..., :2])))
     return points | changed
 
 
 def _tempered(predict: Predict, temperature: float) -> Predict:
     def tempered(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         points = predict(variables, images)
-        changed = {"likelihood": _soften(points["likelihood"], temperature)}
+        changed = {"likelihood": soften(points["likelihood"], temperature)}
         if "second" in points:
-            changed["second"] = points["second"].at[..., 2].set(_soften(points["second"][..., 2], temperature))
+            changed["second"] = points["second"].at[..., 2].set(soften(points["second"][..., 2], temperature))
         return points | changed
 
     return tempered
 
 
-def _soften(likelihood: jax.Array, temperature: float) -> jax.Array:
+def soften(likelihood: jax.Array, temperature: float) -> jax.Array:
+    """Likelihoods with their logits divided by a temperature; 1 changes no bit."""
+    if temperature == 1:
+        return likelihood
     return jax.nn.sigmoid(jax.scipy.special.logit(likelihood.clip(1e-6, 1 - 1e-6)) / temperature)
 
 
@@ -103,7 +109,7 @@ def _over_views(method: Method, flip: bool, scales: tuple[float, ...], pairs: Pa
                 if mirrored:
                     output = _mirror_back(output, width, pairs)
                 views.append(moved(output, back))
-        return _consensus({name: jnp.stack([view[name] for view in views]) for name in views[0]})
+        return consensus({name: jnp.stack([view[name] for view in views]) for name in views[0]})
 
     return predict
 
@@ -113,22 +119,28 @@ def _mirror_back(output: dict[str, jax.Array], width: int, pairs: Pairs) -> dict
     return {name: swap_sides(values, pairs, axis=1) for name, values in moved(output, mirror).items()}
 
 
-def _consensus(views: dict[str, jax.Array]) -> dict[str, jax.Array]:
+def consensus(views: dict[str, jax.Array], agree: float = AGREE) -> dict[str, jax.Array]:
     """The mean, weighted by likelihood, of the views [V, B, ...] that agree with the likeliest one.
 
     The likelihood [B, K] is the sum of theirs divided by V, so that disagreement lowers it. The covariance is the mean
-    of theirs and the spread between them; the second place is that of the likeliest view.
+    of theirs and the spread between them (the law of total variance); the second place is that of the likeliest view.
+    The disagreement [B, K], px, is the root mean square distance of all views, also those left out, from the mean.
+
+    Args:
+      views: 'keypoints' [V, B, K, 2], 'likelihood' [V, B, K], and, if they have them, 'covariance' and 'second'.
+      agree: greatest distance of views that agree, px.
     """
     keypoints, likelihood = views["keypoints"], views["likelihood"]
     best = jnp.argmax(likelihood, axis=0)[None]
     chosen = jnp.take_along_axis(keypoints, best[..., None], axis=0)
-    agrees = jnp.linalg.norm(keypoints - chosen, axis=-1) <= AGREE
+    agrees = jnp.linalg.norm(keypoints - chosen, axis=-1) <= agree
     weights = jnp.where(agrees, jnp.maximum(likelihood, 1e-12), 0)
     shares = weights / weights.sum(0)
     mean = (shares[..., None] * keypoints).sum(0)
-    found = {"keypoints": mean, "likelihood": weights.mean(0)}
+    apart = keypoints - mean
+    disagreement = jnp.sqrt((apart**2).sum(-1).mean(0))
+    found = {"keypoints": mean, "likelihood": weights.mean(0), "disagreement": disagreement}
     if "covariance" in views:
-        apart = keypoints - mean
         spread = views["covariance"] + apart[..., :, None] * apart[..., None, :]
         found["covariance"] = (shares[..., None, None] * spread).sum(0)
     if "second" in views:

@@ -71,7 +71,6 @@ class DeepLabCut(NetworkMethod):
     Attributes:
       net: the network.
       settings: those of targets and losses.
-      unlabelled: 'ignore' leaves bodyparts without a label out; 'negative' trains an empty map, as DeepLabCut does.
       decoder: how `predict` locates a keypoint within a cell, see `pawjax.ops.decoding`.
     """
 
@@ -82,7 +81,6 @@ class DeepLabCut(NetworkMethod):
 
     net: PoseNet
     settings: Settings = Settings()
-    unlabelled: str = "ignore"
     decoder: str = "locref"
 
     @property
@@ -116,9 +114,8 @@ class DeepLabCut(NetworkMethod):
         disc = scoremaps.disc_targets(offsets, settings.radius) * present
         targets = disc if settings.target == "disc" else scoremaps.gaussian_targets(offsets, settings.sigma) * present
 
-        weights = batch["weight"][:, None, None, None]
-        if self.unlabelled == "ignore":
-            weights = weights * present
+        known = (batch["labelled"] | batch["absent"])[:, None, None]  # the map of an absent bodypart is empty
+        weights = batch["weight"][:, None, None, None] * known
         score_loss = losses.sigmoid_cross_entropy if settings.score_loss == "cross_entropy" else losses.squared_error
         offsets = offsets / settings.locref_stdev
 
@@ -165,4 +162,4 @@ def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> DeepLabCut:
         intermediate=unit,
         intermediate_locref=settings.intermediate_locref,
     )
-    return DeepLabCut(net, settings, config.data.unlabelled, Prediction.of(config).decode)
+    return DeepLabCut(net, settings, Prediction.of(config).decode)

@@ -96,8 +96,8 @@ class Method(abc.ABC):
 
 
 def of_single_animal(batch: Batch) -> Batch:
-    """The batch without its animal axis, which must have length 1: keypoints [B, K, 2], labelled [B, K]."""
-    return {**batch, "keypoints": batch["keypoints"][:, 0], "labelled": batch["labelled"][:, 0]}
+    """The batch without its animal axis, which must have length 1: keypoints [B, K, 2], labelled, absent [B, K]."""
+    return {**batch, **{name: batch[name][:, 0] for name in ("keypoints", "labelled", "absent")}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,8 @@ class Prediction(Section):
       decode: how keypoints are located within a cell of the score maps, see `pawjax.ops.decoding`.
       proposals: regions that a detector's head classifies; 0 takes the number of `config.faster_rcnn`.
       flip: also predict the mirrored frame, swapping the bodyparts of `config.data.symmetric_pairs`.
-      temperature: likelihoods become sigmoid(logit / temperature); an evaluation on dev recommends one.
+      temperature: likelihoods become sigmoid(logit / temperature). 0 takes the one that training fitted on dev for the
+        checkpoint, see `pawjax.metrics.fit_temperature`, or 1 if it fitted none.
       scales: sizes, relative to the network's, at which each frame is predicted.
     """
 
@@ -158,13 +159,14 @@ class Prediction(Section):
     decode: str = "locref"
     proposals: int = 0
     flip: bool = False
-    temperature: float = 1.0
+    temperature: float = 0.0
     scales: tuple[float, ...] = (1.0,)
 
     def __post_init__(self):
         self.require_choice("decode", DECODERS)
         self.require_range("proposals", 0, 100_000)
-        self.require_range("temperature", 0.001, 1000)
+        if self.temperature:
+            self.require_range("temperature", 0.001, 1000)
         self.require("scales", bool(self.scales), "one number or more, e.g. (1.0,)")
         self.require_range("scales", *SCALES)
 

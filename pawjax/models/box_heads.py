@@ -46,7 +46,7 @@ class DenseHead(nn.Module):
         what else is in the batch.
         """
         x = crop(x)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         for layer, name in enumerate(("fc6", "fc7")):
             options = dict(dtype=x.dtype, kernel_init=self.kernel_init, dot_general=dot_general, name=name)
             x = nn.relu(nn.Dense(self.features, **options)(x))

@@ -126,7 +126,7 @@ class ProposalNetwork(nn.Module):
         x = Convolution(features.shape[-1], 3, name="conv")(features, relu=True)
         logits = Convolution(self.n_anchors, name="score")(x).astype(jnp.float32)
         deltas = Convolution(4 * self.n_anchors, name="box")(x).astype(jnp.float32)  # channel 4 a + coordinate
-        return logits.reshape(len(x), -1), deltas.reshape(len(x), -1, 4)
+        return logits.reshape(x.shape[0], -1), deltas.reshape(x.shape[0], -1, 4)
 
 
 def _doubled(x: jax.Array, size: int, axis: int) -> jax.Array:

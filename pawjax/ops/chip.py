@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import jax
 
-_plain = contextvars.ContextVar("plain", default=False)
+_platform: contextvars.ContextVar[str | None] = contextvars.ContextVar("platform", default=None)
 
 
 def on_cpu() -> bool:
@@ -15,14 +15,14 @@ def on_cpu() -> bool:
     Read at trace time, not with `lax.platform_dependent`, so that other chips get plain XLA operations, which JAX
     differentiates by its own rules in both forward and reverse mode.
     """
-    return jax.default_backend() == "cpu" and not _plain.get()
+    return (_platform.get() or jax.default_backend()) == "cpu"
 
 
 @contextlib.contextmanager
-def plain_forms() -> Iterator[None]:
-    """Context in which programs are traced as for other chips, even on a CPU: to count operations, not to run them."""
-    token = _plain.set(True)
+def traced_for(platform: str) -> Iterator[None]:
+    """Context in which programs are traced for 'cpu' or 'cuda', whatever this machine has: to export or count them."""
+    token = _platform.set(platform)
     try:
         yield
     finally:
-        _plain.reset(token)
+        _platform.reset(token)

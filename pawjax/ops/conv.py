@@ -75,7 +75,7 @@ def conv_transpose_3x3_stride2(x: jax.Array, kernel: jax.Array) -> jax.Array:
     height, width, channels = 2 * x.shape[1], 2 * x.shape[2], kernel.shape[2]
 
     def apply(x: jax.Array) -> jax.Array:
-        return _place_taps(x, kernel, (len(x), height, width, channels), 2, ((0, 1), (0, 1)))
+        return _place_taps(x, kernel, (x.shape[0], height, width, channels), 2, ((0, 1), (0, 1)))
 
     return chains.each(apply, x)
 

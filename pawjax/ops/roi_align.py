@@ -110,7 +110,7 @@ def _align(grid, features, rois):
                 total += weight[..., None] * jnp.take(flat, cell, axis=0, mode="clip")
         return total
 
-    zeros = jnp.zeros((len(rois), row.shape[1], column.shape[1], channels), jnp.float32)
+    zeros = jnp.zeros((rois.shape[0], row.shape[1], column.shape[1], channels), jnp.float32)
     # Unrolled, so that XLA fuses the sums of all samples into one loop over the output.
     return lax.fori_loop(0, grid.samples**2, add_sample, zeros, unroll=True).astype(features.dtype)
 

@@ -66,7 +66,7 @@ def _maxima(bins, features, edges):
         larger = ((row < bottom) & (column < right))[..., None] & ((value > maxima) | (cells == height * width))
         return jnp.where(larger, value, maxima), jnp.where(larger, cell[..., None], cells)
 
-    shape = (len(edges), *bins, channels)
+    shape = (edges.shape[0], *bins, channels)
     # One round per cell of the largest bin: a handful, but unknown at compile time.
     nothing = jnp.zeros(shape, features.dtype), jnp.full(shape, height * width, jnp.int32)
     return lax.fori_loop(0, tallest * widest, compare, nothing)

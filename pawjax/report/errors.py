@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from pawjax.metrics import PCK_THRESHOLDS, SATISFICING_PX
+from pawjax.metrics import PCK_THRESHOLDS, SATISFICING_PX, roc_auc
 from pawjax.report import style
 
 
@@ -124,8 +124,11 @@ def likelihood_scatter(
     bodyparts: Sequence[str],
     pcutoff: float,
     out_path: str | Path,
+    absent: np.ndarray,
 ) -> None:
     """Draws the error of every labelled point against its likelihood, with the cut-off and what it keeps and drops.
+
+    Below, if some bodyparts are absent, how likely they were and how likely the labelled ones.
 
     Args:
       errors: [N,A,K] px, read only where labelled. Errors under 0.01 px are drawn at 0.01.
@@ -134,10 +137,15 @@ def likelihood_scatter(
       bodyparts: K names, each with its own colour if there are at most seven.
       pcutoff: minimum likelihood of a trusted prediction.
       out_path: the PNG.
+      absent: bool [N,A,K], the bodyparts known not to be seen.
     """
-    shown = np.asarray(labelled, bool) & np.isfinite(likelihood)
-    with style.picture(out_path, 9, 5.6) as figure:
-        axes = figure.subplots()
+    shown, gone = (np.asarray(which, bool) & np.isfinite(likelihood) for which in (labelled, absent))
+    with style.picture(out_path, 9, 8.2 if gone.any() else 5.6) as figure:
+        if not gone.any():
+            axes = figure.subplots()
+        else:
+            axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
+            _likelihoods_of_absent(below, likelihood[shown], likelihood[gone], pcutoff)
         if not shown.any():
             style.notice(axes, "no labelled points")
             return
@@ -162,16 +170,35 @@ def likelihood_scatter(
         axes.set_ylim(min(low / 1.5, 1), max(high * 1.5, 20))
         axes.set_xlim(-0.02, 1.02)
         style.plain_log_axis(axes.yaxis)
-        axes.set_xlabel("likelihood")
+        if not gone.any():
+            axes.set_xlabel("likelihood")
         axes.set_ylabel("error (px)")
         axes.axvline(pcutoff, color=style.INK, lw=1.2, ls=(0, (5, 3)))
         axes.axhline(SATISFICING_PX, color=style.GREY, lw=1, ls=(0, (1, 2)))
         kept = likelihood[shown] >= pcutoff
         style.title(axes, "Likelihood against error", _what_is_kept(errors[shown], kept, pcutoff))
         if len(groups) > 1:
-            legend = figure.legend(loc="outside lower center", ncols=4, handletextpad=0.1, columnspacing=1.2)
+            points = axes.get_legend_handles_labels()
+            legend = figure.legend(*points, loc="outside lower center", ncols=4, handletextpad=0.1, columnspacing=1.2)
             for handle in legend.legend_handles:
                 handle.set(alpha=1, sizes=[30])
+
+
+def _likelihoods_of_absent(axes: Axes, there: np.ndarray, gone: np.ndarray, pcutoff: float) -> None:
+    """Histograms of the likelihoods [n] of labelled points and [m] of absent ones, as shares of each."""
+    for values, name, colour in ((there, "labelled", style.BLUE), (gone, "absent", style.VERMILION)):
+        weights = np.full(len(values), 1 / max(len(values), 1))
+        label = f"{len(values)} {name}"
+        axes.hist(values, np.linspace(0, 1, 41), weights=weights, color=colour, alpha=0.6, label=label)
+    axes.axvline(pcutoff, color=style.INK, lw=1.2, ls=(0, (5, 3)))
+    axes.set_xlabel("likelihood")
+    axes.set_ylabel("share of points")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    found = f"{(gone >= pcutoff).sum()} of {len(gone)} absent points are found at the cut-off {pcutoff:g}"
+    if len(there):
+        found += f"; area under the ROC curve {roc_auc(there, gone):.3f}"
+    style.title(axes, "Bodyparts that are not there", found)
+    style.legend(axes, 2, raised=True)
 
 
 def reliability(numbers: Mapping[str, Any], out_path: str | Path) -> None:

@@ -26,6 +26,7 @@ def write_evaluation(
     seconds: float,
     about: Mapping[str, Any],
     curve: Mapping[str, curves.Series] | None = None,
+    raw_likelihood: np.ndarray | None = None,
 ) -> dict:
     """Writes one evaluation and returns the content of `metrics.json`.
 
@@ -41,6 +42,7 @@ def write_evaluation(
       seconds: time to predict the N images.
       about: further fields of `metrics.json`, e.g. the device and the checkpoint's step.
       curve: the run's log, as returned by `curves.read_metrics`.
+      raw_likelihood: [N, A, K], those of `frames` before a temperature was applied; None if none was.
 
     Raises:
       InputError: predictions that are not finite.
@@ -49,7 +51,9 @@ def write_evaluation(
     folder = Path(folder)
     truth, labelled, predicted = frames.truth, frames.labelled, frames.predicted
     likelihood, bodyparts = frames.likelihood.astype(np.float64), frames.bodyparts
-    numbers = metrics.summarize(truth, labelled, predicted, likelihood, bodyparts, pcutoff)
+    numbers = metrics.summarize(
+        truth, labelled, predicted, likelihood, bodyparts, pcutoff, frames.absent, raw_likelihood
+    )
     numbers = {
         "split": split,
         **numbers,
@@ -59,11 +63,13 @@ def write_evaluation(
     }
     distances = metrics.distances(truth, labelled, predicted)
     tables.write_predictions_csv(
-        folder / "predictions.csv", frames.ids, bodyparts, truth, labelled, predicted, likelihood
+        folder / "predictions.csv", frames.ids, bodyparts, truth, labelled, frames.absent, predicted, likelihood
     )
     errors.error_distribution(distances[labelled], folder / "error_distribution.png", f"Errors on {split}")
     errors.bodypart_bars(numbers, folder / "bodyparts.png")
-    errors.likelihood_scatter(distances, labelled, likelihood, bodyparts, pcutoff, folder / "likelihood.png")
+    errors.likelihood_scatter(
+        distances, labelled, likelihood, bodyparts, pcutoff, folder / "likelihood.png", frames.absent
+    )
     errors.reliability(numbers["reliability"], folder / "reliability.png")
     gallery.worst_frames(frames, folder / "worst_frames.png")
     if curve is not None:

@@ -14,6 +14,7 @@ class EvaluatedFrames:
       sizes: int [N, 2], (height, width) of each image within its padding.
       truth: [N, A, K, 2], read only where labelled.
       labelled: bool [N, A, K].
+      absent: bool [N, A, K], the bodyparts known not to be seen.
       predicted: [N, A, K, 2].
       likelihood: [N, A, K].
       ids: names of the N frames.
@@ -24,6 +25,7 @@ class EvaluatedFrames:
     sizes: np.ndarray
     truth: np.ndarray
     labelled: np.ndarray
+    absent: np.ndarray
     predicted: np.ndarray
     likelihood: np.ndarray
     ids: tuple[str, ...]

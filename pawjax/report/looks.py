@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pawjax.data.deeplabcut import read_project_config
-from pawjax.data.video import open_video
+from pawjax.data.video import LABELLED, open_video
 from pawjax.errors import InputError, warn
 from pawjax.files import user_path
 from pawjax.report.labelled_video import Drawing, write_labelled_video
@@ -38,8 +38,6 @@ class Looks:
 
         Raises InputError as the writers do, and if a name is taken by a file that was not made here.
         """
-        if not (self.labelled_video or self.page or self.plots):
-            return
         made, stem = Made(tracks), tracks.name.removesuffix(ENDING)
         drawing = Drawing(self.pcutoff, skeleton=self.skeleton)
 
@@ -53,7 +51,7 @@ class Looks:
             write_review_page(path, open_video(video), read_tracks(tracks), drawing)
 
         if self.labelled_video:
-            make(f"{stem}_p{round(100 * self.pcutoff)}_labeled.mp4", labelled, str(drawing))
+            make(f"{stem}_p{round(100 * self.pcutoff)}{LABELLED}.mp4", labelled, str(drawing))
         if self.page:
             make(f"{stem}_review.html", review, str(drawing))
         if self.plots:
@@ -74,11 +72,11 @@ def parse_skeleton(text: str, bodyparts: Sequence[str]) -> tuple[tuple[str, str]
     return tuple(pairs)
 
 
-def project_skeleton(source: str, path: str) -> tuple[tuple[str, str], ...]:
-    """The skeleton of the DeepLabCut project that a run was trained on, if that is still there and readable."""
-    folder = user_path(path)
+def project_skeleton(project: str) -> tuple[tuple[str, str], ...]:
+    """The skeleton of a DeepLabCut project, if it is still there and readable; '' is no project."""
+    folder = user_path(project)
     folder = folder.parent if folder.name == "config.yaml" else folder
-    if source != "deeplabcut" or not folder.exists():
+    if not project or not folder.exists():
         return ()
     try:
         return read_project_config(folder).skeleton

@@ -22,7 +22,7 @@ from pawjax.progress import track
 from pawjax.report.labelled_video import Drawing, check_size, pairs_of
 from pawjax.report.mp4 import TICKS, write_mp4
 from pawjax.report.style import bodypart_colors
-from pawjax.tracks.moments import JUMP, LIKELIHOOD, Moment, find_moments, speeds_of
+from pawjax.tracks.moments import DISAGREEMENT, JUMP, LIKELIHOOD, Moment, find_moments, speeds_of
 from pawjax.tracks.tracks import Tracks
 
 LONGEST_SIDE = 800  # px, of the frames in the page
@@ -141,6 +141,8 @@ def _told(moment: Moment, tracks: Tracks, shown: np.ndarray) -> dict:
         text = f"likelihood {moment.value:.2f}"
     elif moment.kind == JUMP:
         text = f"jump of {moment.value:.0f} px"
+    elif moment.kind == DISAGREEMENT:
+        text = f"networks or views disagree by {moment.value:.0f} px"
     else:
         of_second = tracks.second[moment.worst, 0, moment.bodypart, 2]
         text = f"second place {of_second:.2f}, first {tracks.likelihood[moment.worst, 0, moment.bodypart]:.2f}"

@@ -18,13 +18,15 @@ def write_predictions_csv(
     bodyparts: Sequence[str],
     truth: np.ndarray,
     labelled: np.ndarray,
+    absent: np.ndarray,
     predicted: np.ndarray,
     likelihood: np.ndarray,
 ) -> None:
     """Writes one row per frame, under one header row.
 
     The columns are `id` and then, for every bodypart in order, `NAME_x_true`, `NAME_y_true` (the label),
-    `NAME_x`, `NAME_y`, `NAME_likelihood` (the prediction) and `NAME_error_px` (their Euclidean distance).
+    `NAME_x`, `NAME_y`, `NAME_likelihood` (the prediction), `NAME_error_px` (their Euclidean distance) and `NAME_absent`
+    (1 where the bodypart is known not to be seen, else empty).
     x, y and errors are pixels of the original image, pixel centres at integers, with four decimals.
     Where a bodypart is not labelled, `x_true`, `y_true` and `error_px` are empty; a number that is not
     finite leaves its cell empty too. With several animals, one after another, NAME is `animal1_NAME` and so on.
@@ -35,7 +37,7 @@ def write_predictions_csv(
       ids: N frame ids.
       bodyparts: K names.
       truth: [N,A,K,2] (x, y), A animals.
-      labelled: bool [N,A,K].
+      labelled, absent: bool [N,A,K].
       predicted: [N,A,K,2] (x, y).
       likelihood: [N,A,K].
     """
@@ -47,8 +49,11 @@ def write_predictions_csv(
     n_animals = truth.shape[1]
     prefixes = [f"animal{a}_" for a in range(1, n_animals + 1)] if n_animals > 1 else [""]
     points = [prefix + name for prefix in prefixes for name in bodyparts]
-    table = np.where(hidden, np.nan, table).reshape(len(ids), len(points) * len(COLUMNS))
-    rows = [["id", *(f"{name}_{column}" for name in points for column in COLUMNS)]]
-    for frame, row in zip(ids, table, strict=True):
-        rows.append([frame, *(f"{value:.4f}" if math.isfinite(value) else "" for value in row)])
+    table = np.where(hidden, np.nan, table).reshape(len(ids), len(points), len(COLUMNS))
+    rows = [["id", *(f"{name}_{column}" for name in points for column in (*COLUMNS, "absent"))]]
+    for frame, numbers, gone in zip(ids, table, absent.reshape(len(ids), -1), strict=True):
+        row = [frame]
+        for point, is_absent in zip(numbers, gone, strict=True):
+            row += [*(f"{value:.4f}" if math.isfinite(value) else "" for value in point), "1" if is_absent else ""]
+        rows.append(row)
     write_text(path, csv_text(rows))

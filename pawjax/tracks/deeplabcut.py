@@ -2,12 +2,13 @@
 
 The columns are (scorer, bodypart, coordinate), the rows frames from 0. DeepLabCut 3.0.2 looks for the .h5 and the
 _meta.pickle whose names begin with the video's and the scorer's; `pawjax.tracks.formats.dlc_scorer` says which scorer.
+In machine labels, which its labelling tools open, the rows are pictures: ('labeled-data', VIDEO, 'img0042.png').
 """
 
 import csv
 import itertools
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,30 @@ def write_meta(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
     }
     with replacing(path) as temporary:
         temporary.write_bytes(pickle.dumps({"data": data}, protocol=4))
+
+
+def write_machine_labels(path: Path, tracks: Tracks, pictures: Sequence[str], video: str, scorer: str) -> None:
+    """Writes the points of some frames as a label table in HDF5 (fixed layout) and, beside it, in CSV.
+
+    Args:
+      path: of the .h5.
+      tracks: of one animal, T frames.
+      pictures: the T names of the frames' pictures.
+      video: the folder of the pictures under labeled-data.
+      scorer: the name of the network.
+    """
+    import pandas as pd
+
+    def index(rows: Sequence[tuple[str, ...]], names: Sequence[str] | None = None) -> pd.MultiIndex:
+        levels = [pd.Index(level, dtype=object) for level in zip(*rows, strict=True)]  # not pandas 3's own strings
+        return pd.MultiIndex.from_arrays(levels, names=names)
+
+    rows = index([("labeled-data", video, picture) for picture in pictures])
+    frame = pd.DataFrame(values_of(tracks), index=rows, columns=index(_columns(tracks, scorer), LEVELS))
+    with replacing(path) as temporary:
+        frame.to_hdf(temporary, key=KEY, mode="w")
+    with replacing(path.with_suffix(".csv")) as temporary:
+        frame.to_csv(temporary)
 
 
 def values_of(tracks: Tracks) -> np.ndarray:

@@ -1,7 +1,7 @@
 """pawjax's own file of tracks: HDF5 with every array of `Tracks`, written and read piece by piece.
 
-Datasets: keypoints, likelihood, covariance, second and times, as in `Tracks`. Attributes: format, bodyparts,
-size (height, width), frames_per_second, and origin as JSON.
+Datasets: keypoints, likelihood, covariance, second, disagreement (which older files lack) and times, as in `Tracks`.
+Attributes: format, bodyparts, size (height, width), frames_per_second, and origin as JSON.
 """
 
 import json
@@ -19,6 +19,7 @@ ENDING = ".tracks.h5"
 FORMAT = "pawjax tracks 1"
 PIECE = 4096  # frames read at once
 CHUNK = 256  # frames in a chunk of HDF5
+OPTIONAL = "disagreement"
 
 
 def write_tracks(path: Path, pieces: Iterable[Tracks]) -> None:
@@ -51,7 +52,8 @@ def read_pieces(path: Path, n_frames: int = PIECE) -> Iterator[Tracks]:
                 "origin": json.loads(file.attrs["origin"]),
             }
             for first in range(0, max(1, len(file["times"])), n_frames):
-                arrays = {name: file[name][first : first + n_frames] for name in ARRAYS}
+                present = (name for name in ARRAYS if name in file or name != OPTIONAL)
+                arrays = {name: file[name][first : first + n_frames] for name in present}
                 yield Tracks(**arrays, **fields)
     except InputError:
         raise

@@ -2,15 +2,17 @@
 
 import dataclasses
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 
 from pawjax.tracks.tracks import Tracks
 
-LIKELIHOOD, JUMP, SECOND = KINDS = ("likelihood", "jump", "second")
+LIKELIHOOD, JUMP, SECOND, DISAGREEMENT = KINDS = ("likelihood", "jump", "second", "disagreement")
 JUMP_FACTOR = 4.0  # a jump is this many times as long as 95 % of the bodypart's steps
 JUMP_LEAST = 3.0  # px, added to those: labels are no more exact
 SECOND_RATIO, SECOND_LEAST = 0.5, 0.1  # of the likelihoods of a second place that counts, to the first and by itself
+DISAGREEMENT_FACTOR = 4.0  # networks disagree by this many times the bodypart's median disagreement, and JUMP_LEAST
 PAUSE = 0.1  # seconds; moments of one kind and bodypart that are closer are one
 
 
@@ -19,10 +21,12 @@ class Moment:
     """Some frames in which one bodypart is in doubt.
 
     Attributes:
-      kind: of KINDS: the likelihood is low, a point jumps that the network is sure of, or a second place is as likely.
+      kind: of KINDS: the likelihood is low, a point jumps that the network is sure of, a second place is as likely, or
+        the networks of an ensemble (or the views of one) disagree.
       first, worst, last: frames.
       bodypart: index.
-      value: at the worst frame: the likelihood; the jump, px; or the likelihood of the second place over the first's.
+      value: at the worst frame: the likelihood; the jump, px; the likelihood of the second place over the first's; or
+        the disagreement, px.
     """
 
     kind: str
@@ -47,6 +51,39 @@ def speeds_of(tracks: Tracks) -> np.ndarray:
     return steps_of(tracks) / seconds[:, None, None]
 
 
+class Doubt(NamedTuple):
+    """One kind of doubt in every frame: arrays [T, K].
+
+    Attributes:
+      where: bool, whether the bodypart is in doubt.
+      value: what is told, see `Moment`.
+      badness: how bad it is; 1 is the limit of doubt, about.
+    """
+
+    where: np.ndarray
+    value: np.ndarray
+    badness: np.ndarray
+
+
+def doubts_of(tracks: Tracks, pcutoff: float) -> dict[str, Doubt]:
+    """Every kind of doubt about the tracks of one animal; a lower likelihood than `pcutoff` is in doubt."""
+    likelihood = np.nan_to_num(tracks.likelihood[:, 0])
+    sure = likelihood >= pcutoff
+    steps = np.nan_to_num(steps_of(tracks)[:, 0])
+    sure_steps = np.where(sure & np.roll(sure, 1, axis=0), steps, 0)
+    longest = JUMP_FACTOR * (JUMP_LEAST + np.percentile(sure_steps, 95, axis=0))
+    second = np.nan_to_num(tracks.second[:, 0, :, 2])
+    ratio = second / np.maximum(likelihood, 1e-9)
+    apart = np.nan_to_num(tracks.disagreement[:, 0])
+    most = JUMP_LEAST + DISAGREEMENT_FACTOR * np.median(apart, axis=0)
+    return {
+        LIKELIHOOD: Doubt(~sure, likelihood, (1 - likelihood) / max(1 - pcutoff, 1e-9)),
+        JUMP: Doubt(sure_steps > longest, sure_steps, sure_steps / longest),
+        SECOND: Doubt((ratio >= SECOND_RATIO) & (second >= SECOND_LEAST), ratio, ratio / SECOND_RATIO),
+        DISAGREEMENT: Doubt(apart > most, apart, apart / most),
+    }
+
+
 def find_moments(tracks: Tracks, pcutoff: float, most: int) -> list[Moment]:
     """The moments in doubt of one animal, at most `most` of each kind: the worst of each kind, the next worst, ...
 
@@ -55,20 +92,8 @@ def find_moments(tracks: Tracks, pcutoff: float, most: int) -> list[Moment]:
       pcutoff: a lower likelihood is in doubt.
       most: moments of each kind.
     """
-    likelihood = np.nan_to_num(tracks.likelihood[:, 0])
-    sure = likelihood >= pcutoff
-    steps = np.nan_to_num(steps_of(tracks)[:, 0])
-    sure_steps = np.where(sure & np.roll(sure, 1, axis=0), steps, 0)
-    usual = JUMP_LEAST + np.percentile(sure_steps, 95, axis=0)
-    second = np.nan_to_num(tracks.second[:, 0, :, 2])
-    ratio = second / np.maximum(likelihood, 1e-9)
-    doubts = {  # kind: where, the value that is told, and how bad it is
-        LIKELIHOOD: (~sure, likelihood, 1 - likelihood),
-        JUMP: (sure_steps > JUMP_FACTOR * usual, sure_steps, sure_steps / usual),
-        SECOND: ((ratio >= SECOND_RATIO) & (second >= SECOND_LEAST), ratio, ratio),
-    }
     pause = round(PAUSE * tracks.frames_per_second)
-    found = [_worst(kind, *doubt, pause, most) for kind, doubt in doubts.items()]
+    found = [_worst(kind, *doubt, pause, most) for kind, doubt in doubts_of(tracks, pcutoff).items()]
     return [moment for rank in itertools.zip_longest(*found) for moment in rank if moment]
 
 

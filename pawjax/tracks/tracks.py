@@ -22,6 +22,8 @@ class Tracks:
       size: (height, width) of the video's frames, px.
       frames_per_second: the video's average rate.
       origin: what made them, in words: 'video', 'run', 'checkpoint' and so on.
+      disagreement: float32 [T, A, K], px: how far apart the networks of an ensemble, or the views of one network, place
+        each point; see `pawjax.inference.views.consensus`. NaN, the default, where there was one view of one network.
     """
 
     keypoints: np.ndarray
@@ -33,11 +35,15 @@ class Tracks:
     size: tuple[int, int]
     frames_per_second: float
     origin: dict[str, str]
+    disagreement: np.ndarray = None
 
     def __post_init__(self):
         """Raises ValueError for arrays that do not fit together."""
         t, a, k = self.likelihood.shape
+        if self.disagreement is None:
+            object.__setattr__(self, "disagreement", np.full((t, a, k), np.nan, np.float32))
         shapes = {"keypoints": (t, a, k, 2), "covariance": (t, a, k, 2, 2), "second": (t, a, k, 3), "times": (t,)}
+        shapes["disagreement"] = (t, a, k)
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
@@ -52,7 +58,7 @@ class Tracks:
         return dataclasses.replace(self, **{name: getattr(self, name)[frames] for name in ARRAYS})
 
 
-ARRAYS = ("keypoints", "likelihood", "covariance", "second", "times")
+ARRAYS = ("keypoints", "likelihood", "covariance", "second", "disagreement", "times")
 
 
 def join(parts: Sequence[Tracks]) -> Tracks:

@@ -36,6 +36,7 @@ def blob_batch(n=6, height=96, width=128, seed=0):
         "image": jnp.asarray(np.round(250 * np.exp(-distance / 60))[..., None].astype(np.uint8)),
         "keypoints": jnp.asarray(points),
         "labelled": jnp.ones((n, 1, 1), bool),
+        "absent": jnp.zeros((n, 1, 1), bool),
         "weight": jnp.ones(n),
         "to_original": jnp.tile(jnp.array([[2.0, 0, 0.5], [0, 2.0, 0.5]]), (n, 1, 1)),
         "size": jnp.tile(jnp.array([[height, width]], jnp.int32), (n, 1)),
@@ -96,8 +97,10 @@ def test_flip_exchanges_symmetric_bodyparts():
     batch = blob_batch(2)
     batch["keypoints"] = jnp.concatenate([batch["keypoints"], batch["keypoints"] + 3], axis=2)
     batch["labelled"] = jnp.array([[[True, False]], [[True, True]]])
+    batch["absent"] = ~batch["labelled"]
     out = run(dataclasses.replace(STILL, flip_p=1.0), batch, pairs=((0, 1),))
     np.testing.assert_array_equal(out["labelled"], [[[False, True]], [[True, True]]])
+    np.testing.assert_array_equal(out["absent"], ~out["labelled"])
     mirrored = np.asarray(batch["keypoints"])[:, :, ::-1] * (-1, 1) + (127, 0)
     np.testing.assert_allclose(out["keypoints"] - mirrored, np.zeros_like(mirrored), atol=1e-3)
     np.testing.assert_array_equal(out["image"], np.asarray(batch["image"])[:, :, ::-1])
@@ -108,10 +111,12 @@ def test_two_animals_are_augmented_as_one_set_of_points():
     batch = blob_batch(4) | {
         "keypoints": jnp.asarray(rng.uniform(0, 96, (4, 2, 3, 2)), jnp.float32),
         "labelled": jnp.asarray(rng.uniform(size=(4, 2, 3)) < 0.6),
+        "absent": jnp.zeros((4, 2, 3), bool),
     }
     pooled = batch | {
         "keypoints": batch["keypoints"].reshape(4, 1, 6, 2),
         "labelled": batch["labelled"].reshape(4, 1, 6),
+        "absent": jnp.zeros((4, 1, 6), bool),
     }
     settings = dataclasses.replace(GEOMETRY, crop=(40, 48), margin=4)
     out, expected = run(settings, batch, pairs=((0, 2),)), run(settings, pooled, pairs=((0, 2), (3, 5)))
@@ -159,3 +164,19 @@ def test_unlabelled_frame_is_cropped_within_the_image():
     out = run(dataclasses.replace(STILL, crop=(48, 48)), batch)
     corner = out["to_original"][:, :, 2] / 2
     assert (corner >= -0.5).all() and np.isfinite(out["image"]).all()
+
+
+def test_crops_anywhere_show_every_part_of_the_frame():
+    """Without them, what is far from the animal is in no crop; half of them, and only half, ignore the animal."""
+    n, batch = 200, blob_batch(200, 96, 128)
+    batch["keypoints"] = jnp.full((n, 1, 1, 2), 20.0)
+    around = dataclasses.replace(STILL, crop=(32, 32), margin=4)
+    corners = run(around, batch)["to_original"][..., 2] / 2 - 0.25  # (x, y) of the crops
+    assert corners.max() <= 20 - 4
+    anywhere = run(dataclasses.replace(around, anywhere_p=0.5), batch)
+    corners = anywhere["to_original"][..., 2] / 2 - 0.25
+    assert (corners.max(0) > (80, 52)).all() and (corners.min(0) >= 0).all() and (corners.max(0) <= (96, 64)).all()
+    outside = ~((anywhere["keypoints"] >= 0) & (anywhere["keypoints"] < 32)).all(-1)
+    assert 0.3 < outside.mean() < 0.6 and anywhere["labelled"].all(), "a label outside is a label all the same"
+    whole = dataclasses.replace(GEOMETRY, anywhere_p=1.0)
+    np.testing.assert_array_equal(run(whole, batch)["image"], run(GEOMETRY, batch)["image"])

@@ -22,8 +22,11 @@ def make_frames(sizes, n_animals=1, seed=0):
         images[i, :h, :w] = rng.integers(0, 256, (h, w, 1))
         keypoints[i] = rng.uniform((0, 0), (w - 1, h - 1), (n_animals, 2, 2))
     labelled = rng.uniform(size=(n, n_animals, 2)) < 0.7
+    absent = ~labelled & (rng.uniform(size=labelled.shape) < 0.5)
     ids = tuple(f"labeled-data/v/{i}.png" for i in range(n))
-    return LabelledFrames(images, np.array(sizes, np.int32), keypoints, labelled, ids, ("v",) * n, ("a", "b"), "x")
+    return LabelledFrames(
+        images, np.array(sizes, np.int32), keypoints, labelled, absent, ids, ("v",) * n, ("a", "b"), "x"
+    )
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5, 0.8, 1.3])
@@ -44,10 +47,12 @@ def test_animals_of_a_store_equal_two_stores():
     batch = gather(jax.tree.map(jnp.asarray, store), indices)
     assert batch["keypoints"].shape == (3, 2, 2, 2) and batch["labelled"].shape == (3, 2, 2)
     for a in (0, 1):
-        one = dataclasses.replace(two, keypoints=two.keypoints[:, [a]], labelled=two.labelled[:, [a]])
+        fields = {name: getattr(two, name)[:, [a]] for name in ("keypoints", "labelled", "absent")}
+        one = dataclasses.replace(two, **fields)
         alone = gather(jax.tree.map(jnp.asarray, make_store(one, np.arange(2), 0.8)), indices)
         np.testing.assert_array_equal(batch["keypoints"][:, [a]], alone["keypoints"])
         np.testing.assert_array_equal(batch["labelled"][:, [a]], alone["labelled"])
+        np.testing.assert_array_equal(batch["absent"][:, [a]], alone["absent"])
 
 
 def test_scale_one_keeps_the_pixels():

@@ -17,7 +17,7 @@ def table_of(name, *bodyparts):
     x = np.arange(len(bodyparts)) + np.array([[0.0], [0.5]])
     keypoints = np.stack([x, np.floor(x)], axis=-1)[:, None]
     files = tuple(f"labeled-data/{name}/{n}.png" for n in range(2))
-    return LabelTable(Path(f"{name}/CollectedData_Ann.csv"), files, bodyparts, keypoints)
+    return LabelTable(Path(f"{name}/CollectedData_Ann.csv"), files, bodyparts, keypoints, np.isnan(keypoints[..., 0]))
 
 
 def test_added_and_removed_bodyparts(warnings):

@@ -30,7 +30,7 @@ def test_section_equals_the_default_config():
         ({"source": "deeplabcut", "path": ""}, r"config.data.path is empty"),
         ({"source": "paw_on_ball", "path": "mine"}, r"config.data.path = 'mine' is not read .*=deeplabcut"),
         ({"label_file": "hdf"}, r"config.data.label_file = 'hdf' must be one of auto, csv, h5"),
-        ({"unlabelled": "x"}, r"config.data.unlabelled = 'x' must be one of ignore, negative"),
+        ({"unlabelled": "x"}, r"config.data.unlabelled = 'x' must be one of auto, ignore, negative"),
         ({"split_by": "mouse"}, r"config.data.split_by = 'mouse' must be one of frame, video"),
         ({"split_seed": -1}, r"config.data.split_seed = -1 must be at least 0"),
         ({"n_train": -1}, r"config.data.n_train = -1 must be at least 0"),

@@ -16,7 +16,7 @@ def found(root, files, beside="labeled-data/m1", on_disk=()):
     for file in on_disk:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).touch()
-    table = LabelTable(root, tuple(files), ("p",), np.ones((len(files), 1, 1, 2)))
+    table = LabelTable(root, tuple(files), ("p",), np.ones((len(files), 1, 1, 2)), np.zeros((len(files), 1, 1), bool))
     table, n_beside = find_images(table, root, beside)
     return list(table.files), n_beside
 

@@ -251,5 +251,5 @@ def test_labels_at_the_origin_are_reported_and_kept(tmp_path, warnings):
     assert "5 of 5 labels of p are at exactly (0, 0), as some tools write a bodypart that is not visible" in text
     assert not np.isnan(table.keypoints).any()
     many = np.concatenate([table.keypoints[:3, :, :1], np.ones((58, 1, 1, 2))])  # 3 of 61: under 5 %
-    warn_of_zeros(LabelTable(tmp_path, tuple(map(str, range(61))), ("p",), many))
+    warn_of_zeros(LabelTable(tmp_path, tuple(map(str, range(61))), ("p",), many, np.isnan(many[..., 0])))
     assert warnings() == []

@@ -346,7 +346,8 @@ def test_large_sets_are_written_in_chunks(tmp_path, monkeypatch, pixels):
     (tmp_path / "labeled-data/m").mkdir(parents=True)
     for index, frame in enumerate(ids):
         Image.fromarray(pixels(index)).save(tmp_path / frame)
-    table = merge_tables(tmp_path, [LabelTable(tmp_path, tuple(ids), ("p",), np.ones((5, 1, 1, 2)))])
+    points, absent = np.ones((5, 1, 1, 2)), np.zeros((5, 1, 1), bool)
+    table = merge_tables(tmp_path, [LabelTable(tmp_path, tuple(ids), ("p",), points, absent)])
     look = pictures.inspect_pictures(tmp_path, ids)
     make = builders.LightningPose
     builders.write_dataset(lambda data_dir: make(table, tmp_path, look, "f", data_dir=data_dir), tmp_path / "out")

@@ -25,6 +25,7 @@ def frames_of(videos: dict[str, int]) -> LabelledFrames:
         np.ones((n, 2), np.int32),
         np.zeros((n, 1, 1, 2), np.float32),
         np.ones((n, 1, 1), bool),
+        np.zeros((n, 1, 1), bool),
         tuple(ids),
         tuple(frame.split("/")[1] for frame in ids),
         ("paw",),
@@ -155,12 +156,15 @@ def test_negatives_and_synthetic_frames_stay(warnings, fields):
 
 def test_frames_with_a_label_of_another_bodypart_stay(warnings):
     frames = frames_of({"a": 10})
-    two = {"keypoints": np.zeros((10, 1, 2, 2), np.float32), "labelled": np.zeros((10, 1, 2), bool)}
-    frames = dataclasses.replace(frames, bodyparts=("paw", "tail"), **two)
+    two = {name: np.zeros((10, 1, 2), bool) for name in ("labelled", "absent")}
+    points = np.zeros((10, 1, 2, 2), np.float32)
+    frames = dataclasses.replace(frames, bodyparts=("paw", "tail"), keypoints=points, **two)
     frames.labelled[:, 0, 0] = np.arange(10) < 5
     frames.labelled[:, 0, 1] = np.arange(10) >= 5
     assert sum(lengths(split(real(), frames))) == 10 and warnings() == []
     assert sum(lengths(split(real(), frames.select_bodyparts(("tail",))))) == 5
+    frames.absent[:, 0, 1] = np.arange(10) == 0
+    assert sum(lengths(split(real(), frames.select_bodyparts(("tail",))))) == 6, "an absent bodypart is known too"
 
 
 def test_unlabelled_frames_of_a_file(tmp_path, warnings):

@@ -20,6 +20,7 @@ def store_of(n: int) -> FrameStore:
         np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 16, 16, 1)),
         np.full((n, 1, 2, 2), 8.0, np.float32),
         np.zeros((n, 1, 2), bool),
+        np.zeros((n, 1, 2), bool),
         np.full((n, 2), 16, np.int32),
         np.tile(np.eye(2, 3, dtype=np.float32), (n, 1, 1)),
     )

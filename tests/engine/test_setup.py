@@ -27,8 +27,9 @@ def set_labels(monkeypatch):
         labelled = np.asarray(labelled, bool).reshape(-1, 1, len(bodyparts))
         n, ids = len(labelled), tuple(f"labeled-data/m/{i}.png" for i in range(len(labelled)))
         images, points = np.zeros((n, 1, 1, 1), np.uint8), np.zeros((*labelled.shape, 2), np.float32)
+        absent = np.zeros_like(labelled)
         frames = data.LabelledFrames(
-            images, np.ones((n, 2), np.int32), points, labelled, ids, ("m",) * n, bodyparts, fingerprint
+            images, np.ones((n, 2), np.int32), points, labelled, absent, ids, ("m",) * n, bodyparts, fingerprint
         )
         monkeypatch.setattr(data, "load", lambda config: frames)
         return frames

@@ -38,7 +38,8 @@ def test_empty_input_gives_no_results():
 def test_store_is_predicted_in_original_pixels():
     image = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 6, 1), np.uint8)
     half = np.tile(np.array([[2, 0, 0.5], [0, 2, 0.5]], np.float32), (5, 1, 1))
-    store = FrameStore(image, np.zeros((5, 1, 2)), np.ones((5, 1), bool), np.tile([4, 6], (5, 1)), half)
+    labelled, size = np.ones((5, 1), bool), np.tile([4, 6], (5, 1))
+    store = FrameStore(image, np.zeros((5, 1, 2)), labelled, ~labelled, size, half)
 
     def predict(variables, images):
         value = images[:, 0, 0].astype(np.float32) * variables

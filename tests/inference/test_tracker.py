@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from pawjax.config import default_config
 from pawjax.errors import InputError
@@ -124,3 +125,16 @@ def test_a_wrong_value_of_prediction_is_named(field, value, words):
     with pytest.raises(InputError, match=f"^config.predict.{words}"):
         with_prediction(default_config(), Brightness(), **{field: value})
     assert with_prediction(default_config(), Brightness(), scales=[0.5, 1]).predict.scales == (0.5, 1)
+
+
+def test_a_video_becomes_tracks_and_a_file(tracker, tmp_path):
+    (tmp_path / "m1").mkdir()
+    for number, image in enumerate(IMAGES):
+        Image.fromarray(image[..., 0]).save(tmp_path / "m1" / f"{number}.png")
+    tracks = tracker.predict_video(tmp_path / "m1", out=tmp_path / "out", batch_size=2)
+    keypoints, likelihood = tracker(IMAGES)
+    np.testing.assert_allclose(tracks.keypoints[:, 0], keypoints, rtol=1e-6)
+    np.testing.assert_allclose(tracks.likelihood[:, 0], likelihood, rtol=1e-6)
+    assert [path.name for path in (tmp_path / "out").glob("*.h5")] == [f"m1pawjax_{tmp_path.name}_5.tracks.h5"]
+    cropped = tracker.predict_video(tmp_path / "m1", out=tmp_path / "out2", crop=(4, 2, 16, 8))
+    np.testing.assert_allclose(cropped.likelihood[:, 0], tracker(IMAGES[:, 2:10, 4:20])[1], rtol=1e-6)

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,6 +71,7 @@ def test_tracks_follow_the_frames(tmp_path, video, places):
     np.testing.assert_allclose(tracks.likelihood[:, 0, 0], (100 + np.arange(N)) / 255)
     np.testing.assert_allclose(tracks.times, np.arange(N) / 25)
     assert tracks.size == SIZE and tracks.bodyparts == ("paw",) and np.isnan(tracks.covariance).all()
+    assert np.isnan(tracks.disagreement).all()
     assert stages.frames == {"decode": N, "network": N, "write": N} and stages.bottleneck in str(stages)
     assert [path.name for path in tmp_path.iterdir()] == ["t.h5"]
 
@@ -164,3 +166,24 @@ def test_tracks_of_others_are_never_overwritten(tmp_path, video):
     path.write_text("notes of a user")
     with pytest.raises(InputError, match="t.h5"):
         is_done(predictor(), video.path, path)
+
+
+def test_disagreement_goes_to_the_file_and_older_files_lack_it(tmp_path, video):
+    path = tmp_path / "t.h5"
+
+    def two(images):
+        points = brightest(images)
+        return points | {"disagreement": 2 * points["likelihood"]}
+
+    predict_video(predictor(two), video, path, Options(4))
+    tracks = read_tracks(path)
+    np.testing.assert_array_equal(tracks.disagreement, 2 * tracks.likelihood)
+    with h5py.File(path, "a") as file:
+        del file["disagreement"]
+    older = read_tracks(path)
+    assert np.isnan(older.disagreement).all() and older.disagreement.shape == older.likelihood.shape
+    np.testing.assert_array_equal(older[3:5].keypoints, tracks.keypoints[3:5])
+    with h5py.File(path, "a") as file:
+        del file["second"]
+    with pytest.raises(InputError, match="t.h5: the tracks are damaged"):
+        read_tracks(path)

@@ -9,7 +9,9 @@ import pytest
 
 from pawjax.config import default_config
 from pawjax.errors import InputError
-from pawjax.inference.views import make_predict, with_prediction
+from pawjax.inference.views import make_predict, moved, with_prediction
+
+SCALED = jnp.array([[-2.0, 0, 7], [0, 2, 1]])  # mirrored, at twice the size
 
 
 def brightest(variables, images):
@@ -58,11 +60,17 @@ def test_disagreeing_view_lowers_only_the_likelihood():
     found = predict({}, blobs(*points))
     np.testing.assert_allclose(found["keypoints"][0], points, atol=0.3)
     np.testing.assert_allclose(found["likelihood"], 0.4, rtol=1e-5)
+    np.testing.assert_allclose(found["disagreement"], np.hypot(*(points[1] - points[0])) / np.sqrt(2), rtol=0.02)
+
+
+def test_disagreement_has_the_scale_of_the_points():
+    moved_points = moved({"keypoints": jnp.ones((1, 2, 2)), "disagreement": jnp.array([[3.0, 0]])}, SCALED)
+    np.testing.assert_allclose(moved_points["disagreement"], [[6, 0]])
 
 
 def test_prediction_without_views_is_the_methods():
     method = SimpleNamespace(predict=brightest)
-    assert make_predict(method, config_with(), ()) is method.predict
+    assert make_predict(method, config_with(), ()) is method.predict  # a temperature of 0 is none yet
     with pytest.raises(InputError, match="scales"):
         make_predict(method, config_with(scales=(1.0, 0.0)), ())
     with pytest.raises(InputError, match="scales"):
@@ -85,6 +93,6 @@ def test_temperature_softens_only_the_likelihood():
     np.testing.assert_array_equal(found["keypoints"], plain["keypoints"])
     np.testing.assert_allclose(found["likelihood"], 2 / 3, rtol=1e-5)  # odds of 4 become odds of 2
     with pytest.raises(InputError, match="temperature"):
-        make_predict(method, config_with(temperature=0.0), ())
+        make_predict(method, config_with(temperature=-1.0), ())
     with pytest.raises(InputError, match="temperature"):
         make_predict(method, config_with(temperature=float("nan")), ())

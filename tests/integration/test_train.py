@@ -131,7 +131,7 @@ def test_split_without_labels_is_refused_before_training(split, tmp_path, monkey
 
 
 def test_errors_of_unlabelled_frames_are_dashes(tmp_path):
-    numbers = dict.fromkeys(("rmse_px", "mean_error_px", "median_px")) | {"n_over_50px": 0}
+    numbers = dict.fromkeys(("rmse_px", "mean_error_px", "median_px")) | {"n_over_50px": 0, "absent": None}
     line = errors_line("test", numbers | {"n_images": 3, "images_per_second": 2.0}, tmp_path)
     assert line == f"test: 3 frames, RMSE - px, mean error - px, median - px, 0 over 50 px, 2.0 images/s -> {tmp_path}"
 

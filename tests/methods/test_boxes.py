@@ -171,12 +171,13 @@ def test_boxes_are_in_pixels_of_the_original_frames(tmp_path, monkeypatch):
         worst_frames(*arguments, boxes=boxes)
 
     monkeypatch.setattr(boxes, "worst_frames", draw)
-    store = FrameStore(image, keypoints[:, None], np.ones((3, 1, 1), bool), size, half)
+    store = FrameStore(image, keypoints[:, None], np.ones((3, 1, 1), bool), np.zeros((3, 1, 1), bool), size, half)
     frames = EvaluatedFrames(
         images=np.zeros((3, 64, 128, 1), np.uint8),
         sizes=2 * size,
         truth=original[:, None],
         labelled=np.ones((3, 1, 1), bool),
+        absent=np.zeros((3, 1, 1), bool),
         predicted=original[:, None] + 4,
         likelihood=np.ones((3, 1, 1)),
         ids=("a", "b", "c"),

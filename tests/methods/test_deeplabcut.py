@@ -1,6 +1,5 @@
 """DeepLabCut: what its loss counts and ignores, and the range of its predictions."""
 
-import dataclasses
 from functools import cache
 
 import jax
@@ -33,6 +32,7 @@ def make_batch(seed=0):
         "image": jnp.asarray(rng.integers(0, 256, (3, 40, 56, 1), np.uint8)),
         "keypoints": jnp.asarray(rng.uniform(5, 35, (3, 1, 2, 2)), jnp.float32),
         "labelled": jnp.array([[[True, True]], [[True, False]], [[True, True]]]),
+        "absent": jnp.zeros((3, 1, 2), bool),
         "weight": jnp.ones(3),
         "to_original": jnp.tile(jnp.eye(2, 3)[None], (3, 1, 1)),
     }
@@ -61,10 +61,10 @@ def test_ignored_label_changes_nothing(variables):
     assert terms_of(METHOD, variables, known) != terms_of(METHOD, variables, batch)
 
 
-@pytest.mark.parametrize("unlabelled", ["ignore", "negative"])
-def test_padding_changes_nothing(unlabelled, variables):
+@pytest.mark.parametrize("absent", [False, True])
+def test_padding_changes_nothing(absent, variables):
     frozen, batch = method_of(**{"model.norm": "frozen"}), make_batch()
-    frozen = dataclasses.replace(frozen, unlabelled=unlabelled)
+    batch["absent"] = ~batch["labelled"] & absent
     padded = terms_of(frozen, variables, batch | {"weight": jnp.array([1.0, 1.0, 0.0])})
     shorter = terms_of(frozen, variables, jax.tree.map(lambda x: x[:2], batch))
     for name in padded:
@@ -75,8 +75,8 @@ def test_counts_by_hand(variables):
     batch = make_batch()
     cells = 6 * 8  # 40 x 56 is padded to 48 x 64
     assert terms_of(METHOD, variables, batch)["scoremap"][1] == 5 * cells
-    negative = dataclasses.replace(METHOD, unlabelled="negative")
-    assert terms_of(negative, variables, batch)["scoremap"][1] == 6 * cells
+    absent = batch | {"absent": ~batch["labelled"]}
+    assert terms_of(METHOD, variables, absent)["scoremap"][1] == 6 * cells
     y, x = 8 * np.arange(6) + 4, 8 * np.arange(8) + 4
     near = [
         ((x[None] - px) ** 2 + (y[:, None] - py) ** 2 <= 17**2).sum()

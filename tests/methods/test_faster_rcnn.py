@@ -55,6 +55,7 @@ def make_batch(seed=0):
         "image": jnp.asarray(rng.integers(0, 256, (4, 60, 90, 1), np.uint8)),
         "keypoints": jnp.asarray(rng.uniform(5, 55, (4, 1, 2, 2)), jnp.float32),
         "labelled": jnp.array([[True, True], [True, False], [False, False], [True, True]])[:, None],
+        "absent": jnp.zeros((4, 1, 2), bool),
         "weight": jnp.ones(4),
         "key": jax.random.split(jax.random.key(3), 4),
     }
@@ -126,14 +127,14 @@ def test_terms_by_hand(variables):
     assert terms["head_box"][0] > 0
 
 
-@pytest.mark.parametrize("unlabelled, counts", [("ignore", range(1, 5)), ("negative", [16])])
-def test_background_loss_leaves_out_unlabelled_classes(unlabelled, counts, variables):
-    """At zero logits each region of another class adds 1/3 to a bias gradient; 'ignore' skips the background."""
-    method, batch = dataclasses.replace(METHOD, unlabelled=unlabelled), take(make_batch(), jnp.array([1]))
-    variables = silenced(variables)
+@pytest.mark.parametrize("absent, counts", [(False, range(1, 5)), (True, [16])])
+def test_background_loss_leaves_out_unknown_classes(absent, counts, variables):
+    """At zero logits each region of another class adds 1/3 to a bias gradient; background counts if it is absent."""
+    batch, variables = take(make_batch(), jnp.array([1])), silenced(variables)
+    batch["absent"] = ~batch["labelled"] & absent
 
     def head_score(params):
-        terms, _ = method.loss(variables | {"params": params}, batch)
+        terms, _ = METHOD.loss(variables | {"params": params}, batch)
         return terms["head_score"][0]
 
     _, _, right = jax.jit(jax.grad(head_score))(variables["params"])["class_score"]["bias"]
@@ -154,8 +155,7 @@ def test_padding_and_unlabelled_images_do_not_count(variables):
     expected = terms_of(METHOD, variables, take(batch, jnp.array([0, 1])))
     padded = batch | {"weight": jnp.array([1.0, 1.0, 1.0, 0.0])}
     assert_same(terms_of(METHOD, variables, padded), expected)
-    negative = dataclasses.replace(METHOD, unlabelled="negative")
-    counts = terms_of(negative, variables, padded)
+    counts = terms_of(METHOD, variables, padded | {"absent": ~batch["labelled"]})
     assert counts["head_score"][1] == expected["head_score"][1] + 16
 
 
@@ -173,7 +173,12 @@ def test_every_frame_of_a_batch_has_its_own_key():
     to_original = jnp.tile(jnp.eye(2, 3), (n, 1, 1))
     size = jnp.tile(jnp.array([16, 16]), (n, 1))
     store = FrameStore(
-        jnp.zeros((n, 16, 16, 1), jnp.uint8), jnp.ones((n, 1, 1, 2)), jnp.ones((n, 1, 1), bool), size, to_original
+        jnp.zeros((n, 16, 16, 1), jnp.uint8),
+        jnp.ones((n, 1, 1, 2)),
+        jnp.ones((n, 1, 1), bool),
+        jnp.zeros((n, 1, 1), bool),
+        size,
+        to_original,
     )
     still = Augment(contrast_p=0, brightness_p=0, gamma_p=0, blur_p=0, noise_p=0, occlusion_p=0)
     make = partial(batch_of_step, jax.random.key(0), 5, store, still, 4)

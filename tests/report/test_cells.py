@@ -56,11 +56,12 @@ def test_ordinary_cells_are_unchanged():
 
 def test_predictions_of_odd_names(tmp_path):
     points = np.full((1, 1, 1, 2), -3.0)
-    arguments = (points, np.ones((1, 1, 1), bool), points, np.ones((1, 1, 1)))
+    labelled = np.ones((1, 1, 1), bool)
+    arguments = (points, labelled, ~labelled, points, np.ones((1, 1, 1)))
     write_predictions_csv(tmp_path / "p.csv", ["=frame"], ["@paw"], *arguments)
     assert (tmp_path / "p.csv").read_text().splitlines() == [
-        "id,'@paw_x_true,'@paw_y_true,'@paw_x,'@paw_y,'@paw_likelihood,'@paw_error_px",
-        "'=frame,-3.0000,-3.0000,-3.0000,-3.0000,1.0000,0.0000",
+        "id,'@paw_x_true,'@paw_y_true,'@paw_x,'@paw_y,'@paw_likelihood,'@paw_error_px,'@paw_absent",
+        "'=frame,-3.0000,-3.0000,-3.0000,-3.0000,1.0000,0.0000,",
     ]
 
 

@@ -167,7 +167,9 @@ def test_errors_are_read_back_from_predictions(tmp_path):
     path, truth = tmp_path / "predictions.csv", np.zeros((2, 1, 2, 2))
     predicted = np.array([[[[3.0, 4.0], [0.0, 1.0]]], [[[5.0, 12.0], [8.0, 15.0]]]])
     labelled = np.array([[[True, True]], [[False, True]]])
-    write_predictions_csv(path, ["a", "b"], ["paw_error_px", "nose"], truth, labelled, predicted, np.ones((2, 1, 2)))
+    write_predictions_csv(
+        path, ["a", "b"], ["paw_error_px", "nose"], truth, labelled, ~labelled, predicted, np.ones((2, 1, 2))
+    )
     np.testing.assert_allclose(read_errors(path, 3), [5, 1, 17])
     with pytest.raises(InputError, match="3 errors but metrics.json beside it counts 4"):
         read_errors(path, 4)

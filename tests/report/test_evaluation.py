@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pawjax.evaluate import errors_line
 from pawjax.files import write_json
 from pawjax.report.curves import read_metrics
 from pawjax.report.evaluation import FILES, write_evaluation
@@ -23,6 +24,7 @@ def make_case(n, k, height=60, width=80, error=3.0, seed=0, a=1):
         "sizes": np.tile([height, width], (n, 1)),
         "truth": truth,
         "labelled": rng.uniform(size=(n, a, k)) < 0.8,
+        "absent": np.zeros((n, a, k), bool),
         "predicted": truth + error * rng.normal(size=(n, a, k, 2)),
         "likelihood": rng.uniform(size=(n, a, k)),
         "ids": [f"labeled-data/v/img{i:03}.png" for i in range(n)],
@@ -95,12 +97,30 @@ def test_table_holds_the_predictions(tmp_path):
                 assert row[f"{name}_x_true"] == row[f"{name}_error_px"] == ""
 
 
+def test_absent_bodyparts_are_counted_listed_and_drawn(tmp_path):
+    case = make_case(30, 2)
+    without = write(tmp_path / "without", case)
+    assert without["absent"] is None and "absent points" not in errors_line("dev", without, tmp_path)
+    case["absent"] = ~case["labelled"]
+    numbers = write(tmp_path / "with", case)
+    gone = case["likelihood"][case["absent"]]
+    assert (numbers["absent"]["n_points"], numbers["absent"]["n_found"]) == (gone.size, (gone >= 0.6).sum())
+    line = errors_line("dev", numbers, tmp_path)
+    auc = numbers["absent"]["roc_auc"]
+    assert f"{(gone >= 0.6).sum()} of {gone.size} absent points above 0.6, ROC AUC {auc:.3f}" in line
+    with open(tmp_path / "with/predictions.csv", newline="") as file:
+        marks = [[row[f"part{k}_absent"] == "1" for k in (0, 1)] for row in csv.DictReader(file)]
+    assert marks == case["absent"][:, 0].tolist()
+    sizes = [Image.open(tmp_path / name / "likelihood.png").height for name in ("without", "with")]
+    assert sizes[1] > sizes[0], "a second plot"
+
+
 def test_table_lists_two_animals_one_after_the_other(tmp_path):
     case = make_case(4, 2, a=2)
     numbers = write(tmp_path, case)
     with open(tmp_path / "predictions.csv", newline="") as file:
         header, *rows = csv.reader(file)
-    assert header[1].startswith("animal1_part0_") and header[-1] == "animal2_part1_error_px"
+    assert header[1].startswith("animal1_part0_") and header[-2:] == ["animal2_part1_error_px", "animal2_part1_absent"]
     x = [[float(row[header.index(f"animal{a}_part{k}_x")]) for a in (1, 2) for k in (0, 1)] for row in rows]
     np.testing.assert_allclose(np.reshape(x, (4, 2, 2)), case["predicted"][..., 0], atol=1e-4)
     assert len(read_errors(tmp_path / "predictions.csv", numbers["n_points"])) == case["labelled"].sum()

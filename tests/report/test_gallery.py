@@ -27,6 +27,7 @@ def draw(path, boxes, n=3, k=2):
         sizes=np.tile([48, 64], (n, 1)),
         truth=points,
         labelled=np.ones((n, 1, k), bool),
+        absent=np.zeros((n, 1, k), bool),
         predicted=points + np.arange(1, n + 1)[:, None, None, None],
         likelihood=np.ones((n, 1, k)),
         ids=tuple(f"frame {i}" for i in range(n)),

@@ -76,17 +76,16 @@ def test_pairs_of_bodyparts_may_hold_hyphens():
 
 def test_skeleton_is_the_projects_without_placeholders(tmp_path, capsys):
     (tmp_path / "config.yaml").write_text(CONFIG)
-    assert project_skeleton("deeplabcut", str(tmp_path)) == (("nose", "tail"),)
-    assert project_skeleton("deeplabcut", str(tmp_path / "config.yaml")) == (("nose", "tail"),)
-    assert project_skeleton("lightning_pose", str(tmp_path)) == project_skeleton("deeplabcut", "/nowhere") == ()
+    assert project_skeleton(str(tmp_path)) == (("nose", "tail"),)
+    assert project_skeleton(str(tmp_path / "config.yaml")) == (("nose", "tail"),)
+    assert project_skeleton("") == project_skeleton("/nowhere") == ()
     (tmp_path / "config.yaml").write_text("scorer: [")
-    assert project_skeleton("deeplabcut", str(tmp_path)) == ()
+    assert project_skeleton(str(tmp_path)) == ()
     assert "no skeleton is drawn" in capsys.readouterr().err
 
 
 def test_flags_say_what_is_drawn():
-    data = SimpleNamespace(source="paw_on_ball", path="")
-    run = SimpleNamespace(bodyparts=("nose", "tail"), config=SimpleNamespace(pcutoff=0.4, data=data))
+    run = SimpleNamespace(bodyparts=("nose", "tail"), pcutoff=0.4, project="")
 
     def looks(*words):
         return predict.looks_of(cli.parse(predict.ENTRY_POINT, ["--workdir=x", *words])[0], run)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pawjax.tracks.moments import JUMP, LIKELIHOOD, SECOND, find_moments, speeds_of, steps_of
+from pawjax.tracks.moments import DISAGREEMENT, JUMP, LIKELIHOOD, SECOND, find_moments, speeds_of, steps_of
 from pawjax.tracks.tracks import Tracks
 
 T = 200
@@ -69,3 +69,13 @@ def test_points_that_are_in_doubt_anyway_do_not_jump(tracks):
     tracks.likelihood[0] = np.nan
     found = find_moments(tracks, 0.6, 10)
     assert [(one.kind, one.worst) for one in found] == [(LIKELIHOOD, 0), (LIKELIHOOD, 0), (LIKELIHOOD, 120)]
+
+
+def test_networks_that_disagree_more_than_usual_are_told(tracks):
+    tracks.disagreement[:] = 2
+    tracks.disagreement[70:73, 0, 1] = 10, 40, 12  # the limit is 3 + 4 * 2 px
+    found = find_moments(tracks, 0.6, 10)
+    assert [(one.kind, one.first, one.worst, one.last, one.bodypart) for one in found] == [
+        (DISAGREEMENT, 71, 71, 72, 1)
+    ]
+    assert found[0].value == 40

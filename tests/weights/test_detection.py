@@ -179,6 +179,7 @@ def test_losses_and_gradients_equal_torchvision(kind, monkeypatch):
         "image": jnp.asarray(images_and_rois()[0]),
         "keypoints": jnp.asarray(KEYPOINTS)[:, None],
         "labelled": jnp.ones((2, 1, 2), bool),
+        "absent": jnp.zeros((2, 1, 2), bool),
         "weight": jnp.ones(2),
         "key": jax.random.split(jax.random.key(0), 2),
     }

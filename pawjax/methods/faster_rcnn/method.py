@@ -47,8 +47,6 @@ class FasterRCNN(NetworkMethod):
     Attributes:
       net: the network.
       settings: those of boxes, anchors, proposals, regions and losses.
-      unlabelled: 'ignore': images without labels are skipped, and a missing bodypart's class is left out of the
-        background loss. The RPN, being class-agnostic, still treats it as background. 'negative': all is background.
       n_proposals: proposals that the head classifies at prediction.
     """
 
@@ -63,7 +61,6 @@ class FasterRCNN(NetworkMethod):
 
     net: Detector
     settings: Settings = Settings()
-    unlabelled: str = "ignore"
     n_proposals: int = 300
 
     @property
@@ -97,6 +94,8 @@ class FasterRCNN(NetworkMethod):
 
         Scores are cross entropies. Boxes are smooth L1, summed over the coordinates and objects of a sample and
         divided, as in torchvision, by the size of the whole sample. Each image draws its samples from its own key.
+        An image of which nothing is known is skipped. An unknown bodypart's class is left out of the background loss;
+        the RPN, being class-agnostic, treats it as background. An absent one has no box: all is background.
         """
         batch = of_single_animal(batch)
         keys = jax.vmap(lambda key: jax.random.split(key, 3))(batch["key"])
@@ -118,7 +117,7 @@ class FasterRCNN(NetworkMethod):
         answers, updates = self.apply_training(
             variables, features, region_samples.boxes, keys=dropout_keys, method="regions"
         )
-        unknown = ~batch["labelled"] & (self.unlabelled == "ignore")
+        unknown = ~(batch["labelled"] | batch["absent"])
         terms = self._rpn_terms(logits, deltas, anchor_samples, counted)
         return terms | self._head_terms(*answers, region_samples, counted, unknown), updates
 
@@ -128,7 +127,7 @@ class FasterRCNN(NetworkMethod):
         labelled = batch["labelled"] & (batch["weight"] > 0)[:, None]
         keypoints = jnp.where(labelled[..., None], batch["keypoints"], 0.0)
         within = ((keypoints >= -0.5) & (keypoints <= jnp.array([width, height]) - 0.5)).all(axis=-1)
-        counted = batch["weight"] * labelled.any(axis=1) if self.unlabelled == "ignore" else batch["weight"]
+        counted = batch["weight"] * (batch["labelled"] | batch["absent"]).any(axis=1)
         return boxes_around(keypoints, self.settings), labelled & within, counted
 
     def _rpn_terms(
@@ -237,7 +236,7 @@ def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> FasterRCNN:
         norm=model.norm,
     )
     n_proposals = Prediction.of(config).proposals or settings.proposals_after[1]
-    return FasterRCNN(net, settings, config.data.unlabelled, n_proposals)
+    return FasterRCNN(net, settings, n_proposals)
 
 
 def _modules(settings: Settings, model: Model, dtype: jnp.dtype) -> tuple[nn.Module, nn.Module, int]:

@@ -20,7 +20,7 @@ function redraw() {
   }
 }
 
-// Seeks a frame; while the video seeks, the last wish counts.
+// Seeks a frame; while the video seeks, the last request counts.
 function go(index) {
   video.pause();
   wanted = Math.max(0, Math.min(N - 1, index));

@@ -1,0 +1,115 @@
+"""Many videos: each has its line, a bad one does not stop the others, and shards divide them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pawjax import cli, predict
+from pawjax.data.video import find_videos, open_video
+from pawjax.errors import InputError
+from pawjax.inference import job as module
+from pawjax.inference.job import Job, TimeAhead, shard_of, warn_of_other_frames
+from pawjax.inference.videos import Options, Predictor
+from tests.inference.test_videos import brightest
+
+
+def make_video(folder, n_frames=3, size=(30, 40)):
+    """A folder of pictures, whose brightest pixel is (7, 5)."""
+    folder.mkdir(parents=True)
+    pixels = np.zeros(size, np.uint8)
+    pixels[5, 7] = 200
+    for number in range(n_frames):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def predictor():
+    return Predictor(brightest, ("paw",), 1, {"run": "/runs/mine", "checkpoint": "3"})
+
+
+@pytest.fixture
+def videos(tmp_path):
+    return [make_video(tmp_path / name, n) for name, n in (("a", 2), ("b", 5), ("c", 3))]
+
+
+def test_a_bad_video_is_reported_and_the_others_go_on(tmp_path, predictor, videos, capsys):
+    (videos[1] / "0.png").write_text("no picture")
+    taken = tmp_path / "out" / "cpawjax_mine_3.tracks.h5"
+    taken.mkdir(parents=True)
+    failed = Job(predictor, Options(2), tmp_path / "out", ()).predict_all(videos)
+    out, err = capsys.readouterr()
+    assert failed == videos[1:] and out.startswith(f"1/3 {videos[0]}: decode ") and len(out.splitlines()) == 1
+    assert "0.png" in err and str(taken) in err
+    assert not list(taken.iterdir())
+
+
+def test_a_full_disk_ends_all(tmp_path, predictor, videos, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "x")
+
+    monkeypatch.setattr(module, "predict_video", full)
+    with pytest.raises(OSError, match="No space left"):
+        Job(predictor, Options(2), tmp_path / "out", ()).predict_all(videos)
+
+
+def test_truth_and_filtered_tracks(tmp_path, predictor, videos, capsys):
+    truth = tmp_path / "truth.csv"
+    truth.write_text("scorer,me,me\nbodyparts,paw,paw\ncoords,x,y\n0,7,5\n1,10,9\n2,,\n3,,\n4,,\n")
+    job = Job(predictor, Options(2), tmp_path / "out", ("dlc",), "median", truth=truth)
+    assert job.predict_all(videos[1:2]) == []
+    assert f"against {truth}: 2 points, mean error 2.50 px, median 2.50 px" in capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"bpawjax_mine_3_filtered.tracks.h5", "bDLC_pawjax_mine_3_filtered.csv"} <= names
+
+
+@pytest.mark.parametrize("n_shards", [1, 2, 3, 5])
+def test_shards_divide_the_videos_evenly(tmp_path, n_shards):
+    paths = [tmp_path / f"{number:02d}.mp4" for number in range(12)]
+    for number, path in enumerate(paths):
+        path.write_bytes(b"." * (1000 if number < 2 else 100))
+    shards = [shard_of(paths, number, n_shards) for number in range(1, n_shards + 1)]
+    assert sorted(sum(shards, [])) == paths
+    assert shards == [shard_of(paths[::-1], number, n_shards) for number in range(1, n_shards + 1)]
+    loads = [sum(path.stat().st_size for path in shard) for shard in shards]
+    assert max(loads) <= max(1000, 3000 / n_shards + 100)
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "-1/4", "1/0", "/"])
+def test_a_wrong_shard_is_named(text, tmp_path):
+    make_video(tmp_path / "a")
+    words = ["--workdir=x", f"--shard={text}", str(tmp_path / "a")]
+    with pytest.raises(InputError, match=f"^--shard={text} must be"):
+        predict.main(*cli.parse(predict.ENTRY_POINT, words))
+
+
+def test_one_of_run_and_snapshot_is_needed(tmp_path):
+    make_video(tmp_path / "a")
+    for words in ([], ["--workdir=x", "--snapshot=y"]):
+        with pytest.raises(InputError, match="either --workdir=RUN or --snapshot=FILE"):
+            predict.main(*cli.parse(predict.ENTRY_POINT, [*words, str(tmp_path / "a")]))
+
+
+def test_the_time_of_all_videos_follows_their_bytes(videos, monkeypatch):
+    now = iter([0.0, 30.0, 60.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
+    ahead = TimeAhead(videos)  # 2, 5 and 3 equal pictures
+    assert ahead.words(0) == "" and ahead.words(0.5) == "all 3 videos: ETA 4:30"
+    ahead.done(videos[0])
+    assert ahead.words(0.2) == "all 3 videos: ETA 2:20"
+
+
+@pytest.mark.parametrize("size, words", [((480, 640), ""), ((380, 520), ""), ((960, 1280), "--scales=0.5")])
+def test_frames_of_another_size_are_warned_of(tmp_path, predictor, size, words, capsys):
+    video = open_video(make_video(tmp_path / "v", 1, size))
+    warn_of_other_frames(video, dataclasses.replace(predictor, frame_sizes=((100, 100), (480, 640))))
+    assert (words in capsys.readouterr().err) if words else not capsys.readouterr().err
+
+
+def test_labelled_videos_are_not_videos_of_a_folder(tmp_path):
+    for name in ("m.mp4", "mDLC_pawjax_mine_3_p60_labeled.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    assert find_videos([str(tmp_path)]) == find_videos([f"{tmp_path}/*.mp4"]) == [tmp_path / "m.mp4"]
+    assert len(find_videos([str(path) for path in tmp_path.iterdir()])) == 2

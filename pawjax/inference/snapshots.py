@@ -65,6 +65,7 @@ def predictor_of_snapshot(path: str | Path) -> Predictor:
             "training_step": _step(path),
             "scorer": scorer_of_snapshot(path, config),
         },
+        project=next((str(folder) for folder in path.resolve().parents if (folder / "config.yaml").is_file()), ""),
     )
 
 

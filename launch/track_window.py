@@ -39,7 +39,7 @@ def difference(whole: Tracks, window: Tracks) -> str:
     likelihood = np.abs(whole.likelihood - window.likelihood)[sure].mean()
     return (
         f"{sure.sum()} of {sure.size} points are confident in whole frames; of these the window puts {far} elsewhere "
-        f"(99th percentile {np.percentile(apart, 99):.3f} px), and changes the likelihood by {likelihood:.4f} in the mean"
+        f"(99th percentile {np.percentile(apart, 99):.3f} px); the likelihood changes by {likelihood:.4f} in the mean"
     )
 
 

@@ -31,7 +31,11 @@ PREDICTION = {
     "decode": (str, "How to locate a keypoint within a cell of the score maps: locref, votes, soft_argmax or taylor."),
     "proposals": (int, "Number of regions that a detector's head classifies."),
     "flip": (bool, "Also predict from the mirrored frames."),
-    "temperature": (float, "Divide the logits of the likelihoods by this; 0: by what training fitted on dev."),
+    "temperature": (
+        float,
+        "Divide the logits of the likelihoods by this; 0: as fitted on dev, with a bias.",
+    ),
+    "bias": (float, "Add this to the logits of the likelihoods, after --temperature."),
     "scales": (tuple, "Predict from the frames at each of these scales, e.g. 0.8,1,1.25."),
 }
 _VALUES = {"config object": "FILE", "comma separated list of strings": "A,B,..."}  # placeholders in the help

@@ -9,6 +9,8 @@ from pawjax.errors import InputError
 PCK_THRESHOLDS = (2, 5, 10, 20)  # px
 SATISFICING_PX = 10.0  # the error the project asks of a tracker (seeds: satisficing metric)
 FEWEST_TO_FIT = 30  # points; fewer do not tell what a likelihood is worth
+STEPS_OF_FIT = 50
+DAMPING = 1e-3  # pulls towards no change where the points leave a direction open, e.g. if all are equally likely
 GROSS_MISS = 50  # px; one such point outweighs hundreds of good ones in a root mean square
 
 
@@ -83,7 +85,7 @@ def summarize(
       bodyparts: K names.
       pcutoff: minimum likelihood of a trusted prediction.
       absent: bool [N,A,K], the bodyparts known not to be seen; None for none.
-      raw_likelihood: [N,A,K], the likelihood before a temperature was applied; None if none was.
+      raw_likelihood: [N,A,K], the likelihood before they were calibrated; None if none was.
 
     Returns:
       The numbers above for all labelled points, `n_images` = N, `per_bodypart` {name: the numbers}, `reliability` as
@@ -162,12 +164,12 @@ def reliability(
       d: [N,A,K] px as returned by `distances`, NaN where not labelled.
       likelihood: [N,A,K], 0..1.
       absent: bool [N,A,K], points that count as wrong wherever they are; None for none.
-      raw_likelihood: [N,A,K], the likelihood before a temperature was applied; None if none was.
+      raw_likelihood: [N,A,K], the likelihood before they were calibrated; None if none was.
 
     Returns:
       `right_px`; `bins`, ten of equal width, the empty ones left out: {low, high, n, likelihood (their mean), right
       (share)}; `expected_error`, the mean over the points of |likelihood - right| of their bin (Naeini et al. 2015,
-      ECE), None without points; `temperature`, the one that fits the raw likelihoods, see `fit_temperature`.
+      ECE), None without points; `temperature` and `bias`, which fit the raw likelihoods, see `fit_calibration`.
     """
     counted = np.isfinite(d) if absent is None else np.isfinite(d) | absent
     p, right = np.asarray(likelihood, np.float64)[counted], d[counted] <= SATISFICING_PX
@@ -183,33 +185,41 @@ def reliability(
             }
             bins.append({"low": float(low), "high": round(float(low) + 0.1, 1), **values})
     expected = sum(b["n"] * abs(b["likelihood"] - b["right"]) for b in bins) / len(p) if len(p) else None
-    fitted = fit_temperature(raw, right)
-    return {"right_px": SATISFICING_PX, "expected_error": expected, "temperature": fitted, "bins": bins}
+    temperature, bias = fit_calibration(raw, right) or (None, None)
+    fitted = {"temperature": temperature, "bias": bias}
+    return {"right_px": SATISFICING_PX, "expected_error": expected, **fitted, "bins": bins}
 
 
-def fit_temperature(p: np.ndarray, right: np.ndarray) -> float | None:
-    """The temperature for which sigmoid(logit(p) / temperature) says best how often points are right.
+def fit_calibration(p: np.ndarray, right: np.ndarray) -> tuple[float, float] | None:
+    """Temperature and bias for which sigmoid(logit(p) / temperature + bias) says best how often points are right.
 
-    It minimizes the cross entropy (Guo et al. 2017) to within 2 %. The targets are those of Platt (1999): n right
-    points count as right with probability (n + 1) / (n + 2), m wrong ones with 1 / (m + 2), so that a set without
-    errors has a finite temperature too.
+    They minimize the cross entropy (Platt 1999), with Platt's targets: n right points count as right with probability
+    (n + 1) / (n + 2), m wrong ones with 1 / (m + 2), so that a set without errors has a finite fit too. Without the
+    bias (Guo et al. 2017) a likelihood never crosses 1/2, where the peaks of short trainings that are right lie.
 
     Args:
       p: likelihoods [n], 0..1.
       right: bool [n].
 
-    Returns None for fewer than 30 points, or if no temperature between 0.1 and 10 is best.
+    Returns None for fewer than 30 points, or if no temperature between 0.1 and 10 is best: then likelier points are
+    not more often right.
     """
     if len(p) < FEWEST_TO_FIT:
         return None
-    p = p.clip(1e-6, 1 - 1e-6)
-    candidates = np.geomspace(0.1, 10, 233)
-    logits = np.log(p / (1 - p)) / candidates[:, None]
+    p = np.asarray(p, np.float64).clip(1e-6, 1 - 1e-6)
+    inputs = np.stack([np.log(p / (1 - p)), np.ones(len(p))])
     n, m = right.sum(), (~right).sum()
     target = np.where(right, (n + 1) / (n + 2), 1 / (m + 2))
-    losses = (target * np.logaddexp(0, -logits) + (1 - target) * np.logaddexp(0, logits)).mean(1)
-    best = int(losses.argmin())
-    return round(float(candidates[best]), 3) if 0 < best < len(candidates) - 1 else None
+    weights = np.array([1.0, 0.0])  # 1 / temperature, and the bias
+    for _ in range(STEPS_OF_FIT):  # Newton's; the loss is convex
+        found = 1 / (1 + np.exp(-weights @ inputs))
+        gradient = inputs @ (found - target) + DAMPING * (weights - (1, 0))
+        hessian = (inputs * found * (1 - found)) @ inputs.T + DAMPING * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        weights = weights - step / max(1.0, np.abs(step).max())
+    if not 0.1 < weights[0] < 10:
+        return None
+    return round(1 / weights[0], 3), round(float(weights[1]), 3)
 
 
 def _selection(d: np.ndarray, selected: np.ndarray, bodyparts: Sequence[str]) -> dict:

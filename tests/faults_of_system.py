@@ -56,14 +56,14 @@ FAULTS = (
         ("pawjax/metrics.py", "- (counts - 1) / 2)[places]", ")[places]"),
     ),
     fault(
-        "a temperature is fitted to what another made of the likelihoods",
+        "a calibration is fitted to what another made of the likelihoods",
         "tests/integration/test_likelihood.py -k says_which",
-        ("pawjax/metrics.py", "fit_temperature(raw, right)", "fit_temperature(p, right)"),
+        ("pawjax/metrics.py", "fit_calibration(raw, right)", "fit_calibration(p, right)"),
     ),
     fault(
-        "all checkpoints have the temperature of the best",
+        "all checkpoints have the calibration of the best",
         "tests/integration/test_likelihood.py -k own",
-        ("pawjax/inference/run.py", "checkpoints.temperature(str(step))", 'checkpoints.temperature("best")'),
+        ("pawjax/inference/run.py", "checkpoints.calibration(str(step))", 'checkpoints.calibration("best")'),
     ),
     fault(
         "offsets are learnt in pixels and decoded in deviations",

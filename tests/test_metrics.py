@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize
 
 from pawjax.errors import InputError
-from pawjax.metrics import absence, fit_temperature, reliability, roc_auc, summarize
+from pawjax.metrics import absence, fit_calibration, reliability, roc_auc, summarize
 
 
 def random_case(seed, n=12, k=3, a=1):
@@ -111,20 +112,36 @@ def test_reliability_by_hand():
     assert reliability(np.full((2, 2), np.nan), np.ones((2, 2)))["temperature"] is None
 
 
-def test_temperature_needs_thirty_points():
+def test_calibration_needs_thirty_points():
     p, right = np.full(30, 0.75), np.arange(30) > 0
-    assert fit_temperature(p[1:], right[1:]) is None and fit_temperature(p, right) is not None
-    assert fit_temperature(1 - p, right) is None, "no temperature makes a likelihood below 1/2 one above"
+    assert fit_calibration(p[1:], right[1:]) is None and fit_calibration(p, right) is not None
+    backwards = np.linspace(0.1, 0.9, 40)
+    assert fit_calibration(backwards, backwards < 0.5) is None, "likelier points are not more often right"
 
 
-def test_temperature_of_a_set_without_errors_is_finite():
+def test_calibration_of_a_set_without_errors_is_finite():
     """0.75 that is right 100 times in 100 becomes the rule of succession's 101 in 102, not 1."""
-    temperature = fit_temperature(np.full(100, 0.75), np.ones(100, bool))
-    calibrated = 1 / (1 + np.exp(-np.log(3) / temperature))
-    assert calibrated == pytest.approx(101 / 102, abs=2e-3)
+    temperature, bias = fit_calibration(np.full(100, 0.75), np.ones(100, bool))
+    assert 1 / (1 + np.exp(-np.log(3) / temperature - bias)) == pytest.approx(101 / 102, abs=2e-3)
 
 
-def test_temperature_is_fitted_before_one_is_applied():
+def test_calibration_is_the_minimum_of_the_cross_entropy():
+    """Against scipy's minimizer, on points of the kind that short trainings give: low, and right all the same."""
+    rng = np.random.default_rng(3)
+    p = rng.beta(3, 4, 200)
+    right = rng.uniform(size=200) < 1 / (1 + np.exp(-1.5 * np.log(p / (1 - p)) - 1.2))
+    target = np.where(right, (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2))
+
+    def loss(weights):
+        z = weights[0] * np.log(p / (1 - p)) + weights[1]
+        return (target * np.logaddexp(0, -z) + (1 - target) * np.logaddexp(0, z)).sum()
+
+    slope, bias = optimize.minimize(loss, (1.0, 0.0)).x
+    assert fit_calibration(p, right) == (pytest.approx(1 / slope, abs=2e-3), pytest.approx(bias, abs=2e-3))
+    assert bias > 0.5
+
+
+def test_calibration_is_fitted_before_one_is_applied():
     rng = np.random.default_rng(1)
     raw = rng.uniform(0.02, 0.98, (400, 1))
     d = np.where(rng.uniform(size=raw.shape) < raw, 1.0, 100.0)

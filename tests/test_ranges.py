@@ -34,6 +34,7 @@ RANGES = {  # field: (smallest, largest) valid value of each number in it
     "model.stem_channels": (1, 1024),
     "predict.proposals": (0, 100_000),
     "predict.temperature": (0.001, 1000.0),
+    "predict.bias": (-100.0, 100.0),
     "predict.scales": (0.01, 16.0),
     "augment.crop": (0, 16_384),
     "augment.rotation": (0.0, 360.0),

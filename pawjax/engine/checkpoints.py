@@ -24,7 +24,7 @@ from pawjax.errors import InputError
 from pawjax.files import need_space, regular
 
 BEST_METRIC = "dev/rmse_px"
-TEMPERATURE = "dev/temperature"  # fitted with the weights of the checkpoint; see `pawjax.metrics.fit_temperature`
+TEMPERATURE, BIAS = "dev/temperature", "dev/bias"  # of the checkpoint; see `pawjax.metrics.fit_calibration`
 WRITING_SECONDS = 7 * 24 * 3600  # Orbax's write timeout; its default, 600 s, aborted runs on suspended machines
 
 ARRAYS, METRICS = "its arrays", "its metrics"  # what may be damaged
@@ -155,13 +155,14 @@ class Checkpoints:
                 "restore config.method and config.model there"
             ) from error
 
-    def temperature(self, which: str) -> tuple[int, float | None]:
-        """Step of 'best', 'last' or a step's number, and the temperature fitted for its likelihoods, None if none was.
+    def calibration(self, which: str) -> tuple[int, tuple[float, float] | None]:
+        """Step of 'best', 'last' or a step's number, and temperature and bias of its likelihoods, None if none fit.
 
         Raises InputError if the checkpoint is absent.
         """
         step = self._step_of(which)
-        return step, (self._json(step, "metrics/metrics") or {}).get(TEMPERATURE)
+        metrics = self._json(step, "metrics/metrics") or {}
+        return step, (metrics[TEMPERATURE], metrics.get(BIAS, 0.0)) if TEMPERATURE in metrics else None
 
     def wait(self) -> None:
         """Waits until all saved states are on the disk."""

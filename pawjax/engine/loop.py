@@ -65,7 +65,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         # 8. The end: checkpoints flushed to disk, results added to run.json.
         checkpoints.wait()
         if is_main():
-            _say_temperature(training, checkpoints)
+            _say_calibration(training, checkpoints)
         if int(state.step) == config.steps and is_main():
             _write_end(workdir, state, clock)
     return state
@@ -144,18 +144,19 @@ def _fail_if_not_finite(training: Training, state: TrainState, sums: MetricSums)
         )
 
 
-def _say_temperature(training: Training, checkpoints: Checkpoints) -> None:
-    """Says what the likelihoods of the best checkpoint are worth; nothing if the config sets their temperature."""
+def _say_calibration(training: Training, checkpoints: Checkpoints) -> None:
+    """Says what the likelihoods of the best checkpoint are worth; nothing if the config says it."""
     if training.config.predict.temperature:
         return
-    step, temperature = checkpoints.temperature("best")
+    step, fitted = checkpoints.calibration("best")
     n = training.monitor.n_dev_points
-    if temperature:
-        text = f"likelihoods: temperature {temperature:g}, fitted on {n} points of dev at step {step}, the best"
+    if fitted:
+        values = "temperature {:g}, bias {:g}".format(*fitted)
+        text = f"likelihoods: calibrated on {n} points of dev at step {step}, the best ({values})"
     elif n < FEWEST_TO_FIT:
         text = f"likelihoods: not calibrated, because dev has only {n} points, and {FEWEST_TO_FIT} are needed"
     else:
-        text = f"likelihoods: not calibrated, because no temperature fits the {n} points of dev at step {step}"
+        text = f"likelihoods: not calibrated, because likelier points of the {n} of dev are not more often right"
     print(text, file=sys.stderr, flush=True)
 
 

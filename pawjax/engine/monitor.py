@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from pawjax import data, metrics
 from pawjax.data.batches import FrameStore
-from pawjax.engine.checkpoints import TEMPERATURE
+from pawjax.engine.checkpoints import BIAS, TEMPERATURE
 from pawjax.inference import compiler
 from pawjax.inference.stream import predict_store
 from pawjax.inference.views import make_predict
@@ -46,9 +46,9 @@ class Monitor:
             self._stores = jax.device_put(self._stores)
 
     def evaluate(self, variables: Variables) -> dict[str, float]:
-        """'train/rmse_px', 'dev/mean_error_px' etc., in pixels of the original frames, and 'dev/temperature'.
+        """'train/rmse_px', 'dev/mean_error_px' etc., in pixels of the frames, and 'dev/temperature' and 'dev/bias'.
 
-        The last is left out if it cannot be fitted, or `config.predict` sets one.
+        The last two are left out if they cannot be fitted, or `config.predict` sets them.
         """
         summaries, values = {}, {}
         method, variables = self._method.fold(variables)
@@ -65,10 +65,12 @@ class Monitor:
                 self._absent[split],
             )
             values |= {f"{split}/{key}": summary[key] for key in CURVE_KEYS}
-        fitted = summaries["dev"]["reliability"]["temperature"]
-        return values if fitted is None or self._config.predict.temperature else values | {TEMPERATURE: fitted}
+        fitted = summaries["dev"]["reliability"]
+        if fitted["temperature"] is None or self._config.predict.temperature:
+            return values
+        return values | {TEMPERATURE: fitted["temperature"], BIAS: fitted["bias"]}
 
     @property
     def n_dev_points(self) -> int:
-        """The points of dev that a temperature is fitted on."""
+        """The points of dev that likelihoods are calibrated on."""
         return int((self._truth["dev"][1] | self._absent["dev"]).sum())

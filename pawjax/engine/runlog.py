@@ -25,7 +25,7 @@ from pawjax.machine import device_name
 
 PACKAGES = ("pawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 # May change when a run is resumed; `setup.open_folder` checks `steps`.
-MUTABLE_FIELDS = ("steps", "log_every", "tensorboard", "data.cache", "data.path", "predict.temperature")
+MUTABLE_FIELDS = ("steps", "log_every", "tensorboard", "data.cache", "data.path", "predict.temperature", "predict.bias")
 END_FIELDS = ("steps", "seconds", "params_sha256")  # of run.json, added at the end
 LOCK = ".lock"
 MOST_SIZES = 50  # of frames that run.json lists

@@ -14,7 +14,7 @@ from pawjax.files import need_output
 from pawjax.inference import compiler
 from pawjax.inference.run import RunFiles, read_run_files
 from pawjax.inference.stream import predict_store, stream_store
-from pawjax.inference.views import make_predict, soften
+from pawjax.inference.views import calibrate, make_predict
 from pawjax.machine import device_name
 from pawjax.methods.method import ExtraEvaluation
 from pawjax.report.curves import read_metrics
@@ -61,7 +61,7 @@ def evaluate_run(
     folder = evaluation_folder(workdir, split, checkpoint, prediction)
     need_output(folder, FILES)
     store = make_store(frames, indices, config.scale)
-    predict = compiler.jit(make_predict(run.method, _without_temperature(run.config), run.bodyparts))
+    predict = compiler.jit(make_predict(run.method, _uncalibrated(run.config), run.bodyparts))
     predictions = predict_store(predict, run.variables, store, config.batch_size)
     raw_likelihood = predictions.likelihood[:, None]  # one animal
     evaluated = EvaluatedFrames(
@@ -71,7 +71,7 @@ def evaluate_run(
         labelled=frames.labelled[indices],
         absent=frames.absent[indices],
         predicted=predictions.keypoints[:, None],
-        likelihood=np.asarray(soften(raw_likelihood, run.config.predict.temperature)),
+        likelihood=np.asarray(calibrate(raw_likelihood, run.config.predict.temperature, run.config.predict.bias)),
         ids=tuple(frames.ids[i] for i in indices),
         bodyparts=frames.bodyparts,
     )
@@ -91,17 +91,17 @@ def evaluate_run(
             "device": device_name(),
             "step": run.step,
             "predict": run.config.predict.to_dict(),
-            "temperature_from": run.temperature_from,
+            "calibration_from": run.calibration_from,
         },
         raw_likelihood=raw_likelihood,
         curve=curve,
     )
 
 
-def _without_temperature(config: ConfigDict) -> ConfigDict:
-    """Prediction as it was trained, whose likelihoods tell which temperature fits them."""
+def _uncalibrated(config: ConfigDict) -> ConfigDict:
+    """Prediction as it was trained, whose likelihoods tell which calibration fits them."""
     config = config.copy_and_resolve_references()
-    config.predict.temperature = 1.0
+    config.predict.update(temperature=1.0, bias=0.0)
     return config
 
 

@@ -76,10 +76,10 @@ class RunFiles:
         method, (step, variables, fitted) = self.method, _restore(self.workdir, self.method, checkpoint)
         if fold:
             method, variables = method.fold(variables)
-        config, origin = _with_temperature(self.config, step, fitted)
+        config, origin = _with_calibration(self.config, step, fitted)
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(RunFiles)}
         return Run(
-            **fields | {"method": method, "config": config}, variables=variables, step=step, temperature_from=origin
+            **fields | {"method": method, "config": config}, variables=variables, step=step, calibration_from=origin
         )
 
 
@@ -90,12 +90,12 @@ class Run(RunFiles):
     Attributes:
       variables: the method's, on one device.
       step: the checkpoint's.
-      temperature_from: where the temperature in `config.predict`, which is never 0 here, is from, in words.
+      calibration_from: where temperature, which is never 0 here, and bias in `config.predict` are from, in words.
     """
 
     variables: Variables
     step: int
-    temperature_from: str = ""
+    calibration_from: str = ""
 
 
 def read_run_files(workdir: Path, data_folder: str = "", **prediction: Any) -> RunFiles:
@@ -133,22 +133,22 @@ def open_run(workdir: str | Path, checkpoint: str | int = "best", data_folder: s
     return read_run_files(user_path(workdir), data_folder, **prediction).restore(str(checkpoint))
 
 
-def _with_temperature(config: ConfigDict, step: int, fitted: float | None) -> tuple[ConfigDict, str]:
-    """The config with the temperature for a checkpoint's likelihoods, and where it is from."""
+def _with_calibration(config: ConfigDict, step: int, fitted: tuple[float, float] | None) -> tuple[ConfigDict, str]:
+    """The config with temperature and bias for a checkpoint's likelihoods, and where they are from."""
     if config.predict.temperature:
         return config, "set by the config or a flag"
     config = config.copy_and_resolve_references()
-    config.predict.temperature = fitted or 1.0
+    config.predict.temperature, config.predict.bias = fitted or (1.0, 0.0)
     return config, f"fitted on dev at step {step}" if fitted else f"none was fitted on dev at step {step}"
 
 
-def _restore(workdir: Path, method: Method, checkpoint: str) -> tuple[int, Variables, float | None]:
-    """Step and variables of a checkpoint, and the temperature fitted for it."""
+def _restore(workdir: Path, method: Method, checkpoint: str) -> tuple[int, Variables, tuple[float, float] | None]:
+    """Step and variables of a checkpoint, and the temperature and bias fitted for it."""
     batch = {"image": jax.ShapeDtypeStruct((1, 64, 64, 3), np.uint8)}
     shapes = jax.eval_shape(method.init, jax.random.key(0), batch)
     checkpoints = Checkpoints(workdir, read_only=True)
     try:
         step, variables = checkpoints.restore_variables(checkpoint, shapes)
-        return step, variables, checkpoints.temperature(str(step))[1]
+        return step, variables, checkpoints.calibration(str(step))[1]
     finally:
         checkpoints.close()

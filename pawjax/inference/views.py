@@ -16,7 +16,7 @@ from pawjax.methods.method import Prediction
 from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
 
 Predict = Callable[[Variables, jax.Array], dict[str, jax.Array]]
-FIELDS = ("flip", "temperature", "scales")  # fields of config.predict that are read here, for every method
+FIELDS = ("flip", "temperature", "bias", "scales")  # fields of config.predict that are read here, for every method
 AGREE = 16.0  # pixels of the network's input; views within this distance agree
 
 
@@ -31,7 +31,9 @@ def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str]) -
     if settings.flip or settings.scales != (1.0,):
         pairs = pair_indices(config.data.symmetric_pairs, bodyparts)
         predict = _over_views(method, settings.flip, settings.scales, pairs)
-    return predict if settings.temperature in (0, 1) else _tempered(predict, settings.temperature)
+    if settings.temperature == 0 or (settings.temperature, settings.bias) == (1, 0):
+        return predict
+    return _calibrated(predict, settings.temperature, settings.bias)
 
 
 def with_prediction(config: ConfigDict, method: Method, **fields: Any) -> ConfigDict:
@@ -78,22 +80,23 @@ def moved(points: dict[str, jax.Array], matrix: jax.Array) -> dict[str, jax.Arra
     return points | changed
 
 
-def _tempered(predict: Predict, temperature: float) -> Predict:
-    def tempered(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
+def _calibrated(predict: Predict, temperature: float, bias: float) -> Predict:
+    def calibrated(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         points = predict(variables, images)
-        changed = {"likelihood": soften(points["likelihood"], temperature)}
+        changed = {"likelihood": calibrate(points["likelihood"], temperature, bias)}
         if "second" in points:
-            changed["second"] = points["second"].at[..., 2].set(soften(points["second"][..., 2], temperature))
+            likelihood = calibrate(points["second"][..., 2], temperature, bias)
+            changed["second"] = points["second"].at[..., 2].set(likelihood)
         return points | changed
 
-    return tempered
+    return calibrated
 
 
-def soften(likelihood: jax.Array, temperature: float) -> jax.Array:
-    """Likelihoods with their logits divided by a temperature; 1 changes no bit."""
-    if temperature == 1:
+def calibrate(likelihood: jax.Array, temperature: float, bias: float) -> jax.Array:
+    """Likelihoods whose logits are divided by a temperature and moved by a bias; 1 and 0 change no bit."""
+    if (temperature, bias) == (1, 0):
         return likelihood
-    return jax.nn.sigmoid(jax.scipy.special.logit(likelihood.clip(1e-6, 1 - 1e-6)) / temperature)
+    return jax.nn.sigmoid(jax.scipy.special.logit(likelihood.clip(1e-6, 1 - 1e-6)) / temperature + bias)
 
 
 def _over_views(method: Method, flip: bool, scales: tuple[float, ...], pairs: Pairs) -> Predict:

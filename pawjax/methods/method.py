@@ -149,8 +149,8 @@ class Prediction(Section):
       decode: how keypoints are located within a cell of the score maps, see `pawjax.ops.decoding`.
       proposals: regions that a detector's head classifies; 0 takes the number of `config.faster_rcnn`.
       flip: also predict the mirrored frame, swapping the bodyparts of `config.data.symmetric_pairs`.
-      temperature: likelihoods become sigmoid(logit / temperature). 0 takes the one that training fitted on dev for the
-        checkpoint, see `pawjax.metrics.fit_temperature`, or 1 if it fitted none.
+      temperature, bias: likelihoods become sigmoid(logit / temperature + bias). A temperature of 0 takes both as
+        training fitted them on dev for the checkpoint, see `pawjax.metrics.fit_calibration`, or 1 and 0 if none fit.
       scales: sizes, relative to the network's, at which each frame is predicted.
     """
 
@@ -160,6 +160,7 @@ class Prediction(Section):
     proposals: int = 0
     flip: bool = False
     temperature: float = 0.0
+    bias: float = 0.0
     scales: tuple[float, ...] = (1.0,)
 
     def __post_init__(self):
@@ -167,6 +168,7 @@ class Prediction(Section):
         self.require_range("proposals", 0, 100_000)
         if self.temperature:
             self.require_range("temperature", 0.001, 1000)
+        self.require_range("bias", -100, 100)
         self.require("scales", bool(self.scales), "one number or more, e.g. (1.0,)")
         self.require_range("scales", *SCALES)
 

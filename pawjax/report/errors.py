@@ -223,10 +223,10 @@ def reliability(numbers: Mapping[str, Any], out_path: str | Path) -> None:
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("likelihood")
         axes.set_ylabel(f"share within {numbers['right_px']:g} px")
-        off, temperature = numbers["expected_error"], numbers["temperature"]
+        off, temperature, bias = (numbers[name] for name in ("expected_error", "temperature", "bias"))
         below = f"off by {off:.2f} on average"
         if temperature is not None:
-            below += f"; a temperature of {temperature:.2f} would fit best"
+            below += f"; temperature {temperature:.2f} and bias {bias:.2f} fit best"
         style.title(axes, "Reliability of the likelihood", below)
 
 

@@ -42,7 +42,7 @@ def write_evaluation(
       seconds: time to predict the N images.
       about: further fields of `metrics.json`, e.g. the device and the checkpoint's step.
       curve: the run's log, as returned by `curves.read_metrics`.
-      raw_likelihood: [N, A, K], those of `frames` before a temperature was applied; None if none was.
+      raw_likelihood: [N, A, K], those of `frames` before they were calibrated; None if none was.
 
     Raises:
       InputError: predictions that are not finite.

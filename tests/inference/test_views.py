@@ -81,7 +81,7 @@ def test_method_reads_its_own_and_common_fields():
     method = SimpleNamespace(predict_fields=("decode",))
     config = with_prediction(default_config(), method, decode="votes", flip=True)
     assert config.predict.decode == "votes" and config.predict.flip
-    with pytest.raises(InputError, match="no field 'refinement', only decode, flip, proposals"):
+    with pytest.raises(InputError, match="no field 'refinement', only bias, decode, flip, proposals"):
         with_prediction(default_config(), method, refinement="votes")
     with pytest.raises(InputError, match="proposals=9 is not read by this run's method.*: it reads decode, flip"):
         with_prediction(default_config(), method, proposals=9)

@@ -1,4 +1,4 @@
-"""A run's temperature: fitted at every evaluation on dev, kept with its checkpoint, used unless told otherwise."""
+"""A run's calibration: fitted at every evaluation on dev, kept with its checkpoint, used unless told otherwise."""
 
 import csv
 import itertools
@@ -43,7 +43,7 @@ def run(tmp_path_factory) -> Path:
     workdir, count, config = tmp_path_factory.mktemp("runs") / "run", itertools.count(4), toy_config()
     config.steps = 20
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "fit_temperature", lambda p, right: next(count) // 2 / 10)
+        patch.setattr(metrics, "fit_calibration", lambda p, right: (next(count) // 2 / 10, 0.5))
         train_and_evaluate(config, workdir)
     return workdir
 
@@ -53,8 +53,8 @@ def logged(workdir):
     return {line["step"]: line.get("dev/temperature") for line in lines if "dev/rmse_px" in line}
 
 
-def calibrated(temperature):
-    return 1 / (1 + 3 ** (-1 / temperature))  # 0.75 is odds of 3
+def calibrated(temperature, bias):
+    return 1 / (1 + np.exp(-bias - np.log(3) / temperature))  # 0.75 is odds of 3
 
 
 def test_each_checkpoint_has_its_own(run):
@@ -62,12 +62,12 @@ def test_each_checkpoint_has_its_own(run):
     for which in ("best", "last"):
         opened = open_run(run, which)
         assert opened.config.predict.temperature == logged(run)[opened.step]
-        assert opened.temperature_from == f"fitted on dev at step {opened.step}"
+        assert opened.calibration_from == f"fitted on dev at step {opened.step}"
         assert predictor_of_run(opened).origin["temperature"] == str(logged(run)[opened.step])
 
 
 def test_tracker_uses_it_unless_told_otherwise(run):
-    own = calibrated(logged(run)[open_run(run).step])
+    own = calibrated(logged(run)[open_run(run).step], 0.5)
     for options, expected in (({}, own), ({"temperature": 0.0}, own), ({"temperature": 1.0}, 0.75)):
         _, likelihood = pawjax.load(run, **options)(IMAGES)
         np.testing.assert_allclose(likelihood, expected, rtol=1e-5)
@@ -75,23 +75,23 @@ def test_tracker_uses_it_unless_told_otherwise(run):
 
 def test_evaluation_says_which_it_used_and_what_fits(run, monkeypatch):
     seen = []
-    monkeypatch.setattr(metrics, "fit_temperature", lambda p, right: seen.append(p[0]) or 0.9)
+    monkeypatch.setattr(metrics, "fit_calibration", lambda p, right: seen.append(p[0]) or (0.9, 0.1))
     step = open_run(run).step
     evaluate_run(run, "dev", "best")
     evaluate_run(run, "dev", "best", temperature=2.0)
     assert seen == [0.75, 0.75], "fitted to what the network says, not to what another temperature made of it"
-    for name, used, origin in (
-        ("dev", logged(run)[step], f"fitted on dev at step {step}"),
-        ("dev-temperature=2.0", 2.0, "set by the config or a flag"),
+    for name, used, bias, origin in (
+        ("dev", logged(run)[step], 0.5, f"fitted on dev at step {step}"),
+        ("dev-temperature=2.0", 2.0, 0.0, "set by the config or a flag"),
     ):
         numbers = json.loads((run / "eval" / name / "metrics.json").read_text())
-        assert (numbers["predict"]["temperature"], numbers["temperature_from"]) == (used, origin)
-        assert numbers["reliability"]["temperature"] == 0.9
-        assert numbers["reliability"]["bins"][0]["likelihood"] == pytest.approx(calibrated(used), abs=1e-4)
+        assert (numbers["predict"]["temperature"], numbers["calibration_from"]) == (used, origin)
+        assert (numbers["reliability"]["temperature"], numbers["reliability"]["bias"]) == (0.9, 0.1)
+        assert numbers["reliability"]["bins"][0]["likelihood"] == pytest.approx(calibrated(used, bias), abs=1e-4)
         with (run / "eval" / name / "predictions.csv").open(newline="") as file:
             row = next(csv.DictReader(file))
         assert float(next(row[name] for name in row if "likelihood" in name)) == pytest.approx(
-            calibrated(used), abs=1e-4
+            calibrated(used, bias), abs=1e-4
         )
 
 
@@ -101,10 +101,10 @@ def test_end_of_a_training_says_what_was_fitted(tmp_path, monkeypatch, capsys):
     train_and_evaluate(config, tmp_path / "few")  # four points
     assert "likelihoods: not calibrated, because dev has only 4 points, and 30 are needed" in capsys.readouterr().err
     opened = open_run(tmp_path / "few")
-    assert (opened.config.predict.temperature, opened.temperature_from) == (1.0, "none was fitted on dev at step 10")
-    monkeypatch.setattr(metrics, "fit_temperature", lambda p, right: 0.4)
+    assert (opened.config.predict.temperature, opened.calibration_from) == (1.0, "none was fitted on dev at step 10")
+    monkeypatch.setattr(metrics, "fit_calibration", lambda p, right: (0.4, 0.3))
     train_and_evaluate(config, tmp_path / "enough")
-    assert "likelihoods: temperature 0.4, fitted on 4 points of dev at step 10" in capsys.readouterr().err
+    assert "calibrated on 4 points of dev at step 10, the best (temperature 0.4, bias 0.3)" in capsys.readouterr().err
     config.predict.temperature = 2.0
     train_and_evaluate(config, tmp_path / "set")
     assert "likelihoods" not in capsys.readouterr().err and logged(tmp_path / "set") == {10: None}

@@ -5,21 +5,24 @@ A snapshot of its PyTorch engine (.pt) is read as it is; one of its TensorFlow e
 `pawjax.inference.snapshot_config`. Frames go to the network as they are, as in DeepLabCut: neither resized nor padded.
 """
 
+import dataclasses
 import functools
 import hashlib
 import re
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pawjax.config import default_config
 from pawjax.errors import InputError, listed, warn
 from pawjax.files import regular, user_path
 from pawjax.inference import compiler
 from pawjax.inference.snapshot_config import SnapshotConfig, read_snapshot_config
 from pawjax.inference.videos import Predictor
+from pawjax.inference.views import make_predict, with_prediction
 from pawjax.methods import Variables
 from pawjax.methods.deeplabcut import DeepLabCut, Settings
 from pawjax.models.backbones import Model
@@ -37,7 +40,7 @@ class _Unpadded(DeepLabCut):
     stride: ClassVar[int] = 1
 
 
-def predictor_of_snapshot(path: str | Path) -> Predictor:
+def predictor_of_snapshot(path: str | Path, **prediction: Any) -> Predictor:
     """The predictor of a snapshot of DeepLabCut.
 
     Its origin has the 'snapshot' and its sha256, DeepLabCut's 'training_step' (epochs of its PyTorch engine, iterations
@@ -45,14 +48,22 @@ def predictor_of_snapshot(path: str | Path) -> Predictor:
 
     Args:
       path: a .pt, or an .npz from third_party/tf_slim/convert.py, in the folder that DeepLabCut saved it in.
+      prediction: fields of `config.predict`; without any, points and likelihoods are DeepLabCut's.
 
-    Raises InputError for a missing or damaged file, or another network than it says or than pawjax runs.
+    Raises InputError for a missing or damaged file, another network than it says or than pawjax runs, or a wrong field
+    or value of `prediction`.
     """
     path = user_path(path)
     _check_kind(path)
     config = read_snapshot_config(path)
     method, variables = _read_network(path, config)
-    find = compiler.jit(method.predict)
+    if prediction.get("flip"):
+        raise InputError(
+            f"{path}: flip=True needs the pairs of left and right bodyparts, which a snapshot does not name"
+        )
+    chosen = with_prediction(default_config(), method, **prediction)
+    method = dataclasses.replace(method, decoder=chosen.predict.decode)
+    find = compiler.jit(make_predict(method, chosen, config.bodyparts))
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Predictor(
@@ -64,7 +75,9 @@ def predictor_of_snapshot(path: str | Path) -> Predictor:
             "snapshot_sha256": digest,
             "training_step": _step(path),
             "scorer": scorer_of_snapshot(path, config),
+            **{name: str(value) for name, value in sorted(chosen.predict.items())},
         },
+        project=_project(path),
     )
 
 
@@ -88,6 +101,12 @@ def scorer_of_snapshot(path: Path, config: SnapshotConfig) -> str:
         f"steps find the tracks only by the scorer 'DLC_{network}_{number}'"
     )
     return f"DLC_{network}_{number}"
+
+
+def _project(path: Path) -> str:
+    """The folder of the project, if the snapshot is where DeepLabCut saved it; else ''."""
+    folders = path.resolve().parents  # train, TASKDATE-trainset95shuffle1, iteration-0, dlc-models-pytorch, the project
+    return str(folders[4]) if len(folders) > 4 and (folders[4] / "config.yaml").is_file() else ""
 
 
 def _step(path: Path) -> str:

@@ -55,12 +55,12 @@ def predictor_of_snapshot(path: str | Path, **prediction: Any) -> Predictor:
     """
     path = user_path(path)
     _check_kind(path)
-    config = read_snapshot_config(path)
-    method, variables = _read_network(path, config)
     if prediction.get("flip"):
         raise InputError(
             f"{path}: flip=True needs the pairs of left and right bodyparts, which a snapshot does not name"
         )
+    config = read_snapshot_config(path)
+    method, variables = _read_network(path, config)
     chosen = with_prediction(default_config(), method, **prediction)
     method = dataclasses.replace(method, decoder=chosen.predict.decode)
     find = compiler.jit(make_predict(method, chosen, config.bodyparts))

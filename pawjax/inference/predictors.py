@@ -6,11 +6,11 @@ from typing import Any
 
 from pawjax.engine.runlog import params_sha256
 from pawjax.errors import InputError
-from pawjax.files import user_path
 from pawjax.inference import compiler
 from pawjax.inference.ensemble import ensemble
 from pawjax.inference.points import make_find_points
 from pawjax.inference.run import Run, open_run
+from pawjax.inference.snapshots import predictor_of_snapshot
 from pawjax.inference.videos import Predictor
 
 
@@ -26,9 +26,11 @@ def open_predictor(workdirs: Sequence[str], checkpoint: str, snapshot: str = "",
     Raises InputError as `open_run`, `ensemble` and `predictor_of_snapshot` do.
     """
     if snapshot:
-        from pawjax.inference.snapshots import predictor_of_snapshot
-
-        return predictor_of_snapshot(user_path(snapshot), **prediction)
+        if prediction:
+            raise InputError(
+                f"--{next(iter(prediction))} is for runs; a snapshot predicts as in DeepLabCut: leave it out"
+            )
+        return predictor_of_snapshot(snapshot)
     if not (workdirs := [workdir for workdir in workdirs if workdir]):
         raise InputError("--workdir names no run: give its folder")
     return ensemble([predictor_of_run(open_run(workdir, checkpoint, **prediction)) for workdir in workdirs])

@@ -5,24 +5,21 @@ A snapshot of its PyTorch engine (.pt) is read as it is; one of its TensorFlow e
 `pawjax.inference.snapshot_config`. Frames go to the network as they are, as in DeepLabCut: neither resized nor padded.
 """
 
-import dataclasses
 import functools
 import hashlib
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pawjax.config import default_config
 from pawjax.errors import InputError, listed, warn
 from pawjax.files import regular, user_path
 from pawjax.inference import compiler
 from pawjax.inference.snapshot_config import SnapshotConfig, read_snapshot_config
 from pawjax.inference.videos import Predictor
-from pawjax.inference.views import make_predict, with_prediction
 from pawjax.methods import Variables
 from pawjax.methods.deeplabcut import DeepLabCut, Settings
 from pawjax.models.backbones import Model
@@ -40,7 +37,7 @@ class _Unpadded(DeepLabCut):
     stride: ClassVar[int] = 1
 
 
-def predictor_of_snapshot(path: str | Path, **prediction: Any) -> Predictor:
+def predictor_of_snapshot(path: str | Path) -> Predictor:
     """The predictor of a snapshot of DeepLabCut.
 
     Its origin has the 'snapshot' and its sha256, DeepLabCut's 'training_step' (epochs of its PyTorch engine, iterations
@@ -48,22 +45,14 @@ def predictor_of_snapshot(path: str | Path, **prediction: Any) -> Predictor:
 
     Args:
       path: a .pt, or an .npz from third_party/tf_slim/convert.py, in the folder that DeepLabCut saved it in.
-      prediction: fields of `config.predict`; without any, points and likelihoods are DeepLabCut's.
 
-    Raises InputError for a missing or damaged file, another network than it says or than pawjax runs, or a wrong field
-    or value of `prediction`.
+    Raises InputError for a missing or damaged file, or another network than it says or than pawjax runs.
     """
     path = user_path(path)
     _check_kind(path)
-    if prediction.get("flip"):
-        raise InputError(
-            f"{path}: flip=True needs the pairs of left and right bodyparts, which a snapshot does not name"
-        )
     config = read_snapshot_config(path)
     method, variables = _read_network(path, config)
-    chosen = with_prediction(default_config(), method, **prediction)
-    method = dataclasses.replace(method, decoder=chosen.predict.decode)
-    find = compiler.jit(make_predict(method, chosen, config.bodyparts))
+    find = compiler.jit(method.predict)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Predictor(
@@ -75,9 +64,8 @@ def predictor_of_snapshot(path: str | Path, **prediction: Any) -> Predictor:
             "snapshot_sha256": digest,
             "training_step": _step(path),
             "scorer": scorer_of_snapshot(path, config),
-            **{name: str(value) for name, value in sorted(chosen.predict.items())},
         },
-        project=_project(path),
+        project=next((str(folder) for folder in path.resolve().parents if (folder / "config.yaml").is_file()), ""),
     )
 
 
@@ -101,12 +89,6 @@ def scorer_of_snapshot(path: Path, config: SnapshotConfig) -> str:
         f"steps find the tracks only by the scorer 'DLC_{network}_{number}'"
     )
     return f"DLC_{network}_{number}"
-
-
-def _project(path: Path) -> str:
-    """The folder of the project, if the snapshot is where DeepLabCut saved it; else ''."""
-    folders = path.resolve().parents  # train, TASKDATE-trainset95shuffle1, iteration-0, dlc-models-pytorch, the project
-    return str(folders[4]) if len(folders) > 4 and (folders[4] / "config.yaml").is_file() else ""
 
 
 def _step(path: Path) -> str:

@@ -92,6 +92,12 @@ def test_one_of_run_and_snapshot_is_needed(tmp_path):
             predict.main(*cli.parse(predict.ENTRY_POINT, [*words, str(tmp_path / "a")]))
 
 
+def test_a_snapshot_predicts_as_in_deeplabcut(tmp_path):
+    make_video(tmp_path / "a")
+    with pytest.raises(InputError, match="--flip is for runs"):
+        predict.main(*cli.parse(predict.ENTRY_POINT, ["--snapshot=y.pt", "--flip", str(tmp_path / "a")]))
+
+
 def test_the_time_of_all_videos_follows_their_bytes(videos, monkeypatch):
     now = iter([0.0, 30.0, 60.0])
     monkeypatch.setattr(module.time, "monotonic", lambda: next(now))

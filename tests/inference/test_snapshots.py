@@ -169,14 +169,6 @@ def test_settings_of_the_decoder_are_read(tmp_path, warnings):  # noqa: F811
     assert "clip_scores is false" in warnings()[0]
 
 
-def test_fields_of_the_prediction_are_checked(snapshot):
-    with pytest.raises(InputError, match="flip=True needs the pairs of left and right bodyparts"):
-        predictor_of_snapshot(snapshot, flip=True)
-    with pytest.raises(InputError, match="config.predict.decode = 'best' must be one of locref"):
-        predictor_of_snapshot(snapshot, decode="best")
-    assert predictor_of_snapshot(snapshot, decode="votes").origin["decode"] == "votes"
-
-
 def test_files_that_are_no_snapshot_are_named(tmp_path, snapshot):
     def refuse(path: Path, words: str) -> None:
         with pytest.raises(InputError, match=words):

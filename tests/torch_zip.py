@@ -20,6 +20,7 @@ def write_snapshot(path: Path, tensors: Mapping[str, np.ndarray], **metadata: An
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{path.stem}/data.pkl", content)
         archive.writestr(f"{path.stem}/byteorder", "little")
+        archive.writestr(f"{path.stem}/version", "3\n")
         for number, array in enumerate(arrays):
             archive.writestr(f"{path.stem}/data/{number}", array.tobytes())
 

@@ -64,8 +64,9 @@ def write_config(snapshot: Path, fields: dict) -> Path:
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory):
-    path = tmp_path_factory.mktemp("project") / FOLDER / "snapshot-best-010.pt"
-    write_config(path, pytorch_config())
+    project = tmp_path_factory.mktemp("project")
+    (project / "config.yaml").write_text("Task: openfield")
+    path = write_config(project / FOLDER / "snapshot-best-010.pt", pytorch_config())
     write_snapshot(path, deeplabcut_snapshot("resnet_50"), epoch=10)
     return path
 
@@ -78,7 +79,7 @@ def test_snapshot_finds_the_points_that_deeplabcut_finds(snapshot):
     assert found["covariance"].shape == (3, 2, 2) and found["second"].shape == (3, 3)
     assert predictor.bodyparts == BODYPARTS and predictor.channels == 3
     assert predictor.origin["snapshot"] == str(snapshot) and len(predictor.origin["snapshot_sha256"]) == 64
-    assert predictor.origin["training_step"] == "10"
+    assert predictor.origin["training_step"] == "10" and predictor.project == str(snapshot.parents[4])
     assert predictor.origin["scorer"] == "DLC_Resnet50_openfieldOct30shuffle3_snapshot_best-10"
 
 

@@ -8,20 +8,21 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from pawjax.ops.norm import column_sums
 from pawjax.ops.once import once
 
+Padding = tuple[tuple[int, int], tuple[int, int]]
+
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def depthwise(
-    x: jax.Array, kernel: jax.Array, stride: int, padding: tuple[tuple[int, int], tuple[int, int]], dilation: int
-) -> jax.Array:
+def depthwise(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int) -> jax.Array:
     """[B, H, W, C] x [kh, kw, 1, C] -> [B, H', W', C] as `pawjax.ops.conv.conv2d`; only reverse-mode gradients."""
-    size = _output_size(x, kernel, stride, padding, dilation)
-    shifts = _shifts(kernel.shape, size, stride, dilation)
-    x = once(_padded(x, padding))
-    return sum(x[:, rows, columns] * kernel[a, b, 0] for (a, b), (rows, columns) in shifts.items())
+    axes = zip(x.shape[1:3], padding, kernel.shape[:2], strict=True)
+    size = [(n + sum(pad) - dilation * (taps - 1) - 1) // stride + 1 for n, pad, taps in axes]
+    x, weights = once(_padded(x, padding)), _weights(kernel)
+    return sum(_pixels(x, start, size, stride) * weights[tap] for tap, start in _starts(kernel.shape, dilation).items())
 
 
 def _forward(x, kernel, stride, padding, dilation):
@@ -31,10 +32,11 @@ def _forward(x, kernel, stride, padding, dilation):
 def _backward(stride, padding, dilation, saved, dy):
     x, kernel = saved
     dy = once(dy)
-    return (
-        _input_gradient(dy, kernel, x.shape, stride, padding, dilation),
-        _kernel_gradient(x, dy, kernel.shape, stride, padding, dilation),
-    )
+    dx = _input_gradient(dy, kernel, x.shape, stride, padding, dilation)
+    x, size = once(_padded(x, padding)), dy.shape[1:3]
+    starts = _starts(kernel.shape, dilation).values()
+    dkernel = jnp.stack([column_sums(_pixels(x, start, size, stride) * dy) for start in starts])
+    return dx, dkernel.reshape(kernel.shape)
 
 
 depthwise.defvjp(_forward, _backward)
@@ -44,51 +46,43 @@ def _padded(x, padding):
     return jnp.pad(x, ((0, 0), *padding, (0, 0)))
 
 
-def _output_size(x, kernel, stride, padding, dilation):
-    axes = zip(x.shape[1:3], padding, kernel.shape[:2], strict=True)
-    return [(n + sum(pad) - dilation * (taps - 1) - 1) // stride + 1 for n, pad, taps in axes]
+def _weights(kernel):
+    """{(row, column): [C]} of the taps of a kernel [kh, kw, 1, C]."""
+    rows, columns, _, channels = kernel.shape
+    taps = jnp.split(kernel.reshape(-1), rows * columns)
+    return {divmod(tap, columns): weights.reshape(1, 1, 1, channels) for tap, weights in enumerate(taps)}
 
 
-def _shifts(shape, size, stride, dilation):
-    """{tap: (rows, columns)}: the pixels of the padded input that each tap of a kernel of this shape reads."""
-    rows, columns = (
-        [slice(d, d + (n - 1) * stride + 1, stride) for d in range(0, taps * dilation, dilation)]
-        for taps, n in zip(shape[:2], size, strict=True)
-    )
-    return {(a, b): (rows[a], columns[b]) for a in range(len(rows)) for b in range(len(columns))}
+def _starts(shape, dilation):
+    """{tap: (row, column)}: the first pixel of the padded input that each tap of a kernel of this shape reads."""
+    return {(a, b): (a * dilation, b * dilation) for a in range(shape[0]) for b in range(shape[1])}
 
 
-def _kernel_gradient(x, dy, shape, stride, padding, dilation):
-    x = once(_padded(x, padding))
-    shifts = _shifts(shape, dy.shape[1:3], stride, dilation).values()
-    return jnp.stack([column_sums(x[:, rows, columns] * dy) for rows, columns in shifts]).reshape(shape)
+def _pixels(x, start, size, stride):
+    """[B, *size, C]: every stride-th pixel of x, from `start` on."""
+    stop = [first + (n - 1) * stride + 1 for first, n in zip(start, size, strict=True)]
+    return lax.slice(x, (0, *start, 0), (len(x), *stop, x.shape[3]), (1, stride, stride, 1))
 
 
 def _input_gradient(dy, kernel, shape, stride, padding, dilation):
-    """For each position of a pixel between two cells the sum over the taps that lead there, then all interleaved."""
-    padded = [n + sum(pad) for n, pad in zip(shape[1:3], padding, strict=True)]
-    cells = [-(-n // stride) for n in padded]
+    """The gradient at each pixel is a sum over the taps that lead there: those of its place between two strides."""
+    cells = [-(-(n + sum(pad)) // stride) for n, pad in zip(shape[1:3], padding, strict=True)]
     reach = [dilation * (taps - 1) // stride for taps in kernel.shape[:2]]
     after = [max(0, n - have) for n, have in zip(cells, dy.shape[1:3], strict=True)]
-    dy = once(_padded(dy, tuple(zip(reach, after, strict=True))))
+    dy, weights = once(_padded(dy, tuple(zip(reach, after, strict=True)))), _weights(kernel)
+    starts = _starts(kernel.shape, dilation)
 
-    def taps_at(position, axis):
-        """(tap, cells of dy that it spreads) of the taps whose output lies at this position, from 0 to stride - 1."""
-        steps = [(tap, divmod(tap * dilation - position, stride)) for tap in range(kernel.shape[axis])]
-        return [
-            (tap, slice(reach[axis] - back, reach[axis] - back + cells[axis]))
-            for tap, (back, rest) in steps
-            if rest == 0
-        ]
+    def at(place):
+        total = 0
+        for tap, start in starts.items():
+            steps = [divmod(first - own, stride) for first, own in zip(start, place, strict=True)]
+            if not any(rest for _, rest in steps):
+                start = [most - back for most, (back, _) in zip(reach, steps, strict=True)]
+                total += _pixels(dy, start, cells, 1) * weights[tap]
+        return once(jnp.broadcast_to(total, (len(dy), *cells, shape[3])))
 
-    def at(row, column):
-        terms = [
-            dy[:, rows, columns] * kernel[a, b, 0] for a, rows in taps_at(row, 0) for b, columns in taps_at(column, 1)
-        ]
-        return once(sum(terms)) if terms else jnp.zeros((len(dy), *cells, shape[3]), dy.dtype)
-
-    positions = range(stride)
-    dx = jnp.stack([jnp.stack([at(row, column) for column in positions], 3) for row in positions], 2)
+    places = range(stride)
+    dx = jnp.stack([jnp.stack([at((row, column)) for column in places], 3) for row in places], 2)
     dx = dx.reshape(len(dy), cells[0] * stride, cells[1] * stride, shape[3])
     (top, _), (left, _) = padding
     return dx[:, top : top + shape[1], left : left + shape[2]]

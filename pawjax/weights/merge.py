@@ -86,7 +86,7 @@ def merge(
         else:
             wrong.append(f"{name} has shape {list(leaf.shape)}, not {list(value.shape)}")
     skipped = [name for name in leaves if name not in set(used)]
-    backbone = [name for name in skipped if name.split("/")[1] not in heads]
+    backbone = [name for name in skipped if name.split("/")[1] == "backbone"]
     if wrong or backbone:
         wrong += [f"{name} is unexpected" for name in backbone if name not in names]
         network = {name: value.shape for name, (_, value) in zip(names, flat, strict=True)}

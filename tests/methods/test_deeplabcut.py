@@ -197,9 +197,7 @@ def test_invalid_value_is_named(field, value):
 def test_settings_that_only_one_head_has():
     with pytest.raises(InputError, match="config.deeplabcut.stride = 4 must be 8, or config.deeplabcut.head 'topdown'"):
         method_of(**{"deeplabcut.stride": 4})
-    with pytest.raises(
-        InputError, match="config.deeplabcut.intermediate = 'block3_unit1' must be '', or .*convolution"
-    ):
+    with pytest.raises(InputError, match="deeplabcut.intermediate = 'block3_unit1' must be '', or .*convolution"):
         method_of(**TOPDOWN | UNIT | {"model.backbone": TINY})
 
 

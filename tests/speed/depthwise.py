@@ -4,7 +4,7 @@
     python -m tests.speed.depthwise --side=64 --batch=1 --calls=3
 
 Prints, for each distinct layer, milliseconds of the forward pass and of the pass with both gradients: the median of
-the calls, of which each calls both forms in turn, and the ratio of the sums over the network. Run it on a quiet machine.
+the calls, which alternate between the forms, and the ratio of the sums over the network. Run it on a quiet machine.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
         words = [f"{count} x {kernel}x{kernel} stride {stride}, {side}x{side}x{channels}:"]
         for work in works["sums"]:
             times = {name: [] for name in FORMS}
-            for call in range(options.calls + 1):  # the first compiles
+            for _ in range(options.calls + 1):  # the first compiles
                 for name in FORMS:
                     times[name].append(milliseconds(works[name][work], x, weights))
             medians = {name: statistics.median(values[1:]) for name, values in times.items()}

@@ -38,13 +38,12 @@ def doubled(x: jax.Array, size: int, axis: int, shift: float) -> jax.Array:
     Cell i has the same centre as position 2i + shift of the result, 0 <= shift <= 1. Repeating cells, as in FPN, would
     be a shift of 1/2.
     """
-    first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, -1, None, axis=axis)
-    before = jnp.concatenate([first, lax.slice_in_dim(x, 0, -1, axis=axis)], axis)
-    after = jnp.concatenate([lax.slice_in_dim(x, 1, None, axis=axis), last], axis)
+    after = jnp.concatenate([lax.slice_in_dim(x, 1, None, axis=axis), lax.slice_in_dim(x, -1, None, axis=axis)], axis)
+    before = jnp.concatenate([lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, 0, -1, axis=axis)], axis)
     pairs = jnp.stack([_between(x, before, shift / 2), _between(x, after, (1 - shift) / 2)], axis + 1)
     return lax.slice_in_dim(pairs.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :]), 0, size, axis=axis)
 
 
 def _between(x: jax.Array, y: jax.Array, share: float) -> jax.Array:
     """The point at this share of the way from x to y."""
-    return x if share == 0 else (1 - share) * x + share * y
+    return x if share == 0 else ((1 / share - 1) * x + y) * share

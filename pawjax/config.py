@@ -43,7 +43,7 @@ class Run(Section):
       eval_every: updates between evaluations on dev and on as many training frames; each is a checkpoint too.
       checkpoint_every: updates between checkpoints.
       parallel: 'jit' or 'pmap'; both use all devices and give the same numbers.
-      init_from: weights to start from: a file, URL#sha256=HEX, or a run folder; '' for random weights.
+      init_from: weights to start from: 'imagenet', a file, URL#sha256=HEX, or a run folder; '' for random weights.
       dtype: of the network's arithmetic, 'float32' or, for GPUs, 'bfloat16'.
       device_gb: maximum GB of frames kept on the device; a larger set streams from the host in the same batches.
       deterministic: bitwise reproducible results on GPUs, at some cost; on CPUs they always are.
@@ -135,6 +135,7 @@ def smoke(config: ConfigDict) -> ConfigDict:
     config.eval_every = 3
     config.checkpoint_every = 3
     config.scale = 1.0
+    config.init_from = ""  # weights of the whole network would not fit the narrow one
     config.data.paw_on_ball.update(n_frames=20, height=96, width=128)
     config.model.stem_channels = min(config.model.stem_channels, 16)
     config.augment.crop = (0, 0)

@@ -47,9 +47,53 @@ FAULTS = (
         "tests/ops/test_scoremaps.py",
         (
             OPS + "scoremaps.py",
-            "x = jnp.arange(width, dtype=jnp.float32) * stride + stride / 2",
+            "x = jnp.arange(width, dtype=jnp.float32) * stride + center",
             "x = jnp.arange(width, dtype=jnp.float32) * stride",
         ),
+    ),
+    fault(
+        "a pyramid's cells are a cell off",
+        "tests/models/test_pyramid.py",
+        ("pawjax/models/pyramid.py", "_between(x, before, shift / 2)", "_between(x, before, 0)"),
+    ),
+    fault(
+        "an EfficientNet's cells are half a cell off",
+        "tests/models/test_pyramid.py",
+        ("pawjax/models/efficientnet.py", "return stride - 1.0", "return stride / 2"),
+    ),
+    fault(
+        "the dilated stage begins a unit early",
+        "tests/models/test_efficientnet.py",
+        ("pawjax/models/efficientnet.py", "(stride, dilation * step)", "(stride, dilation)"),
+    ),
+    fault(
+        "batch norm is folded with another network's epsilon",
+        "tests/models/test_efficientnet.py tests/methods/test_deeplabcut.py -k folded",
+        ("pawjax/models/fold.py", 'epsilon = getattr(net, "epsilon", epsilon)', "epsilon = EPSILON"),
+    ),
+    fault(
+        "SAME pads an even size at its beginning",
+        "tests/models/test_pyramid.py",
+        (
+            "pawjax/models/layers.py",
+            "return total // 2, total - total // 2",
+            "return total - total // 2, total // 2",
+        ),
+    ),
+    fault(
+        "a depthwise gradient leaves out the second tap of a stride",
+        "tests/ops/test_depthwise.py",
+        (OPS + "depthwise.py", "if not any(rest for _, rest in steps):", "if not any(map(sum, steps)):"),
+    ),
+    fault(
+        "ReLU6 lets the gradient through its ceiling",
+        "tests/ops/test_depthwise.py",
+        (OPS + "relu.py", "(x > 0) & (x < ceiling)", "x > 0"),
+    ),
+    fault(
+        "a named file of weights is not checked",
+        "tests/engine/test_published.py",
+        ("pawjax/engine/published.py", ".startswith(digits_of(name))", '.startswith("")'),
     ),
     fault(
         "the rim of a disc is outside",

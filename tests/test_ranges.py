@@ -53,6 +53,8 @@ RANGES = {  # field: (smallest, largest) valid value of each number in it
     **dict.fromkeys(("deeplabcut.radius", "deeplabcut.sigma", "deeplabcut.locref_stdev"), (0.1, 1e4)),
     **dict.fromkeys(("deeplabcut.locref_weight", "deeplabcut.intermediate_weight"), FACTOR),
     "deeplabcut.score_bias": (-100.0, 100.0),
+    "deeplabcut.stride": (8, 8),  # of the default head
+    "deeplabcut.topdown_channels": (1, 4096),
     "faster_rcnn.dropout": (0.0, OPEN),
     "faster_rcnn.box": (1.0, 1e4),
     "faster_rcnn.box_shift": (-1e4, 1e4),

@@ -7,11 +7,15 @@ from ml_collections import ConfigDict
 
 from pawjax.config import default_config, smoke
 from pawjax.models.backbones import BACKBONES
+from pawjax.models.efficientnet import SIZES, EfficientNetLite
 from pawjax.models.resnet import UNITS, ResNet
 
 DEPTH, TINY = 14, "resnet14"  # unpublished: four blocks of one unit each, which halves the compile time
 UNITS[DEPTH] = (1, 1, 1, 1)
 BACKBONES[TINY] = partial(ResNet, DEPTH)
+TINY_SIZE, TINY_LITE = -1, "efficientnet_lite_tiny"  # the same: seven stages of one block each
+SIZES[TINY_SIZE] = (1.0, 0.25)
+BACKBONES[TINY_LITE] = partial(EfficientNetLite, TINY_SIZE)
 
 
 def tiny_config() -> ConfigDict:

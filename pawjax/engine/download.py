@@ -51,11 +51,26 @@ def fetch(source: str) -> Path:
     expected = fragment.removeprefix("sha256=").lower()
     if not re.fullmatch("[0-9a-f]{64}", expected):
         raise InputError(f"config.init_from = '{source}': append the file's sha256 to the URL, as URL#sha256=...")
-    target = cache_root() / "weights" / expected / _file_name(parts.path)
+    return _fetch(url, expected, _file_name(parts.path))
+
+
+def fetch_named(url: str, digits: str) -> Path:
+    """`fetch` for a file that its publisher names after the first `digits` of its sha256."""
+    return _fetch(url, digits, _file_name(url))
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch(url: str, expected: str, name: str) -> Path:
+    """The local copy of the file whose sha256 begins with the digits `expected`; raises as `fetch`."""
+    target = cache_root() / "weights" / expected / name
     if target.is_file():
-        with target.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != expected:
+        found = digest_of(target)
+        if not found.startswith(expected):
             raise InputError(f"{target} is damaged (its sha256 is {found}): remove it to download it again")
         return target
     digest = hashlib.sha256()
@@ -65,7 +80,7 @@ def fetch(source: str) -> Path:
                 for block in _blocks(url, target.name):
                     digest.update(block)
                     file.write(block)
-            if digest.hexdigest() != expected:
+            if not digest.hexdigest().startswith(expected):
                 raise InputError(f"{url} is not the expected file: its sha256 is {digest.hexdigest()}, not {expected}")
     except InputError:
         raise

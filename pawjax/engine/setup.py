@@ -27,6 +27,7 @@ from pawjax.errors import InputError, warn
 from pawjax.files import write_json
 from pawjax.inference.views import check_prediction
 from pawjax.methods import Method, make_method
+from pawjax.models.backbones import Model
 from pawjax.optim import Optimizer, Schedule, make_optimizer, make_schedule
 
 Split = dict[str, np.ndarray]  # indices of the frames of 'train', 'dev' and 'test'
@@ -164,7 +165,7 @@ def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -
     state = parallel.make_state(training.method, training.optimizer, config.seed, {"image": image}, average)
     if not config.init_from or saved_steps(workdir):
         return state, {}
-    state, merged = initialise(state, training.method, config.init_from, config.model.variant, bodyparts)
+    state, merged = initialise(state, training.method, config.init_from, Model.of(config), bodyparts)
     if is_main():
         print(f"{config.init_from}: {merged}", file=sys.stderr)
     return state, {"init_from": {"used": len(merged.used), "missing": merged.missing, "skipped": merged.skipped}}

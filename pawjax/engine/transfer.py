@@ -1,6 +1,7 @@
 """Initial weights from a weight file of another system or from another run."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,30 +9,32 @@ import numpy as np
 
 from pawjax.engine.download import fetch, is_url
 from pawjax.engine.processes import main_first
+from pawjax.engine.published import IMAGENET, imagenet_file
 from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
 from pawjax.files import user_path
 from pawjax.inference.run import RunFiles, read_run_files
 from pawjax.methods import Method
+from pawjax.models.backbones import Model
 from pawjax.weights import Merge, merge, read_tensors, variant_of
 
 
 def initialise(
-    state: TrainState, method: Method, source: str, variant: str, bodyparts: tuple[str, ...]
+    state: TrainState, method: Method, source: str, model: Model, bodyparts: tuple[str, ...]
 ) -> tuple[TrainState, Merge]:
     """The state with the weights of `source`, and what was taken from it.
 
     Args:
       state: fresh, on its devices.
       method: the method to train.
-      source: `config.init_from`: a weight file (`pawjax.weights.read_tensors`), its URL with its sha256
-        (`pawjax.engine.download`), or a run folder (its best checkpoint).
-      variant: `config.model.variant`, the geometry of the network.
+      source: `config.init_from`: 'imagenet' (`pawjax.engine.published`), a weight file (`pawjax.weights.read_tensors`),
+        its URL with its sha256 (`pawjax.engine.download`), or a run folder (its best checkpoint).
+      model: the settings of the method's backbone.
       bodyparts: those of the state. If one has another index in the source run, its bodypart heads are not taken.
 
     Raises InputError if there is nothing there, or if it belongs to another network.
     """
-    path = main_first(lambda: fetch(source)) if is_url(source) else user_path(source)
+    path = main_first(lambda: _path_of(source, model))
     if path.is_dir():
         try:
             files = read_run_files(path)
@@ -44,10 +47,10 @@ def initialise(
         source_variant, (leaves, unknown) = variant_of(tensors), method.read_weights(tensors)
     else:
         raise InputError(f"config.init_from = '{source}' is neither a weight file nor a run folder")
-    if source_variant and source_variant != variant:
+    if source_variant and source_variant != model.variant:
         raise InputError(
             f"config.init_from = '{source}': its weights use another ResNet geometry: "
-            f"set config.model.variant = '{source_variant}', which is '{variant}'"
+            f"set config.model.variant = '{source_variant}', which is '{model.variant}'"
         )
     message = f"config.init_from = '{source}'"
     merged = merge(state.variables, leaves, source=message, heads=method.heads, unknown=unknown)
@@ -61,6 +64,12 @@ def initialise(
     extra = {name: params.pop(name) for name in state.extra}
     average = placed() if state.average else state.average
     return state.replace(params=params["params"], extra=extra, average=average), merged
+
+
+def _path_of(source: str, model: Model) -> Path:
+    if source == IMAGENET:
+        return imagenet_file(model)
+    return fetch(source) if is_url(source) else user_path(source)
 
 
 def _leaves_of_run(

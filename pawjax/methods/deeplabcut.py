@@ -15,7 +15,7 @@ from pawjax import losses
 from pawjax.errors import InputError
 from pawjax.methods.method import Batch, NetworkMethod, Prediction, Variables, of_single_animal
 from pawjax.models.backbones import Model
-from pawjax.models.pose_net import MAP_STRIDE, NET_STRIDE, PoseNet
+from pawjax.models.pose_net import DECONVOLUTION, HEADS, PoseNet
 from pawjax.models.resnet import UNITS, unit_names
 from pawjax.ops import scoremaps
 from pawjax.ops.decoding import SMALLEST, decode, doubt
@@ -29,6 +29,9 @@ class Settings(Section):
     """The section `config.deeplabcut`. Lengths are pixels of the network's input.
 
     Attributes:
+      head: 'deconvolution' (DeepLabCut's, maps of stride 8) or 'topdown' (a feature pyramid), see `PoseNet`.
+      stride: pixels from cell to cell of the maps: 8, or 4 with the head 'topdown'.
+      topdown_channels: of the head 'topdown'.
       target: 'disc' (1 within `radius`) or 'gaussian' (with deviation `sigma`).
       radius: of the disc, and of the cells in the locref loss.
       sigma: of the Gaussian.
@@ -43,6 +46,9 @@ class Settings(Section):
 
     section: ClassVar[str] = "deeplabcut"
 
+    head: str = "deconvolution"
+    stride: int = 8
+    topdown_channels: int = 128
     target: str = "disc"
     radius: float = 17.0
     sigma: float = 11.33
@@ -55,6 +61,13 @@ class Settings(Section):
     intermediate_weight: float = 1.0
 
     def __post_init__(self):
+        self.require_choice("head", HEADS)
+        self.require_choice("stride", (8, 4))
+        if self.head == "deconvolution":
+            self.require("stride", self.stride == DECONVOLUTION[1], "8, or config.deeplabcut.head 'topdown'")
+        elif self.intermediate:
+            self.require("intermediate", False, "'', or config.deeplabcut.head 'deconvolution'")
+        self.require_range("topdown_channels", 1, 4096)
         self.require_choice("target", ("disc", "gaussian"))
         self.require_choice("score_loss", ("cross_entropy", "squared_error"))
         for field in ("radius", "sigma", "locref_stdev"):
@@ -74,10 +87,11 @@ class DeepLabCut(NetworkMethod):
       decoder: how `predict` locates a keypoint within a cell, see `pawjax.ops.decoding`.
     """
 
-    stride: ClassVar[int] = NET_STRIDE
     predict_fields: ClassVar[tuple[str, ...]] = ("decode",)
-    heads: ClassVar[tuple[str, ...]] = ("scoremap", "locref", "intermediate_scoremap", "intermediate_locref")
-    bodypart_heads: ClassVar[tuple[str, ...]] = heads
+    bodypart_heads: ClassVar[tuple[str, ...]] = (
+        *("scoremap", "locref", "intermediate_scoremap", "intermediate_locref"),
+    )
+    heads: ClassVar[tuple[str, ...]] = (*bodypart_heads, "lateral4", "lateral8", "lateral16", "lateral32", "smooth")
 
     net: PoseNet
     settings: Settings = Settings()
@@ -85,12 +99,12 @@ class DeepLabCut(NetworkMethod):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        radius, reach = self.settings.radius, MAP_STRIDE / 2**0.5
+        radius, reach = self.settings.radius, self.net.stride / 2**0.5
         if radius >= reach:
             return ()
         return (
             f"config.deeplabcut.radius = {radius:g} px is less than {reach:.1f} px: score maps have a cell every "
-            f"{MAP_STRIDE} px, and labels farther than the radius from all cells train no offset and no disc",
+            f"{self.net.stride} px, and labels farther than the radius from all cells train no offset and no disc",
         )
 
     @property
@@ -109,7 +123,7 @@ class DeepLabCut(NetworkMethod):
         settings, batch = self.settings, of_single_animal(batch)
         maps, updates = self.apply_training(variables, self.padded(batch["image"]))
         _, height, width, _ = maps["scoremap"].shape
-        offsets = scoremaps.offsets_to_keypoints(batch["keypoints"], height, width, MAP_STRIDE)
+        offsets = scoremaps.offsets_to_keypoints(batch["keypoints"], height, width, self.net.stride, self.net.center)
         present = (batch["labelled"] & (batch["weight"] > 0)[:, None])[:, None, None]  # [B, 1, 1, K]
         disc = scoremaps.disc_targets(offsets, settings.radius) * present
         targets = disc if settings.target == "disc" else scoremaps.gaussian_targets(offsets, settings.sigma) * present
@@ -127,14 +141,15 @@ class DeepLabCut(NetworkMethod):
         return {name: term(name) for name in self.loss_weights}, updates
 
     def score_maps(self, variables: Variables, images: jax.Array) -> scoremaps.ScoreMaps:
-        """Maps of stride 8 for uint8 images [B, H, W, C]."""
+        """Maps of uint8 images [B, H, W, C]."""
         maps = self.net.apply(variables, self.padded(images), train=False)
         if self.settings.score_loss == "cross_entropy":
             log_likelihood = jax.nn.log_sigmoid(maps["scoremap"])
         else:
             raw = maps["scoremap"]  # its logarithm goes on below as a tangent, so that the best cell is the raw map's
             log_likelihood = jnp.log(jnp.maximum(raw, SMALLEST)) + jnp.minimum(raw - SMALLEST, 0) / SMALLEST
-        return scoremaps.ScoreMaps(log_likelihood, self.settings.locref_stdev * maps["locref"], MAP_STRIDE)
+        offsets = self.settings.locref_stdev * maps["locref"]
+        return scoremaps.ScoreMaps(log_likelihood, offsets, self.net.stride, self.net.center)
 
     def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         maps = self.score_maps(variables, images)
@@ -155,11 +170,16 @@ def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> DeepLabCut:
             f"config.deeplabcut.intermediate = '{unit}' is not a unit of config.model.backbone = '{model.backbone}': "
             f"{hint}"
         )
+    output_stride = 32 if settings.head == "topdown" else DECONVOLUTION[0]
     net = PoseNet(
-        model.make(jnp.dtype(config.dtype), **({"taps": (unit,)} if unit else {})),
+        model.make(jnp.dtype(config.dtype), output_stride=output_stride, taps=(unit,) if unit else ()),
         len(bodyparts),
+        head=settings.head,
+        stride=settings.stride,
+        channels=settings.topdown_channels,
         score_bias=settings.score_bias,
         intermediate=unit,
         intermediate_locref=settings.intermediate_locref,
+        norm=model.norm,
     )
     return DeepLabCut(net, settings, Prediction.of(config).decode)

@@ -107,11 +107,14 @@ class NetworkMethod(Method):
     Attributes:
       net: the network; its fields `norm` and `axis_name`, and those of the networks in it, are set by `fold` and
         `with_axis`.
-      stride: the sides of the network's images are multiples of it.
     """
 
     net: nn.Module
-    stride: ClassVar[int] = 1
+
+    @property
+    def stride(self) -> int:
+        """The sides of the network's images are multiples of it."""
+        return self.net.backbone.image_multiple
 
     def padded(self, images: jax.Array) -> jax.Array:
         """Images [B, H, W, C], zero-padded at the bottom and right to multiples of `stride`."""
@@ -138,7 +141,7 @@ class NetworkMethod(Method):
     def fold(self, variables: Variables) -> tuple["NetworkMethod", Variables]:
         if not variables["batch_stats"]:  # nothing to fold
             return self, variables
-        return dataclasses.replace(self, net=with_fields(self.net, norm="none")), fold(variables)
+        return dataclasses.replace(self, net=with_fields(self.net, norm="none")), fold(self.net, variables)
 
 
 @dataclasses.dataclass(frozen=True)

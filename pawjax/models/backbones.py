@@ -3,8 +3,9 @@
 A backbone is a Flax module called as `backbone(images, train) -> {stride: features}, {name: output}`: images uint8
 [B, H, W, 1 or 3], features [B, H / stride, W / stride, C], and the outputs of the layers that its optional field `taps`
 names. It standardises its input itself, as its published weights require. It has `cell_center(stride)`, the pixel that
-cell (0, 0) of a map is centred on, on both axes. `norm` and `axis_name` are optional fields too, as in
-`pawjax.models.layers.ConvNorm`.
+cell (0, 0) of a map is centred on, on both axes, if H and W are multiples of its `image_multiple`. Optional fields
+too are `norm`, `epsilon` and `axis_name`, as in `pawjax.models.layers.ConvNorm`, and `output_stride`, that of the
+coarsest features: 16, or 32 for a pyramid.
 
 A new backbone is a file here and a line in `BACKBONES`.
 """
@@ -17,6 +18,7 @@ from typing import Any, ClassVar
 import flax.linen as nn
 
 from pawjax.errors import InputError
+from pawjax.models.efficientnet import SIZES, EfficientNetLite
 from pawjax.models.layers import NORMS
 from pawjax.models.resnet import UNITS, VARIANTS, ResNet
 from pawjax.models.vgg import VGG16
@@ -25,6 +27,7 @@ from pawjax.sections import Section
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     **{f"resnet{depth}": partial(ResNet, depth) for depth in UNITS},
     "vgg16": VGG16,
+    **{f"efficientnet_lite{size}": partial(EfficientNetLite, size) for size in SIZES},
 }
 
 
@@ -33,8 +36,10 @@ class Model(Section):
     """The backbone of a method's network.
 
     Attributes:
-      backbone: a name in `BACKBONES`: 'resnet26', 'resnet50', 'resnet101', 'resnet152' or 'vgg16'.
-      stem_channels: of the first layer, 64 as published; fewer make the whole network narrower.
+      backbone: a name in `BACKBONES`: 'resnet26', 'resnet50', 'resnet101', 'resnet152', 'vgg16', or
+        'efficientnet_lite0' to 'efficientnet_lite4'.
+      stem_channels: of the first layer, 64 as published; fewer make the whole network narrower. An EfficientNet-Lite's
+        first layer has half as many.
       norm: 'batch', 'frozen' or 'group', see `pawjax.models.layers.ConvNorm`; VGG-16 has none.
       variant: 'torchvision', or 'slim' for TensorFlow's weights of a ResNet, see `pawjax.models.resnet`.
       remat: recompute activations in the backward pass: less memory, more time.
@@ -70,7 +75,8 @@ class Model(Section):
         return int(self.backbone.removeprefix("resnet"))
 
     def make(self, dtype: Any, **options: Any) -> nn.Module:
-        """The backbone, computing in `dtype`; `options` are further attributes of a ResNet."""
-        if self.is_resnet:
-            options |= dict(norm=self.norm, variant=self.variant, remat=self.remat)
-        return BACKBONES[self.backbone](stem_channels=self.stem_channels, dtype=dtype, **options)
+        """The backbone, computing in `dtype`; of this section and `options` it takes the fields that it has."""
+        options |= {field: getattr(self, field) for field in ("stem_channels", "norm", "variant", "remat")}
+        make = BACKBONES[self.backbone]
+        fields = getattr(make, "func", make).__dataclass_fields__
+        return make(dtype=dtype, **{field: value for field, value in options.items() if field in fields})

@@ -7,14 +7,13 @@ pixel centres at whole numbers.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from pawjax.models.layers import ConvNorm, Convolution
+from pawjax.models.pyramid import top_down
 from pawjax.ops.roi_align import roi_align
 from pawjax.ops.roi_pool import roi_pool
 
 POOLS = ("align", "max")
-NET_STRIDE = 16  # both sides of an image must be multiples of it
 
 
 class Detector(nn.Module):
@@ -26,7 +25,7 @@ class Detector(nn.Module):
       n_classes: K, the number of classes besides the background.
       n_anchors: A, the number of anchors per cell.
       pyramid_channels: 0 takes the backbone's features of stride 16; otherwise those of strides 32, 16 and 8 are merged
-        at stride 8 as in FPN (Lin et al. 2017), with this many channels.
+        at stride 8 (`pawjax.models.pyramid`), with this many channels.
       pool: 'align' (bilinear samples) or 'max' (maxima of whole cells, as in the paper).
       class_agnostic: one box for all classes of a region instead of one for each.
       norm, axis_name: of the pyramid, see `ConvNorm`.
@@ -70,15 +69,12 @@ class Detector(nn.Module):
         return *self.proposals(features), *self.regions(features, rois, train)
 
     def features(self, images: jax.Array, train: bool) -> jax.Array:
-        """uint8 [B, H, W, 1 or 3], H and W multiples of 16 -> [B, H / stride, W / stride, C]."""
+        """uint8 [B, H, W, 1 or 3] -> [B, H / stride, W / stride, C]. H and W: multiples of the backbone's."""
         levels, _ = self.backbone(images, train)
         if not self.pyramid_channels:
             return levels[16]
-        total = self.lateral32(levels[32], train, relu=False)
-        for stride, lateral in ((16, self.lateral16), (8, self.lateral8)):
-            level = lateral(levels[stride], train, relu=False)
-            total = level + _doubled(_doubled(total, level.shape[1], axis=1), level.shape[2], axis=2)
-        return self.smooth(total, train, relu=False)
+        laterals = {32: self.lateral32, 16: self.lateral16, 8: self.lateral8}
+        return self.smooth(top_down(levels, laterals, self.backbone.cell_center, train), train, relu=False)
 
     def proposals(self, features: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[B, h, w, C] -> logits [B, h w A] and deltas [B, h w A, 4] of the anchors, cell by cell, row by row."""
@@ -127,13 +123,3 @@ class ProposalNetwork(nn.Module):
         logits = Convolution(self.n_anchors, name="score")(x).astype(jnp.float32)
         deltas = Convolution(4 * self.n_anchors, name="box")(x).astype(jnp.float32)  # channel 4 a + coordinate
         return logits.reshape(x.shape[0], -1), deltas.reshape(x.shape[0], -1, 4)
-
-
-def _doubled(x: jax.Array, size: int, axis: int) -> jax.Array:
-    """Interpolates an axis linearly to `size` cells, twice as many: cell i becomes 2i, which has the same centre.
-
-    Repeating cells, as in FPN, would shift them by half a cell.
-    """
-    after = jnp.concatenate([lax.slice_in_dim(x, 1, None, axis=axis), lax.slice_in_dim(x, -1, None, axis=axis)], axis)
-    pairs = jnp.stack([x, (x + after) / 2], axis + 1)
-    return lax.slice_in_dim(pairs.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :]), 0, size, axis=axis)

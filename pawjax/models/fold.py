@@ -1,6 +1,7 @@
 """Folds batch norm with constant statistics into the kernels before it, for prediction."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -10,25 +11,30 @@ from pawjax.models.layers import EPSILON
 from pawjax.ops.norm import affine_of
 
 
-@jax.jit
-def fold(variables: Mapping[str, Any]) -> dict[str, Any]:
+@partial(jax.jit, static_argnums=0)
+def fold(net: nn.Module, variables: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of the same network with `norm='none'`: kernels and biases that give the same outputs.
 
     Args:
+      net: the network. It, and any network that it is composed of, may have a field `epsilon`, that of its batch norm.
       variables: 'params', and in 'batch_stats' a mean and a variance beside every kernel, scale and bias of a
         `ConvNorm`.
 
     Returns:
       Only {'params': ...}.
     """
-    return {"params": _folded(variables["params"], variables["batch_stats"])}
+    return {"params": _folded(net, variables["params"], variables["batch_stats"], EPSILON)}
 
 
-def _folded(params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
+def _folded(net: nn.Module | None, params: Mapping[str, Any], stats: Mapping[str, Any], epsilon: float) -> dict:
+    epsilon = getattr(net, "epsilon", epsilon)
     if "mean" in stats:
-        gain, bias = affine_of(params["scale"], params["bias"], stats["mean"], stats["var"], EPSILON)
+        gain, bias = affine_of(params["scale"], params["bias"], stats["mean"], stats["var"], epsilon)
         return {"kernel": params["kernel"] * gain, "bias": bias}
-    return {name: _folded(leaf, stats[name]) if name in stats else leaf for name, leaf in params.items()}
+    return {
+        name: _folded(getattr(net, name, None), leaf, stats[name], epsilon) if name in stats else leaf
+        for name, leaf in params.items()
+    }
 
 
 def with_fields(net: nn.Module, **fields: Any) -> nn.Module:

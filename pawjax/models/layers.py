@@ -3,6 +3,7 @@
 Arrays are [B, H, W, C]; kernels are [kh, kw, in, out], float32, cast to the input's type for the arithmetic.
 """
 
+import math
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -11,9 +12,10 @@ import jax.numpy as jnp
 
 from pawjax.ops.conv import conv2d, conv_transpose_3x3_stride2
 from pawjax.ops.norm import affine_of, batch_norm, group_norm
+from pawjax.ops.relu import rectify
 
-EPSILON = 1e-5  # the same in torchvision, timm and TF-slim
-GROUPS = 32
+EPSILON = 1e-5  # of the variance, in torchvision, timm and TF-slim; a network with another has a field `epsilon`
+GROUPS = 32  # of group norm; fewer where 32 do not divide the channels
 NORMS = ("batch", "frozen", "group")
 
 
@@ -30,11 +32,16 @@ class ConvNorm(nn.Module):
 
     Attributes:
       features: number of output channels.
-      size, stride, dilation: of the square kernel; padding is (size - 1) * dilation / 2, as in torchvision.
+      size, stride, dilation: of the square kernel.
+      depthwise: whether each channel has a kernel of its own, [kh, kw, 1, features].
+      same_padding: pad as TensorFlow's SAME, on an even size more at the end if the stride is 2; otherwise by
+        (size - 1) * dilation / 2 on each side, as torchvision.
       norm: 'batch' (statistics of the batch in training, running ones otherwise), 'frozen' (running statistics
         always, scale and bias trained: DeepLabCut's TensorFlow recipe), 'group' (32 groups), or 'none' (only a bias,
         for variables from `pawjax.models.fold`).
+      epsilon: added to the variance.
       momentum: share of the old running statistics kept in a training step.
+      ceiling: of the ReLU, see `pawjax.ops.relu`.
       axis_name: mapped axis over which batch statistics are averaged (pmap).
       scale_init: initial scale; zeros make a residual block start as the identity.
     """
@@ -43,8 +50,12 @@ class ConvNorm(nn.Module):
     size: int = 1
     stride: int = 1
     dilation: int = 1
+    depthwise: bool = False
+    same_padding: bool = False
     norm: str = "batch"
+    epsilon: float = EPSILON
     momentum: float = 0.9
+    ceiling: float = math.inf
     axis_name: str | None = None
     scale_init: Callable = nn.initializers.ones
 
@@ -60,39 +71,48 @@ class ConvNorm(nn.Module):
 
         `between` maps the convolution's output before it is normalised: a C4 detector crops regions there.
         """
-        kernel = self.param(
-            "kernel",
-            nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
-            (self.size, self.size, x.shape[-1], self.features),
-        )
+        inputs, mode = (1, "fan_in") if self.depthwise else (x.shape[-1], "fan_out")
+        init = nn.initializers.variance_scaling(2.0, mode, "normal")
+        kernel = self.param("kernel", init, (self.size, self.size, inputs, self.features))
         scale = None if self.norm == "none" else self.param("scale", self.scale_init, (self.features,))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        margin = (self.size - 1) * self.dilation // 2
+        activation = dict(relu=relu, ceiling=self.ceiling)
 
         def convolve(kernel: jax.Array, bias: jax.Array | None = None, relu: bool = False) -> jax.Array:
-            padding = ((margin, margin), (margin, margin))
+            padding = tuple(map(self._padding, x.shape[1:3]))
             geometry = dict(stride=self.stride, padding=padding, dilation=self.dilation)
             if between is None:
-                return conv2d(x, kernel, bias, relu=relu, **geometry)
+                return conv2d(x, kernel, bias, relu=relu, ceiling=self.ceiling, **geometry)
             y = between(conv2d(x, kernel, **geometry))
             y = y if bias is None else y + bias.astype(x.dtype)
-            return nn.relu(y) if relu else y
+            return rectify(y, self.ceiling) if relu else y
 
         if self.norm == "group":
-            return group_norm(convolve(kernel), scale, bias, GROUPS, EPSILON, relu=relu)
+            groups = math.gcd(GROUPS, self.features)
+            return group_norm(convolve(kernel), scale, bias, groups, self.epsilon, **activation)
         if self.norm != "none":
             mean = self.variable("batch_stats", "mean", jnp.zeros, (self.features,))
             var = self.variable("batch_stats", "var", jnp.ones, (self.features,))
             if train and self.norm == "batch":
-                y, *moments = batch_norm(convolve(kernel), scale, bias, EPSILON, relu=relu, axis_name=self.axis_name)
+                y, *moments = batch_norm(
+                    convolve(kernel), scale, bias, self.epsilon, axis_name=self.axis_name, **activation
+                )
                 if not self.is_initializing():
                     for running, moment in zip((mean, var), moments, strict=True):
                         running.value = self.momentum * running.value + (1 - self.momentum) * moment
                 return y
             # Constant statistics are folded into the kernel, which is far smaller than the map.
-            gain, bias = affine_of(scale, bias, mean.value, var.value, EPSILON)
+            gain, bias = affine_of(scale, bias, mean.value, var.value, self.epsilon)
             kernel = kernel * gain
         return convolve(kernel, bias, relu)
+
+    def _padding(self, n: int) -> tuple[int, int]:
+        """Zeros before and after an axis of n pixels."""
+        total = (self.size - 1) * self.dilation
+        if self.same_padding:
+            total = max(total - (n - 1) % self.stride, 0)
+            return total // 2, total - total // 2
+        return total // 2, total // 2
 
 
 class Convolution(nn.Module):
@@ -101,12 +121,13 @@ class Convolution(nn.Module):
     features: int
     size: int = 1
     kernel_init: Callable = nn.initializers.normal(0.01)
+    bias_init: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, relu: bool = False) -> jax.Array:
         """[B, H, W, I] -> [B, H, W, features]."""
         kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        bias = self.param("bias", nn.initializers.constant(self.bias_init), (self.features,))
         margin = self.size // 2
         return conv2d(x, kernel, bias, padding=((margin, margin), (margin, margin)), relu=relu)
 

@@ -1,58 +1,87 @@
-"""DeepLabCut's network: a backbone and one deconvolution head each for score maps and location refinement."""
+"""DeepLabCut's network: a backbone, and on it one layer each for score maps and location refinement."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from pawjax.models.layers import Deconvolution
+from pawjax.models.layers import ConvNorm, Convolution, Deconvolution
+from pawjax.models.pyramid import top_down
 
-NET_STRIDE = 16  # stride of the heads' input; both sides of an image must be multiples of it
-MAP_STRIDE = 8
+HEADS = ("deconvolution", "topdown")
+DECONVOLUTION = (16, 8)  # strides of its input and of its maps
 
 
 class PoseNet(nn.Module):
-    """Images in, raw maps at stride 8 out.
+    """Images in, raw maps out.
 
     Attributes:
       backbone: see `pawjax.models.backbones`; has features of stride 16.
       n_keypoints: K, the number of bodyparts.
+      head: 'deconvolution' of the features of stride 16 to maps of stride 8, as in DeepLabCut; or 'topdown', which
+        merges the features of every stride from `stride` up (`pawjax.models.pyramid`).
+      stride: pixels from cell to cell of the maps.
+      channels: of the 'topdown' head.
       score_bias: initial bias of the score maps; -4 starts a sigmoid at 2 %, about the share of positive cells.
       intermediate: unit of the backbone, among its `taps`, that gets heads of its own for training; '' for none.
       intermediate_locref: whether these heads include location refinement; in DeeperCut they do not.
-      rim: whether the maps keep the row and the column behind the image that the last cells of the features reach, as
-        in DeepLabCut's PyTorch engine.
+      rim: whether the maps of the 'deconvolution' keep the row and the column behind the image that the last cells of
+        the features reach, as in DeepLabCut's PyTorch engine.
+      norm, axis_name: of the 'topdown' head, see `ConvNorm`.
     """
 
     backbone: nn.Module
     n_keypoints: int
+    head: str = "deconvolution"
+    stride: int = 8
+    channels: int = 128
     score_bias: float = 0.0
     intermediate: str = ""
     intermediate_locref: bool = False
     rim: bool = False
+    norm: str = "batch"
+    axis_name: str | None = None
+
+    @property
+    def center(self) -> float:
+        """The pixel, on both axes, that cell (0, 0) of the maps stands for.
+
+        DeepLabCut puts a cell in the middle of its pixels, wherever its features are centred; so do its snapshots.
+        """
+        return self.stride / 2 if self.head == "deconvolution" else self.backbone.cell_center(self.stride)
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> dict[str, jax.Array]:
-        """uint8 [B, H, W, C] -> float32 {'scoremap': [B, h, w, K], 'locref': [B, h, w, K, 2]}, h = H / 8, w = W / 8.
+        """uint8 [B, H, W, C] -> float32 {'scoremap': [B, h, w, K], 'locref': [B, h, w, K, 2]}, h = H / stride.
 
-        With a rim, h and w are greater by one. Sides that are no multiples of 16 are rounded up.
-        'scoremap' is raw (no sigmoid); 'locref' holds (x, y) offsets in units of the method's `locref_stdev`. The maps
-        of `intermediate` are 'intermediate_scoremap' and 'intermediate_locref'; if nothing reads them, the compiler
-        drops them.
+        H and W are rounded up to multiples of the stride; with a rim, h and w are greater by one. 'scoremap' is raw (no
+        sigmoid); 'locref' holds (x, y) offsets in units of the method's `locref_stdev`. The maps of `intermediate` are
+        'intermediate_scoremap' and 'intermediate_locref'; if nothing reads them, the compiler drops them.
         """
-        features, outputs = self.backbone(images, train)
-        maps = self._heads(features[NET_STRIDE], "", locref=True)
+        levels, outputs = self.backbone(images, train)
+        if self.head == "topdown":
+            return self._maps(self._merged(levels, train))
+        maps = self._maps(levels[DECONVOLUTION[0]])
         if self.intermediate:
-            maps |= self._heads(outputs[self.intermediate], "intermediate_", locref=self.intermediate_locref)
+            maps |= self._maps(outputs[self.intermediate], "intermediate_", locref=self.intermediate_locref)
         return maps
 
-    def _heads(self, features: jax.Array, prefix: str, *, locref: bool) -> dict[str, jax.Array]:
-        scores = self._deconvolve(features, self.n_keypoints, f"{prefix}scoremap", bias_init=self.score_bias)
+    def _merged(self, levels: dict[int, jax.Array], train: bool) -> jax.Array:
+        common = dict(norm=self.norm, axis_name=self.axis_name)
+        strides = [stride for stride in levels if stride >= self.stride]
+        laterals = {s: ConvNorm(self.channels, name=f"lateral{s}", **common) for s in strides}
+        merged = top_down(levels, laterals, self.backbone.cell_center, train)
+        return ConvNorm(self.channels, 3, name="smooth", **common)(merged, train)
+
+    def _maps(self, features: jax.Array, prefix: str = "", locref: bool = True) -> dict[str, jax.Array]:
+        scores = self._layer(features, self.n_keypoints, f"{prefix}scoremap", bias_init=self.score_bias)
         if not locref:
             return {f"{prefix}scoremap": scores}
-        offsets = self._deconvolve(features, 2 * self.n_keypoints, f"{prefix}locref")
+        offsets = self._layer(features, 2 * self.n_keypoints, f"{prefix}locref")
         return {f"{prefix}scoremap": scores, f"{prefix}locref": offsets.reshape(*scores.shape, 2)}
 
-    def _deconvolve(self, features: jax.Array, channels: int, name: str, **options: float) -> jax.Array:
+    def _layer(self, features: jax.Array, channels: int, name: str, **options: float) -> jax.Array:
+        if self.head == "topdown":
+            return Convolution(channels, name=name, **options)(features).astype(jnp.float32)
         layer = Deconvolution(channels, name=name, **options)
         if not self.rim:
             return layer(features)

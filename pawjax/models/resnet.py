@@ -121,6 +121,8 @@ class ResNet(nn.Module):
     taps: tuple[str, ...] = ()
     dtype: jnp.dtype = jnp.float32
 
+    image_multiple = 16
+
     def cell_center(self, stride: int) -> float:
         """The pixel, on both axes, that cell (0, 0) of the map of this stride is centred on."""
         return 2.0 if VARIANTS[self.variant].same_pool else 0.0

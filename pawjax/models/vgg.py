@@ -23,6 +23,8 @@ class VGG16(nn.Module):
     stem_channels: int = 64
     dtype: jnp.dtype = jnp.float32
 
+    image_multiple = 16
+
     def cell_center(self, stride: int) -> float:
         """The pixel, on both axes, that cell (0, 0) of the map of this stride is centred on."""
         return (stride - 1) / 2

@@ -2,10 +2,11 @@
 
 On a GPU or TPU these are `lax.conv_general_dilated`. On a CPU XLA runs 1x1 convolutions, kernel gradients and the
 input gradients of strided convolutions several times slower than the same arithmetic written as matrix products, so
-there they are written as products, and wide 3x3 convolutions use Winograd's form. All forms agree to rounding; on
-a CPU only reverse-mode differentiation works.
+there they are written as products, wide 3x3 convolutions use Winograd's form, and depthwise convolutions that of
+`pawjax.ops.depthwise`. All forms agree to rounding; on a CPU only reverse-mode differentiation works.
 """
 
+import math
 from functools import partial
 
 import jax
@@ -14,6 +15,8 @@ from jax import lax
 
 from pawjax.ops import chains, winograd
 from pawjax.ops.chip import on_cpu
+from pawjax.ops.depthwise import depthwise
+from pawjax.ops.relu import rectify
 
 WINOGRAD_CHANNELS = 128  # minimum for Winograd's fewer products to outweigh its passes over memory
 WINOGRAD_GRADIENT_CHANNELS = 32  # the same for kernel gradients, whose plain form is slower
@@ -30,17 +33,19 @@ def conv2d(
     padding: Padding = ((0, 0), (0, 0)),
     dilation: int = 1,
     relu: bool = False,
+    ceiling: float = math.inf,
 ) -> jax.Array:
     """Cross-correlates images with a kernel, and optionally adds a bias and applies a ReLU.
 
     Args:
       x: [B, H, W, I].
-      kernel: [kh, kw, I, O]; used in the dtype of `x`.
+      kernel: [kh, kw, I, O], or [kh, kw, 1, I] for a depthwise convolution; used in the dtype of `x`.
       bias: [O], or None.
       stride: step in pixels, both axes.
       padding: rows and columns of zeros, ((top, bottom), (left, right)).
       dilation: distance in pixels between the kernel's taps.
       relu: whether to apply a ReLU.
+      ceiling: of the ReLU, see `pawjax.ops.relu`.
 
     Returns:
       [B, H', W', O] in the dtype of `x`, H' = (H + top + bottom - dilation * (kh - 1) - 1) // stride + 1.
@@ -51,7 +56,7 @@ def conv2d(
     def apply(x: jax.Array) -> jax.Array:
         y = _convolve(x, kernel, stride, padding, dilation)
         y = y if bias is None else y + bias.astype(x.dtype)
-        return jax.nn.relu(y) if relu else y
+        return rectify(y, ceiling) if relu else y
 
     return chains.each(apply, x)
 
@@ -84,7 +89,8 @@ def _convolve(x, kernel, stride, padding, dilation):
     if not on_cpu():
         return _xla_conv(x, kernel, stride, padding, dilation)
     dtype = jnp.promote_types(x.dtype, jnp.float32)  # CPUs gain nothing from lower precision
-    return _conv2d(x.astype(dtype), kernel.astype(dtype), stride, padding, dilation).astype(x.dtype)
+    form = depthwise if x.shape[-1] > kernel.shape[2] else _conv2d
+    return form(x.astype(dtype), kernel.astype(dtype), stride, padding, dilation).astype(x.dtype)
 
 
 def _xla_conv(x, kernel, stride, padding, dilation):
@@ -95,6 +101,7 @@ def _xla_conv(x, kernel, stride, padding, dilation):
         padding,
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1] // kernel.shape[2],
     )
 
 

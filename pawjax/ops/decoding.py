@@ -30,7 +30,7 @@ def decode(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Arr
     reach = {"locref": 0, "taylor": 1}.get(decoder, REACH)
     around, inside = _around(best, height, width, reach)  # [B, n, K]
     likelihood = jnp.exp(jnp.minimum(jnp.take_along_axis(flat, around, axis=1), 0))
-    cells = cell_centers(height, width, maps.stride).reshape(height * width, 2)[around]  # [B, n, K, 2]
+    cells = cell_centers(height, width, maps.stride, maps.center).reshape(height * width, 2)[around]  # [B, n, K, 2]
     centre = likelihood.shape[1] // 2
     if decoder == "taylor":
         keypoints = cells[:, centre] + maps.stride * _newton_step(likelihood, inside)
@@ -57,7 +57,7 @@ def doubt(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Arra
     """
     batch, height, width, n_keypoints = maps.log_likelihood.shape
     flat = maps.log_likelihood.reshape(batch, height * width, n_keypoints)
-    cells = cell_centers(height, width, maps.stride).reshape(1, height * width, 1, 2)
+    cells = cell_centers(height, width, maps.stride, maps.center).reshape(1, height * width, 1, 2)
     if decoder in ("locref", "votes"):
         cells = cells + maps.offsets.reshape(batch, height * width, n_keypoints, 2)
     cells = jnp.broadcast_to(cells, (batch, height * width, n_keypoints, 2))

@@ -1,5 +1,6 @@
 """Batch and group normalisation in few passes over memory (Ioffe and Szegedy 2015; Wu and He 2018)."""
 
+import math
 from functools import partial
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from pawjax.ops import chains
+from pawjax.ops.relu import is_open, rectify
 
 PARTIAL_SUMS = 8  # XLA's CPU reduction over rows uses one core; a batch of partial sums uses all
 
@@ -18,6 +20,7 @@ def batch_norm(
     eps: float,
     *,
     relu: bool = False,
+    ceiling: float = math.inf,
     axis_name: str | None = None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Normalises each channel by its mean and variance over the batch and all pixels.
@@ -28,18 +31,26 @@ def batch_norm(
       bias: float32 [C].
       eps: added to the variance.
       relu: whether to apply a ReLU.
+      ceiling: of the ReLU, see `pawjax.ops.relu`.
       axis_name: mapped axis (pmap, shard_map) over which the moments are averaged too.
 
     Returns:
       (x - mean) / sqrt(var + eps) * scale + bias, in the shape and dtype of `x`; mean and biased variance, float32
       [C], for running statistics: no gradient flows through these two.
     """
-    y, mean, var = _batch_norm(chains.split(x), scale, bias, eps, relu, axis_name)
+    y, mean, var = _batch_norm(chains.split(x), scale, bias, eps, relu, ceiling, axis_name)
     return chains.join(y), lax.stop_gradient(mean), lax.stop_gradient(var)
 
 
 def group_norm(
-    x: jax.Array, scale: jax.Array, bias: jax.Array, groups: int, eps: float, *, relu: bool = False
+    x: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    groups: int,
+    eps: float,
+    *,
+    relu: bool = False,
+    ceiling: float = math.inf,
 ) -> jax.Array:
     """Normalises each image by the mean and variance over the pixels and channels of each group.
 
@@ -50,6 +61,7 @@ def group_norm(
       groups: number of groups of neighbouring channels; divides C.
       eps: added to the variance.
       relu: whether to apply a ReLU.
+      ceiling: of the ReLU, see `pawjax.ops.relu`.
 
     Returns:
       [B, ..., C] in the dtype of `x`.
@@ -60,7 +72,7 @@ def group_norm(
     channels = x.shape[-1]
     if channels % groups:
         raise ValueError(f"group_norm: {channels} channels cannot form {groups} equal groups")
-    return chains.each(lambda x: _group_norm(x, scale, bias, groups, eps, relu), x)
+    return chains.each(lambda x: _group_norm(x, scale, bias, groups, eps, relu, ceiling), x)
 
 
 def affine_of(
@@ -75,7 +87,7 @@ def affine_of(
     return scale / deviation, (bias * deviation - mean * scale) / deviation
 
 
-def _group_norm(x, scale, bias, groups, eps, relu):
+def _group_norm(x, scale, bias, groups, eps, relu, ceiling):
     batch, channels = x.shape[0], x.shape[-1]
     count = x.size // (batch * groups)
     flat = x.reshape(batch, -1, channels).astype(jnp.float32)
@@ -90,16 +102,23 @@ def _group_norm(x, scale, bias, groups, eps, relu):
     var = per_group(jnp.square(flat - mean[:, None]).sum(1))
     factor = per_channel(lax.rsqrt(var + eps)) * scale
     y = flat * factor[:, None] + (bias - mean * factor)[:, None]
-    y = jnp.maximum(y, 0) if relu else y
+    y = rectify(y, ceiling) if relu else y
     return y.reshape(x.shape).astype(x.dtype)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
-def _batch_norm(x, scale, bias, eps, relu, axis_name):
-    return _batch_norm_forward(x, scale, bias, eps, relu, axis_name)[0]
+def column_sums(x: jax.Array) -> jax.Array:
+    """[..., C] -> float32 [C], in PARTIAL_SUMS parallel sums."""
+    rows = x.size // x.shape[-1]
+    sums = PARTIAL_SUMS if rows % PARTIAL_SUMS == 0 else 1
+    return x.reshape(sums, rows // sums, -1).sum(1, dtype=jnp.float32).sum(0)
 
 
-def _batch_norm_forward(x, scale, bias, eps, relu, axis_name):
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5, 6))
+def _batch_norm(x, scale, bias, eps, relu, ceiling, axis_name):
+    return _batch_norm_forward(x, scale, bias, eps, relu, ceiling, axis_name)[0]
+
+
+def _batch_norm_forward(x, scale, bias, eps, relu, ceiling, axis_name):
     means, variances = zip(*(_moments(chunk) for chunk in x), strict=True)
     mean = _average(means, axis_name)
     # The batch's variance is the mean of the chunks' own plus that of their means: the chunks meet only here.
@@ -110,18 +129,18 @@ def _batch_norm_forward(x, scale, bias, eps, relu, axis_name):
 
     def normalise(x):
         y = x * gain + offset
-        return (jnp.maximum(y, 0) if relu else y).astype(x.dtype)
+        return (rectify(y, ceiling) if relu else y).astype(x.dtype)
 
     return (tuple(map(normalise, x)), mean, var), (x, scale, mean, var, gain, offset)
 
 
 def _moments(x):
     count = x.size // x.shape[-1]
-    mean = _column_sums(x) / count
-    return mean, _column_sums(jnp.square(x.astype(jnp.float32) - mean)) / count
+    mean = column_sums(x) / count
+    return mean, column_sums(jnp.square(x.astype(jnp.float32) - mean)) / count
 
 
-def _batch_norm_backward(eps, relu, axis_name, saved, cotangents):
+def _batch_norm_backward(eps, relu, ceiling, axis_name, saved, cotangents):
     x, scale, mean, var, gain, offset = saved
     mean = lax.optimization_barrier(mean)  # or XLA would keep the forward pass's x - mean, as large as x
     deviation = jnp.sqrt(var + eps)
@@ -129,12 +148,12 @@ def _batch_norm_backward(eps, relu, axis_name, saved, cotangents):
 
     def incoming(x, dy):
         dy = dy.astype(jnp.float32)
-        return jnp.where(x * gain + offset > 0, dy, 0) if relu else dy
+        return jnp.where(is_open(x * gain + offset, ceiling), dy, 0) if relu else dy
 
     dys = [incoming(*pair) for pair in zip(x, cotangents[0], strict=True)]
     pairs = list(zip(x, dys, strict=True))
-    dbiases = [_column_sums(dy) for dy in dys]
-    dscales = [_column_sums(dy * (x.astype(jnp.float32) - mean)) / deviation for x, dy in pairs]
+    dbiases = [column_sums(dy) for dy in dys]
+    dscales = [column_sums(dy * (x.astype(jnp.float32) - mean)) / deviation for x, dy in pairs]
     mean_dy = _average(dbiases, axis_name) / count
     slope = _average(dscales, axis_name) / count / deviation
     # dx = (dy - mean_dy - (x - mean) * slope) * gain; for the divisions see `affine_of`.
@@ -150,10 +169,3 @@ def _average(values, axis_name):
     """The mean over equally large chunks and over the mapped axis."""
     mean = sum(values[1:], values[0]) / len(values)
     return mean if axis_name is None else lax.pmean(mean, axis_name)
-
-
-def _column_sums(x):
-    """[..., C] -> float32 [C], in PARTIAL_SUMS parallel sums."""
-    rows = x.size // x.shape[-1]
-    sums = PARTIAL_SUMS if rows % PARTIAL_SUMS == 0 else 1
-    return x.reshape(sums, rows // sums, -1).sum(1, dtype=jnp.float32).sum(0)

@@ -2,10 +2,10 @@
 
 import jax
 import jax.numpy as jnp
-from jax.experimental.xla_metadata import set_xla_metadata
 
 from pawjax.ops import chains
 from pawjax.ops.chip import on_cpu
+from pawjax.ops.once import once
 
 
 def fork(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -28,9 +28,14 @@ def add_relu(x: jax.Array, y: jax.Array) -> jax.Array:
     return chains.each(_add_relu, x, y) if on_cpu() else jax.nn.relu(x + y)
 
 
+def add(x: jax.Array, y: jax.Array) -> jax.Array:
+    """`x + y` in the same form, for units without a ReLU after their sum."""
+    return chains.each(lambda x, y: once(x + y), x, y) if on_cpu() else x + y
+
+
 @jax.custom_vjp
 def _add_relu(x, y):
-    return _once(jnp.maximum(x + y, 0))
+    return once(jnp.maximum(x + y, 0))
 
 
 def _forward(x, y):
@@ -39,19 +44,8 @@ def _forward(x, y):
 
 
 def _backward(z, dz):
-    dx = _once(jnp.where(z > 0, dz, 0))
+    dx = once(jnp.where(z > 0, dz, 0))
     return dx, dx
 
 
 _add_relu.defvjp(_forward, _backward)
-
-
-def _once(x):
-    # A call that is not inlined: XLA drops optimization barriers before it fuses, but does not fuse into a call.
-    with set_xla_metadata(inlineable="false"):
-        return _identity(x)
-
-
-@jax.jit
-def _identity(x):
-    return x

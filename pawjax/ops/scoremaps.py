@@ -1,7 +1,7 @@
 """Score maps and location refinement: training targets of keypoints. `pawjax.ops.decoding` is the inverse.
 
-Cell (i, j) of a map of stride s represents the image point (s j + s/2, s i + s/2), in pixels whose centres lie at
-whole numbers (DeepLabCut's convention). Points are (x, y); maps are [B, h, w, K].
+Cell (i, j) of a map of stride s represents the image point (s j + c, s i + c), in pixels whose centres lie at whole
+numbers; c, the centre of cell (0, 0), is s/2 in DeepLabCut. Points are (x, y); maps are [B, h, w, K].
 """
 
 from typing import NamedTuple
@@ -15,24 +15,25 @@ class ScoreMaps(NamedTuple):
 
     log_likelihood [B, h, w, K], the logarithm of each cell's likelihood (values above 0 count as 0);
     offsets [B, h, w, K, 2], (x, y) pixels of the images from each cell's centre to the keypoint;
-    stride, pixels from cell to cell, see `cell_centers`.
+    stride, pixels from cell to cell, and center, that of cell (0, 0), see `cell_centers`.
     """
 
     log_likelihood: jax.Array
     offsets: jax.Array
     stride: int
+    center: float
 
 
-def cell_centers(height: int, width: int, stride: int) -> jax.Array:
+def cell_centers(height: int, width: int, stride: int, center: float) -> jax.Array:
     """Image points (x, y), in pixels, that the cells represent: float32 [height, width, 2]."""
-    x = jnp.arange(width, dtype=jnp.float32) * stride + stride / 2
-    y = jnp.arange(height, dtype=jnp.float32) * stride + stride / 2
+    x = jnp.arange(width, dtype=jnp.float32) * stride + center
+    y = jnp.arange(height, dtype=jnp.float32) * stride + center
     return jnp.stack(jnp.meshgrid(x, y, indexing="xy"), axis=-1)
 
 
-def offsets_to_keypoints(keypoints: jax.Array, height: int, width: int, stride: int) -> jax.Array:
+def offsets_to_keypoints(keypoints: jax.Array, height: int, width: int, stride: int, center: float) -> jax.Array:
     """Vectors (dx, dy) in pixels from every cell to every keypoint: [B, K, 2] -> [B, height, width, K, 2]."""
-    return keypoints[:, None, None] - cell_centers(height, width, stride)[:, :, None]
+    return keypoints[:, None, None] - cell_centers(height, width, stride, center)[:, :, None]
 
 
 def disc_targets(offsets: jax.Array, radius: float) -> jax.Array:

@@ -3,6 +3,7 @@
 Files: .pth, .pt, .safetensors and .npz. Weights that load:
 
 - ResNets and VGG-16 of torchvision and timm;
+- EfficientNet-Lite of efficientnet_lite_pytorch;
 - torchvision's Faster R-CNN on a ResNet (C4) or VGG-16; with a feature pyramid, only its backbone;
 - snapshots of DeepLabCut 3 (PyTorch);
 - TF-slim's ResNets and DeepLabCut's TensorFlow snapshots, as .npz from `third_party/tf_slim/convert.py`.

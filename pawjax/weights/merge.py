@@ -10,6 +10,7 @@ import numpy as np
 
 from pawjax.errors import InputError, listed
 from pawjax.weights.detection import with_block4_in_place
+from pawjax.weights.efficientnet import size_of
 
 NAMED = 8  # most names in a message
 EXAMPLES = 3  # of tensors that do not fit
@@ -85,7 +86,7 @@ def merge(
         else:
             wrong.append(f"{name} has shape {list(leaf.shape)}, not {list(value.shape)}")
     skipped = [name for name in leaves if name not in set(used)]
-    backbone = [name for name in skipped if name.split("/")[1] not in heads]
+    backbone = [name for name in skipped if name.split("/")[1] == "backbone"]
     if wrong or backbone:
         wrong += [f"{name} is unexpected" for name in backbone if name not in names]
         network = {name: value.shape for name, (_, value) in zip(names, flat, strict=True)}
@@ -124,11 +125,14 @@ def _model_settings(shapes: Shapes) -> dict[str, str]:
     settings = {}
     if len(units) == 4:
         settings["backbone"] = f"'resnet{2 + 3 * sum(units.values())}'"  # stem, three convolutions a unit, classifier
-        has_statistics = any(name.startswith("batch_stats/backbone/") for name in shapes)
-        settings["norm"] = "'batch' or 'frozen'" if has_statistics else "'group'"
+    elif (size := size_of(shapes)) is not None:  # which tells the published widths
+        settings |= {"backbone": f"'efficientnet_lite{size}'", "stem_channels": "64"}
     elif "params/backbone/conv1_1/kernel" in shapes:
         settings["backbone"] = "'vgg16'"
+    if "params/backbone/stem/scale" in shapes:
+        has_statistics = any(name.startswith("batch_stats/backbone/") for name in shapes)
+        settings["norm"] = "'batch' or 'frozen'" if has_statistics else "'group'"
     for stem in ("stem", "conv1_1"):
         if shape := shapes.get(f"params/backbone/{stem}/kernel"):
-            settings["stem_channels"] = str(shape[-1])
+            settings.setdefault("stem_channels", str(shape[-1]))
     return settings

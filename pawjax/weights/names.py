@@ -1,7 +1,7 @@
 """Converts foreign tensor names and layouts to pawjax's: torchvision's and timm's ResNets, DeepLabCut 3 snapshots.
 
 pawjax names a leaf by its path, 'params/backbone/block1_unit1/conv1/kernel'; see `pawjax.models`. The names of TF-slim,
-of VGG-16 and of torchvision's detectors have files of their own.
+of VGG-16, of EfficientNet-Lite and of torchvision's detectors have files of their own.
 """
 
 import re
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from pawjax.weights.detection import is_of_detector_head, is_of_pyramid, leaf_of_detector, plain_name
+from pawjax.weights.efficientnet import leaf_of_efficientnet
 from pawjax.weights.slim import leaf_of_slim
 from pawjax.weights.vgg import leaf_of_vgg
 
@@ -46,7 +47,7 @@ def read_weights(
             continue
         plain = plain_name(bare)
         leaf = _leaf(plain, value) or leaf_of_slim(plain, value) or leaf_of_vgg(plain, value)
-        leaf = leaf or leaf_of_detector(plain, value, anchors)
+        leaf = leaf or leaf_of_detector(plain, value, anchors) or leaf_of_efficientnet(plain, value)
         if leaf:
             known[leaf[0]] = np.ascontiguousarray(leaf[1], np.float32)
         else:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pawjax.engine import download
-from pawjax.engine.download import fetch, is_url
+from pawjax.engine.download import fetch, fetch_named, is_url
 from pawjax.errors import InputError
 from pawjax.machine import cache_root
 
@@ -181,3 +181,13 @@ def test_damaged_copy_is_named_and_kept(server):
     with pytest.raises(InputError, match=r"w\.pth is damaged .*: remove it"):
         fetch(source)
     assert copy.exists() and len(Handler.asked) == 1
+
+
+def test_file_named_after_its_first_digits_is_fetched_once_and_checked(server):
+    url = f"{server}/net-{DIGEST[:8]}.pth"
+    assert fetch_named(url, DIGEST[:8]).read_bytes() == CONTENT
+    assert fetch_named(url, DIGEST[:8]) == cache_root() / "weights" / DIGEST[:8] / f"net-{DIGEST[:8]}.pth"
+    assert len(Handler.asked) == 1
+    with pytest.raises(InputError, match=f"net-01234567.pth is not the expected file: its sha256 is {DIGEST}"):
+        fetch_named(f"{server}/net-01234567.pth", "01234567")
+    assert kept() == [f"net-{DIGEST[:8]}.pth"]

@@ -28,6 +28,7 @@ from pawjax.evaluate import errors_line
 from pawjax.inference.evaluation import evaluate_run
 from pawjax.inference.run import open_run, read_run_files
 from pawjax.methods import make_method
+from pawjax.models.backbones import Model
 from pawjax.optim import Optimizer, make_optimizer
 from tests.tiny import command as tiny_command
 from tests.tiny import tiny_config
@@ -165,7 +166,7 @@ def test_heads_of_reordered_bodyparts_are_not_loaded(whole_run):
         method, optimizer = make_method(config, bodyparts), make_optimizer(Optimizer.of(config), config.steps)
         create = functools.partial(create_state, method, optimizer, 0, average=False)
         state = jax.jit(create)({"image": np.zeros((1, 64, 96, 1), np.uint8)})
-        _, merged = initialise(state, method, str(whole_run), "torchvision", bodyparts)
+        _, merged = initialise(state, method, str(whole_run), Model(), bodyparts)
         heads = {name.split("/")[1] for name in merged.missing}
         assert heads == ({"scoremap", "locref"} if len(bodyparts) == 2 else set())
         assert any(name.startswith("params/backbone/") for name in merged.used)

@@ -11,7 +11,7 @@ from pawjax.config import default_config
 from pawjax.errors import InputError
 from pawjax.losses import weighted_total
 from pawjax.methods import make_method
-from tests.tiny import TINY
+from tests.tiny import TINY, TINY_LITE
 
 BODYPARTS = ("left", "right")
 
@@ -24,6 +24,7 @@ def method_of(**fields):
 
 
 METHOD = method_of()
+TOPDOWN = {"deeplabcut.head": "topdown", "deeplabcut.topdown_channels": 32, "model.backbone": TINY_LITE}
 
 
 def make_batch(seed=0):
@@ -88,6 +89,21 @@ def test_counts_by_hand(variables):
     assert terms_of(METHOD, variables, batch)["locref"][1] == 2 * sum(near)
 
 
+def test_cells_of_the_topdown_head_lie_where_the_backbone_has_them():
+    method, batch = method_of(**TOPDOWN, **{"deeplabcut.stride": 4, "deeplabcut.radius": 6.0}), make_batch()
+    shapes = jax.eval_shape(lambda: method.loss(method.init(jax.random.key(0), batch), batch))
+    assert shapes[0].keys() == {"scoremap", "locref"}
+    variables = jax.jit(method.init)(jax.random.key(0), batch)
+    terms = jax.device_get(jax.jit(lambda variables: method.loss(variables, batch)[0])(variables))
+    assert terms["scoremap"][1] == 5 * 16 * 16  # 40 x 56 is padded to 64 x 64
+    y = x = 4 * np.arange(16) + 3
+    points = np.asarray(batch["keypoints"])[np.asarray(batch["labelled"])]
+    near = [((x[None] - px) ** 2 + (y[:, None] - py) ** 2 <= 6**2).sum() for px, py in points]
+    assert terms["locref"][1] == 2 * sum(near)
+    found = jax.jit(lambda variables: method.score_maps(variables, batch["image"]).offsets)(variables)
+    assert found.shape == (3, 16, 16, 2, 2)
+
+
 def test_offsets_are_learned_in_units_of_locref_stdev(variables):
     """For an output of zero the loss follows from the offsets, here by hand."""
     silent = variables["params"] | {"locref": jax.tree.map(jnp.zeros_like, variables["params"]["locref"])}
@@ -121,9 +137,12 @@ def test_predictions_follow_the_contract(variables):
     assert ((found["likelihood"] >= 0) & (found["likelihood"] <= 1)).all()
 
 
-@pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
-def test_folded_variables_predict_the_same(norm):
-    method, images = method_of(**{"model.norm": norm, "model.stem_channels": 32}), make_batch()["image"]
+@pytest.mark.parametrize(
+    "norm, fields",
+    [*((norm, {"model.stem_channels": 32}) for norm in ("batch", "frozen", "group")), ("batch", TOPDOWN)],
+)
+def test_folded_variables_predict_the_same(norm, fields):
+    method, images = method_of(**{"model.norm": norm} | fields), make_batch()["image"]
     variables = jax.jit(method.init)(jax.random.key(1), make_batch())
     shake = np.random.default_rng(0)
     variables = jax.tree.map(lambda x: x + shake.uniform(0, 0.1, x.shape).astype(np.float32), variables)
@@ -162,6 +181,9 @@ def test_live_statistics_change_and_frozen_ones_do_not(variables):
         ("model.norm", "layer"),
         ("model.variant", "caffe"),
         ("deeplabcut.target", "box"),
+        ("deeplabcut.head", "pyramid"),
+        ("deeplabcut.stride", 2),
+        ("deeplabcut.stride", 4),
         ("deeplabcut.radius", 0.0),
         ("deeplabcut.locref_weight", -1.0),
         ("predict.decode", "x"),
@@ -170,6 +192,19 @@ def test_live_statistics_change_and_frozen_ones_do_not(variables):
 def test_invalid_value_is_named(field, value):
     with pytest.raises(InputError, match=f"config.{field} = {value!r} must be"):
         method_of(**{field: value})
+
+
+def test_settings_that_only_one_head_has():
+    with pytest.raises(InputError, match="config.deeplabcut.stride = 4 must be 8, or config.deeplabcut.head 'topdown'"):
+        method_of(**{"deeplabcut.stride": 4})
+    with pytest.raises(InputError, match="deeplabcut.intermediate = 'block3_unit1' must be '', or .*convolution"):
+        method_of(**TOPDOWN | UNIT | {"model.backbone": TINY})
+
+
+def test_warning_of_a_small_radius_follows_the_stride():
+    (warning,) = method_of(**{"deeplabcut.radius": 4.0}).warnings
+    assert "less than 5.7 px: score maps have a cell every 8 px" in warning
+    assert not method_of(**TOPDOWN, **{"deeplabcut.radius": 4.0, "deeplabcut.stride": 4}).warnings
 
 
 def test_unknown_method_is_named():

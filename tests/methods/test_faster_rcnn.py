@@ -22,7 +22,7 @@ from pawjax.methods.faster_rcnn.decoding import best_box, class_boxes, detection
 from pawjax.methods.faster_rcnn.targets import anchor_fit, anchor_grid, boxes_around, keypoints_of, propose
 from pawjax.ops import region_chunks
 from pawjax.ops.boxes import encode_boxes
-from tests.tiny import TINY
+from tests.tiny import TINY, TINY_LITE
 
 BODYPARTS = ("left", "right")
 SIDE = 24.0
@@ -266,6 +266,7 @@ def test_no_gradient_flows_through_proposals():
         {"model.backbone": "vgg16", "faster_rcnn.pool": "max", "faster_rcnn.proposals_min_side": 1e4},
         {},
         {"faster_rcnn.pool": "max", "model.norm": "frozen"},
+        {"model.backbone": TINY_LITE} | STRIDE8,
     ],
 )
 def test_prediction_is_always_finite(fields, monkeypatch):

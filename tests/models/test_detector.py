@@ -50,12 +50,16 @@ def test_parameter_counts(options, expected):
 
 
 SLIM, STRIDE8 = {"model.variant": "slim"}, {"faster_rcnn.feature_map": "stride8"}
+LITE = {"model.backbone": "efficientnet_lite0"}
 NARROW = {"model.backbone": "resnet26", "model.stem_channels": 8}
 
 
 @pytest.mark.parametrize(
     "fields, stride",
-    [({"model.backbone": "vgg16"}, 16), ({}, 16), (STRIDE8, 8), (SLIM, 16), (SLIM | STRIDE8, 8)],
+    [
+        *(({"model.backbone": "vgg16"}, 16), ({}, 16), (STRIDE8, 8), (SLIM, 16), (SLIM | STRIDE8, 8)),
+        *((LITE, 16), (LITE | STRIDE8, 8)),
+    ],
 )
 def test_shapes_types_and_names(fields, stride):
     outputs, variables = shapes_of(**NARROW | {"dtype": "bfloat16"} | fields)
@@ -69,7 +73,7 @@ def test_shapes_types_and_names(fields, stride):
     assert variables["params"]["rpn"].keys() == {"conv", "score", "box"}
 
 
-@pytest.mark.parametrize("fields", [{"model.backbone": "vgg16"}, {}, STRIDE8, SLIM])
+@pytest.mark.parametrize("fields", [{"model.backbone": "vgg16"}, {}, STRIDE8, SLIM, LITE | STRIDE8])
 def test_regions_and_anchors_align_with_cells(fields):
     fields |= {"faster_rcnn.anchor_sizes": (20.0,), "faster_rcnn.anchor_ratios": (1.0,)}
     method = method_of(1, **fields)

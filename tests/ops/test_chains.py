@@ -11,7 +11,7 @@ from pawjax.ops import chains
 from pawjax.ops.conv import conv2d, conv_transpose_3x3_stride2
 from pawjax.ops.norm import batch_norm, group_norm
 from pawjax.ops.pooling import max_pool_2x2, max_pool_3x3_stride2, subsample
-from pawjax.ops.residual import add_relu, fork
+from pawjax.ops.residual import add, add_relu, fork
 
 pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="CPU only")
 CHANNELS = 4
@@ -40,7 +40,9 @@ OPERATIONS = {
     "deconvolution": lambda x: conv_transpose_3x3_stride2(x, kernel(3)),
     "batch norm": lambda x: batch_norm(x, vector(1), vector(2), 1e-5, relu=True)[0],
     "group norm": lambda x: group_norm(x, vector(1), vector(2), 2, 1e-5, relu=True),
+    "depthwise": lambda x: conv2d(x, kernel(3)[:, :, :1], stride=2, padding=((0, 1), (0, 1))),
     "sum": lambda x: add_relu(x, 2 * x - 1),
+    "plain sum": lambda x: add(x, 2 * x - 1),
     "stem's pool": max_pool_3x3_stride2,
     "vgg's pool": max_pool_2x2,
     "subsample": lambda x: subsample(x, 2),

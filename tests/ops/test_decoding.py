@@ -14,12 +14,12 @@ ERRORS = {"locref": 1e-4, "votes": 1e-4, "soft_argmax": 4.0, "taylor": 1e-2}  # 
 def points_and_maps(seed=0, sigma=9.0):
     rng = np.random.default_rng(seed)
     keypoints = jnp.asarray(rng.uniform((12, 12), (83, 51), (5, 3, 2)), jnp.float32)
-    offsets = scoremaps.offsets_to_keypoints(keypoints, 8, 12, 8)
+    offsets = scoremaps.offsets_to_keypoints(keypoints, 8, 12, 8, 4.0)
     return keypoints, offsets, scoremaps.gaussian_targets(offsets, sigma)
 
 
 def maps_of(likelihood, offsets):
-    return scoremaps.ScoreMaps(jnp.log(jnp.maximum(likelihood, 1e-12)), offsets, 8)
+    return scoremaps.ScoreMaps(jnp.log(jnp.maximum(likelihood, 1e-12)), offsets, 8, 4.0)
 
 
 def test_every_decoder_has_a_tolerance():
@@ -55,7 +55,7 @@ def test_disc_is_decoded_by_its_offsets():
 def test_corners_stay_finite_and_on_the_map(decoder):
     scores = np.full((1, 3, 4, 2), -20.0, np.float32)
     scores[0, 0, 0, 0] = scores[0, 2, 3, 1] = 5.0
-    maps = scoremaps.ScoreMaps(jax.nn.log_sigmoid(jnp.asarray(scores)), jnp.zeros((1, 3, 4, 2, 2)), 8)
+    maps = scoremaps.ScoreMaps(jax.nn.log_sigmoid(jnp.asarray(scores)), jnp.zeros((1, 3, 4, 2, 2)), 8, 4.0)
     found, likelihood = decode(maps, decoder)
     np.testing.assert_allclose(found[0], [[4, 4], [28, 20]], atol=1e-3)
     assert (np.asarray(likelihood) > 0.99).all()

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pawjax.ops.residual import add_relu
+from pawjax.ops.residual import add, add_relu
 
 UNITS = 4
 
@@ -28,13 +28,14 @@ def test_sum_and_gradients_equal_the_formula(dtype):
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="CPU only")
-def test_chained_sums_are_not_recomputed():
+@pytest.mark.parametrize("sum_of, operation", [(add_relu, " maximum("), (add, " add(")])
+def test_chained_sums_are_not_recomputed(sum_of, operation):
     x, *weights = arrays((64, 64), jnp.float32, UNITS + 1)
 
     def units(x, weights):
         for weight in weights:
-            x = add_relu(x, x @ weight)
+            x = sum_of(x, x @ weight)
         return x
 
     program = jax.jit(units).lower(x, weights).compile().as_text()
-    assert program.count(" maximum(") == UNITS
+    assert program.count(operation) == UNITS

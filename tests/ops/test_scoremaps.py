@@ -8,13 +8,13 @@ from pawjax.ops import scoremaps
 
 
 def test_cell_centers_equal_deeplabcut():
-    centers = np.asarray(scoremaps.cell_centers(3, 5, 8))
+    centers = np.asarray(scoremaps.cell_centers(3, 5, 8, 4.0))
     assert centers.shape == (3, 5, 2)
     np.testing.assert_array_equal(centers[2, 4], [8 * 4 + 4, 8 * 2 + 4])
 
 
 def test_disc_by_hand():
-    offsets = scoremaps.offsets_to_keypoints(jnp.array([[[20.0, 12.0]]]), 4, 6, 8)
+    offsets = scoremaps.offsets_to_keypoints(jnp.array([[[20.0, 12.0]]]), 4, 6, 8, 4.0)
     disc = np.asarray(scoremaps.disc_targets(offsets, 8.0))[0, :, :, 0]
     expected = np.zeros((4, 6))
     expected[1, 1:4] = 1  # cells at x = 12, 20, 28 of the row y = 12
@@ -24,7 +24,7 @@ def test_disc_by_hand():
 
 
 def test_gaussian_by_hand():
-    offsets = scoremaps.offsets_to_keypoints(jnp.array([[[20.0, 12.0]]]), 4, 6, 8)
+    offsets = scoremaps.offsets_to_keypoints(jnp.array([[[20.0, 12.0]]]), 4, 6, 8, 4.0)
     bell = np.asarray(scoremaps.gaussian_targets(offsets, 8.0))[0, :, :, 0]
     assert bell[1, 2] == 1
     assert bell[1, 3] == pytest.approx(np.exp(-0.5))

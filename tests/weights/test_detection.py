@@ -19,6 +19,7 @@ from pawjax.losses import weighted_total
 from pawjax.methods import make_method
 from pawjax.methods.faster_rcnn import FasterRCNN, targets
 from pawjax.methods.faster_rcnn.targets import anchor_grid
+from pawjax.models.backbones import Model
 from pawjax.ops.sampling import sample
 from pawjax.weights import merge, read_weights, variant_of
 
@@ -238,7 +239,7 @@ def test_classifier_file_fills_backbone_and_head(kind, n_used, tmp_path):
     key = jax.random.key(0)
     params = variables.pop("params")
     state = TrainState(step=jnp.zeros(()), params=params, extra=variables, opt_state=(), average={}, key=key)
-    state, merged = initialise(state, method_of(kind), str(path), "torchvision", ("left", "right"))
+    state, merged = initialise(state, method_of(kind), str(path), Model(), ("left", "right"))
     found, expected = leaf_names(state.variables), variables_of(kind)
     assert len(merged.used) == n_used and len(merged.skipped) == len(plain_file(kind)) - n_used
     assert {name.split("/")[1] for name in merged.used} == {"backbone", "box_head"}

@@ -136,6 +136,13 @@ def test_heads_of_other_bodyparts_are_not_loaded():
     assert "4 left unchanged" in str(merged)
 
 
+def test_layers_of_another_method_are_left_out():
+    leaf = np.zeros(2, np.float32)
+    leaves = {"params/backbone/a": leaf, "params/box_head/fc6/bias": leaf}
+    merged = merge({"params": {"backbone": {"a": leaf}}}, leaves, source="vgg16.pth", heads=HEADS)
+    assert merged.used == ["params/backbone/a"] and merged.skipped == ["params/box_head/fc6/bias"]
+
+
 def test_numbers_that_are_not_finite_are_refused():
     variables = {"params": {"backbone": {"a": np.zeros(2, np.float32)}}}
     for value in (np.nan, np.inf):

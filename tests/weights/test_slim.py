@@ -15,6 +15,7 @@ from pawjax.engine.transfer import initialise
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.methods.deeplabcut import DeepLabCut
+from pawjax.models.backbones import Model
 from pawjax.models.pose_net import PoseNet
 from pawjax.models.resnet import UNITS, VARIANTS, ResNet, unit_names
 from pawjax.weights import merge, read_tensors, read_weights, variant_of
@@ -103,6 +104,6 @@ def test_weights_of_the_other_variant_are_refused(tensors, theirs, ours, state, 
     with pytest.raises(
         InputError, match=rf"weights\.npz'.*set config\.model\.variant = '{theirs}', which is '{ours}'$"
     ):
-        initialise(state, METHOD, str(path), ours, ("paw",))
+        initialise(state, METHOD, str(path), Model(variant=ours), ("paw",))
     with pytest.raises(InputError, match="weights of another network"):  # the variant fits, the rest is missing
-        initialise(state, METHOD, str(path), theirs, ("paw",))
+        initialise(state, METHOD, str(path), Model(variant=theirs), ("paw",))

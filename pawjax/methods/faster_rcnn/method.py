@@ -29,7 +29,7 @@ from pawjax.methods.faster_rcnn.targets import (
 from pawjax.methods.method import Batch, ExtraEvaluation, NetworkMethod, Prediction, Variables, of_single_animal
 from pawjax.models.backbones import Model
 from pawjax.models.box_heads import BlockHead, DenseHead
-from pawjax.models.detector import NET_STRIDE, Detector
+from pawjax.models.detector import Detector
 from pawjax.ops.region_chunks import over_regions
 from pawjax.weights import read_weights
 
@@ -50,7 +50,6 @@ class FasterRCNN(NetworkMethod):
       n_proposals: proposals that the head classifies at prediction.
     """
 
-    stride: ClassVar[int] = NET_STRIDE
     predict_fields: ClassVar[tuple[str, ...]] = ("proposals",)
     heads: ClassVar[tuple[str, ...]] = (
         *("rpn", "box_head", "class_score", "class_box"),
@@ -87,7 +86,7 @@ class FasterRCNN(NetworkMethod):
         return tuple(messages)
 
     def inputs(self, images: jax.Array) -> tuple[jax.Array, ...]:
-        return (*super().inputs(images), jnp.array([[[0.0, 0.0, NET_STRIDE, NET_STRIDE]]]))
+        return (*super().inputs(images), jnp.array([[[0.0, 0.0, self.stride, self.stride]]]))
 
     def loss(self, variables: Variables, batch: Batch) -> tuple[dict[str, losses.Term], Variables]:
         """Terms 'rpn_score' and 'rpn_box' over sampled anchors, 'head_score' and 'head_box' over sampled regions.
@@ -242,14 +241,16 @@ def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> FasterRCNN:
 def _modules(settings: Settings, model: Model, dtype: jnp.dtype) -> tuple[nn.Module, nn.Module, int]:
     """Backbone, box head, and channels of the pyramid (0 for none)."""
     if settings.feature_map == "stride8":
-        if not model.is_resnet:
+        if model.backbone == "vgg16":
             raise InputError(
-                f"config.faster_rcnn.feature_map = 'stride8' needs a ResNet: use 'stride16' with "
-                f"config.model.backbone = '{model.backbone}'"
+                "config.faster_rcnn.feature_map = 'stride8' needs a ResNet or an EfficientNet-Lite: use "
+                f"'stride16' with config.model.backbone = '{model.backbone}'"
             )
         head = DenseHead(16 * model.stem_channels, kernel_init=nn.initializers.he_normal())
         return model.make(dtype, output_stride=32), head, 4 * model.stem_channels
     if model.is_resnet:
         head = BlockHead(model.depth, model.stem_channels, model.norm, linear=settings.pool == "align")
         return model.make(dtype, blocks=3), head, 0
-    return model.make(dtype), DenseHead(64 * model.stem_channels, settings.dropout), 0
+    if model.backbone == "vgg16":
+        return model.make(dtype), DenseHead(64 * model.stem_channels, settings.dropout), 0
+    return model.make(dtype), DenseHead(16 * model.stem_channels, kernel_init=nn.initializers.he_normal()), 0

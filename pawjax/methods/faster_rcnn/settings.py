@@ -21,8 +21,8 @@ class Settings(Section):
     (training, prediction).
 
     Attributes:
-      feature_map: 'stride16', with block 4 of a ResNet or fc6 and fc7 of a VGG as head; or, for ResNets, 'stride8', a
-        pyramid of strides 32, 16 and 8 with a head of two dense layers.
+      feature_map: 'stride16', with block 4 of a ResNet, fc6 and fc7 of a VGG or two dense layers as head; or, but for
+        VGGs, 'stride8', a pyramid of strides 32, 16 and 8 with a head of two dense layers.
       pool: pooling of regions, 'align' (bilinear samples) or 'max' (of whole cells, as in the paper).
       class_agnostic: one box per region instead of one per bodypart.
       dropout: rate in the dense head of a VGG.

@@ -83,12 +83,14 @@ def main() -> None:
                 points[name] = found
     theirs, n = statistics.median(seconds["DeepLabCut"]), len(points["DeepLabCut"])
     print(f"{snapshot.name}, {n} frames, batch {options.batch}, {options.turns} turns, {os.cpu_count()} processors")
-    print("| frames/s | median | all | ratio | px from DeepLabCut: median, 99 %, most |\n|---|---|---|---|---|")
+    print("| frames/s | median | all | ratio | px from DeepLabCut: median, 99 %, most | likelihood: most |")
+    print("|---|---|---|---|---|---|")
     for name, times in seconds.items():
         apart = np.linalg.norm(points[name][..., :2] - points["DeepLabCut"][..., :2], axis=-1)
         error = ", ".join(f"{value:.2g}" for value in np.percentile(apart, (50, 99, 100)))
+        unlike = np.abs(points[name][..., 2] - points["DeepLabCut"][..., 2]).max()
         median, rates = statistics.median(times), ", ".join(f"{n / value:.3g}" for value in times)
-        print(f"| {name} | {n / median:.3g} | {rates} | {theirs / median:.2f} | {error} |")
+        print(f"| {name} | {n / median:.3g} | {rates} | {theirs / median:.2f} | {error} | {unlike:.2g} |")
     if options.json:
         options.json.write_text(json.dumps({"frames": n, "batch": options.batch, "seconds": seconds}, indent=2) + "\n")
 

@@ -26,7 +26,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.deeplabcut.locref_weight = 0.5
     config.predict.decode = "votes"
     config.augment.crop = (256, 256)
-    config.augment.anywhere_p = 0.2
     config.augment.rotation = 180.0
     config.augment.rotation_p = 1.0
     config.augment.scale = (0.8, 1.25)

@@ -20,6 +20,7 @@ from pawjax.inference.pipeline import Stages
 from pawjax.inference.predictors import predictor_of_run
 from pawjax.inference.run import open_run
 from pawjax.inference.videos import Batch, Found, Predictor, followed
+from pawjax.inference.windows import window_side
 
 CLOSED = "this live tracker is closed: open another one"
 
@@ -84,7 +85,7 @@ class LiveTracker:
         if not isinstance(track_window, numbers.Integral) or track_window < 0:
             raise InputError(f"track_window={track_window!r} must be a number of pixels, or 0 for whole frames")
         self.bodyparts, self.done, self.dropped = predictor.bodyparts, 0, 0
-        self._predict, self._window = predictor.predict, track_window
+        self._predictor, self._window = predictor, window_side(track_window, predictor.grid)
         self._shape = (*size, predictor.channels)
         self._count, self._taken, self._waiting = 0, None, None
         self._pose: LivePose | None = None
@@ -185,7 +186,7 @@ class LiveTracker:
     def _warm_up(self) -> None:
         sides = [min(self._window, side) if self._window else side for side in self._shape[:2]]
         for height, width in {tuple(sides), self._shape[:2]}:
-            jax.block_until_ready(self._predict(np.zeros((1, height, width, self._shape[2]), np.uint8)))
+            jax.block_until_ready(self._predictor.predict(np.zeros((1, height, width, self._shape[2]), np.uint8)))
 
     def _work(self) -> None:
         try:
@@ -203,8 +204,8 @@ class LiveTracker:
 
     def _found(self) -> Iterator[Found]:
         if self._window:
-            return followed(self._predict, self._frames(), self._window, None, Stages())
-        return ((jax.device_get(self._predict(pixels)), times) for pixels, times in self._frames())
+            return followed(self._predictor, self._frames(), self._window, None, Stages())
+        return ((jax.device_get(self._predictor.predict(pixels)), times) for pixels, times in self._frames())
 
     def _frames(self) -> Iterator[Batch]:
         """The latest frame, each time the network is free, as a batch of one."""

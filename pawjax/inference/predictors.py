@@ -12,6 +12,7 @@ from pawjax.inference.points import make_find_points
 from pawjax.inference.run import Run, open_run
 from pawjax.inference.snapshots import predictor_of_snapshot
 from pawjax.inference.videos import Predictor
+from pawjax.inference.windows import grid_of
 
 
 def open_predictor(workdirs: Sequence[str], checkpoint: str, snapshot: str = "", **prediction: Any) -> Predictor:
@@ -55,6 +56,7 @@ def predictor_of_run(run: Run, find: Callable | None = None) -> Predictor:
         project=run.config.data.path if run.config.data.source == "deeplabcut" else "",
         frame_sizes=tuple(map(tuple, data.get("frame_sizes", ()))),
         value_range=tuple(data.get("value_range", ())),
+        grid=grid_of(run.config.scale),
     )
 
 

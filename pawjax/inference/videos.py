@@ -23,7 +23,7 @@ from pawjax.errors import InputError
 from pawjax.files import lock, read_json, write_json
 from pawjax.inference.pipeline import Stages, ahead
 from pawjax.inference.stream import AHEAD, stream
-from pawjax.inference.windows import Pose, is_lost, place_window
+from pawjax.inference.windows import CELL, Pose, is_lost, place_window, window_side
 from pawjax.progress import announced_first, track
 from pawjax.tracks.file import count_frames, read_origin, read_tracks, write_tracks
 from pawjax.tracks.tracks import Tracks
@@ -45,6 +45,7 @@ class Predictor:
       project: folder of the DeepLabCut project that it was trained on, '' if there is none.
       frame_sizes: (height, width) of the frames that it was trained on, px; empty if unknown.
       value_range: grey levels that became 0 and 255 in training; empty if it was trained on 8 bits.
+      grid: px, see `pawjax.inference.windows.grid_of`.
     """
 
     predict: Predict
@@ -55,6 +56,7 @@ class Predictor:
     project: str = ""
     frame_sizes: tuple[tuple[int, int], ...] = ()
     value_range: tuple[float, ...] = ()
+    grid: int = CELL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +123,7 @@ def predict_video(
         reader = FrameReader(video, 1 if video.gray else predictor.channels)
         batches = _batches(reader, parts.n_frames(), options, stages)
         if options.track_window:
-            found = followed(predictor.predict, batches, options.track_window, parts.last_pose(crop), stages)
+            found = followed(predictor, batches, options.track_window, parts.last_pose(crop), stages)
         else:
             found = _predicted(predictor.predict, batches, stages)
         found = _shown(found, video, parts.n_frames(), stages, words)
@@ -260,34 +262,37 @@ def _predicted(predict: Predict, batches: Iterator[Batch], stages: Stages) -> It
 
 
 def followed(
-    predict: Predict, batches: Iterator[Batch], side: int, pose: Pose | None, stages: Stages
+    predictor: Predictor, batches: Iterator[Batch], side: int, pose: Pose | None, stages: Stages
 ) -> Iterator[Found]:
     """The points of each batch, found in windows where that is safe; see `pawjax.inference.windows`."""
+    grid = predictor.grid
+    side = window_side(side, grid)
 
     def fetched(pixels: np.ndarray, n: int) -> Points:
-        return jax.tree.map(lambda rows: rows[:n], jax.device_get(predict(pixels)))
+        return jax.tree.map(lambda rows: rows[:n], jax.device_get(predictor.predict(pixels)))
 
     for pixels, times in batches:
         size = pixels.shape[1:3]
-        corner = place_window(pose, side, size) if pose else None
+        corner = place_window(pose, side, size, grid) if pose else None
         with stages.timed("network"):
             if corner is None:
                 points = fetched(pixels, len(times))
             else:
                 window = pixels[:, corner[1] : corner[1] + side, corner[0] : corner[0] + side]
                 points = shifted(fetched(window, len(times)), corner)
-                expected = int(pose.confident.sum())
-                lost = [is_lost(_pose(points, row), expected, corner, side, size) for row in range(len(times))]
-                if any(lost):
-                    whole = fetched(pixels, len(times))
-                    points = {name: _chosen(np.array(lost), whole[name], points[name]) for name in points}
+                lost = [row for row in range(len(times)) if is_lost(_pose(points, row), pose, corner, side, size)]
+                for row in lost:  # one by one, because few are
+                    whole = fetched(pixels[row : row + 1], 1)
+                    points = {name: _replaced(points[name], row, whole[name][0]) for name in points}
         stages.frames["network"] += len(times)
         pose = _pose(points, -1)
         yield points, times
 
 
-def _chosen(which: np.ndarray, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
-    return np.where(which.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
+def _replaced(values: np.ndarray, row: int, value: np.ndarray) -> np.ndarray:
+    values = np.array(values)
+    values[row] = value
+    return values
 
 
 def _pose(points: Points, row: int) -> Pose:

@@ -1,8 +1,8 @@
 """Following an animal with a window: the network sees only the part of each frame around the last pose.
 
 The whole frame is predicted at first. Then a window of fixed size, centred on the last pose, serves a batch of frames.
-A frame is predicted again as a whole if its window shows fewer confident points than the pose it was placed by, or one
-close to its border. The window depends on the frame before the batch alone, so a resumed prediction places it equally.
+A frame is predicted again as a whole if a point that placed its window is lost in it, or one is close to its border.
+The window depends on the frame before the batch alone, so a resumed prediction places it equally.
 """
 
 import dataclasses
@@ -10,8 +10,10 @@ import dataclasses
 import numpy as np
 
 CONFIDENT = 0.5  # likelihood of a point that places a window
+LOST = 0.25  # likelihood below which a point that was confident is lost; between the two it may flicker
 MARGIN = 16  # px between a confident point and the border of its window, where the frame goes on
-GRID = 16  # px; windows start at its multiples, so that every network sees the same cells as in the whole frame
+CELL = 16  # px of the network; its largest stride
+LONGEST_GRID = 128  # px
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,35 +29,53 @@ class Pose:
         return self.likelihood >= CONFIDENT
 
 
-def place_window(pose: Pose, side: int, size: tuple[int, int]) -> tuple[int, int] | None:
+def grid_of(scale: float) -> int:
+    """Pixels of a frame that a network which sees it at `scale` takes for a whole number of its cells.
+
+    Windows whose corner and side are multiples of it have the same cells as the whole frame. 16 where no number fits.
+    """
+    for grid in range(1, LONGEST_GRID + 1):
+        cells = grid * scale / CELL
+        if round(cells) >= 1 and abs(cells - round(cells)) < 1e-6:
+            return grid
+    return CELL
+
+
+def window_side(side: int, grid: int) -> int:
+    """The smallest multiple of the grid from `side` on."""
+    return -(-side // grid) * grid
+
+
+def place_window(pose: Pose, side: int, size: tuple[int, int], grid: int) -> tuple[int, int] | None:
     """The corner (x, y) of the window around a pose; None if no point is confident.
 
     Args:
       pose: of the frame before.
       side: of the window, px; it is cut to the frame's sides.
       size: (height, width) of the frames.
+      grid: of `grid_of`.
     """
     if not pose.confident.any():
         return None
     points = pose.keypoints[pose.confident]
     centre = (points.min(axis=0) + points.max(axis=0)) / 2
     room = np.maximum(np.array(size[::-1]) - side, 0)
-    corner = np.clip(np.round((centre - side / 2) / GRID) * GRID, 0, room)
+    corner = np.clip(np.round((centre - side / 2) / grid) * grid, 0, room)
     return int(corner[0]), int(corner[1])
 
 
-def is_lost(pose: Pose, expected: int, corner: tuple[int, int], side: int, size: tuple[int, int]) -> bool:
+def is_lost(pose: Pose, placed: Pose, corner: tuple[int, int], side: int, size: tuple[int, int]) -> bool:
     """Whether a frame's pose, found within a window at `corner`, may be wrong.
 
     Args:
       pose: in pixels of the whole frame.
-      expected: number of confident points of the pose that placed the window.
+      placed: the pose that placed the window.
       corner, side: of the window.
       size: (height, width) of the frames.
     """
-    points = pose.keypoints[pose.confident]
-    if len(points) < expected:
+    if (pose.likelihood[placed.confident] < LOST).any():
         return True
+    points = pose.keypoints[pose.confident]
     low, high, end = np.array(corner), np.array(corner) + side, np.array(size[::-1])
     near_low = (points < low + MARGIN) & (low > 0)
     near_high = (points > high - 1 - MARGIN) & (high < end)

@@ -88,7 +88,11 @@ IMPORT = "from ml_collections import ConfigDict\nfrom pawjax.config import defau
     [
         ("a.py", "def get_config(): pass", "a.py: get_config() returns nothing; it must return the ConfigDict of"),
         ("a.py", "def get_config(): return {'steps': 3}", "a.py: get_config() returns a dict; it must return"),
-        ("a.py", IMPORT + "def get_config(): return ConfigDict({'steps': 3})", "blur is missing: start from default_"),
+        (
+            "a.py",
+            IMPORT + "def get_config(): return ConfigDict({'steps': 3})",
+            "anywhere_p is missing: start from default_",
+        ),
         (
             "a.py",
             IMPORT + "def get_config(): return ConfigDict({**default_config(), 'stepps': 3})",

@@ -65,6 +65,13 @@ def test_truth_and_filtered_tracks(tmp_path, predictor, videos, capsys):
     assert {"bpawjax_mine_3_filtered.tracks.h5", "bDLC_pawjax_mine_3_filtered.csv"} <= names
 
 
+def test_formats_of_raw_and_filtered_tracks(tmp_path, predictor, videos):
+    Job(predictor, Options(2), tmp_path / "out", ("dlc", "coco"), "savgol", "DLC_Net").predict_all(videos[:1])
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    wanted = ["DLC_Net.csv", "DLC_Net_filtered.csv", "pawjax_mine_3.coco.json", "pawjax_mine_3_filtered.coco.json"]
+    assert {f"a{name}" for name in wanted} <= names
+
+
 @pytest.mark.parametrize("n_shards", [1, 2, 3, 5])
 def test_shards_divide_the_videos_evenly(tmp_path, n_shards):
     paths = [tmp_path / f"{number:02d}.mp4" for number in range(12)]

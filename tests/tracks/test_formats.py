@@ -9,9 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from absl import flags
 
-from pawjax import predict
 from pawjax.errors import InputError
 from pawjax.tracks import formats
 from pawjax.tracks.file import read_tracks, write_tracks
@@ -224,13 +222,3 @@ def test_filtered_tracks_lie_beside_the_raw_ones(source, two):
     assert not list(source.parent.glob("*filtered_meta.pickle"))  # DeepLabCut would find two
     write_filtered(source, "kalman")
     assert "Kalman" in read_tracks(path).origin["filter"]
-
-
-def test_predict_writes_what_its_flags_ask_for(source):
-    values = flags.FlagValues()
-    predict.define_flags(values)
-    values(["predict", "--filter=savgol", "--dlc_scorer=DLC_Net"])
-    predict.write_files(source, "m1", "pawjax_mine_3", ["dlc", "coco"], values)
-    names = {path.name for path in source.parent.iterdir()}
-    wanted = ["DLC_Net.csv", "DLC_Net_filtered.csv", "pawjax_mine_3.coco.json", "pawjax_mine_3_filtered.coco.json"]
-    assert {f"m1{name}" for name in wanted} <= names

@@ -67,12 +67,10 @@ def refuse_equal_names(videos: list[Path]) -> None:
 
 def source_of(predictor):  # noqa: ANN001, ANN201
     """The config of the DeepLabCut project that a network was trained on; None if there is none, or not readable."""
-    from pawjax.data.deeplabcut import read_project_config
+    from pawjax.data.deeplabcut import project_folder, read_project_config
 
-    folder = user_path(predictor.project)
-    folder = folder.parent if folder.name == "config.yaml" else folder
     try:
-        return read_project_config(folder) if predictor.project else None
+        return read_project_config(project_folder(user_path(predictor.project))) if predictor.project else None
     except InputError:
         return None
 

@@ -47,8 +47,7 @@ def read_deeplabcut(folder: Path, label_file: str = "auto") -> LabelTable:
     all that they see. Warns of what DeepLabCut would read otherwise, and of what is left out.
     Raises InputError if `folder` is no such project, tables do not match the config, or there are no labels.
     """
-    if folder.name == "config.yaml" and folder.is_file():
-        folder = folder.parent
+    folder = project_folder(folder)
     config = read_project_config(folder)
     tables, moved = {}, {}  # by video folder
     for path, files in _label_folders(folder, config).items():
@@ -68,6 +67,11 @@ def read_deeplabcut(folder: Path, label_file: str = "auto") -> LabelTable:
         )
     _warn_of_unlisted_videos(config, tables)
     return merge_tables(folder, align_bodyparts(list(tables.values()), config.bodyparts, config.file))
+
+
+def project_folder(path: Path) -> Path:
+    """The folder of a project, which may be named by its config.yaml."""
+    return path.parent if path.name == "config.yaml" and not path.is_dir() else path
 
 
 def read_project_config(folder: Path) -> ProjectConfig:

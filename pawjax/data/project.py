@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from pawjax.data.deeplabcut import READERS, ProjectConfig, read_project_config
+from pawjax.data.deeplabcut import READERS, ProjectConfig, project_folder, read_project_config
 from pawjax.data.names import nfc
 from pawjax.data.video import PICTURE_ENDINGS, Video
 from pawjax.errors import InputError
@@ -171,7 +171,7 @@ def open_project(folder: Path, bodyparts: Sequence[str], like: ProjectConfig | N
     Raises InputError for a folder that holds something else, for several animals, or other bodyparts.
     """
     source = like.file.parent if like else None
-    folder = folder.parent if folder.name == "config.yaml" and folder.is_file() else folder
+    folder = project_folder(folder)
     if (folder / "config.yaml").exists():
         own = read_project_config(folder)
         known = {nfc(name) for name in own.bodyparts}

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pawjax.data.deeplabcut import read_project_config
+from pawjax.data.deeplabcut import project_folder, read_project_config
 from pawjax.data.video import LABELLED, open_video
 from pawjax.errors import InputError, warn
 from pawjax.files import user_path
@@ -74,8 +74,7 @@ def parse_skeleton(text: str, bodyparts: Sequence[str]) -> tuple[tuple[str, str]
 
 def project_skeleton(project: str) -> tuple[tuple[str, str], ...]:
     """The skeleton of a DeepLabCut project, if it is still there and readable; '' is no project."""
-    folder = user_path(project)
-    folder = folder.parent if folder.name == "config.yaml" else folder
+    folder = project_folder(user_path(project))
     if not project or not folder.exists():
         return ()
     try:

@@ -40,14 +40,18 @@ def test_files_lie_beside_the_tracks(tracked, wanted, names):
     assert {name for name in files_in(tracks.parent) if not name.startswith(".")} - {tracks.name} == names
 
 
-def test_files_are_written_again_only_for_other_tracks_or_settings(tracked):
+@pytest.mark.parametrize("wanted, name", [
+    ((False, True, False), "vpawjax_mine_7_review.html"),
+    ((False, False, True), "plot-poses/vpawjax_mine_7/plot.png"),
+])  # fmt: skip
+def test_files_are_written_again_only_for_other_tracks_or_settings(tracked, wanted, name):
     video, tracks = tracked
-    page = tracks.parent / "vpawjax_mine_7_review.html"
+    path = tracks.parent / name
 
     def written(pcutoff: float) -> bool:
-        before = page.stat().st_mtime_ns if page.exists() else 0
-        Looks(False, True, False, pcutoff, []).write(video, tracks)
-        return page.stat().st_mtime_ns != before
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        Looks(*wanted, pcutoff, []).write(video, tracks)
+        return path.stat().st_mtime_ns != before
 
     assert [written(0.6), written(0.6), written(0.5), written(0.5)] == [True, False, True, False]
     moved = still(6)

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from pawjax.data.video import open_video
+from pawjax.inference.opening import open_predictor
 from pawjax.inference.pipeline import Stages
-from pawjax.inference.predictors import open_predictor
-from pawjax.inference.videos import Options, Predictor, predict_video
+from pawjax.inference.predictor import Predictor
+from pawjax.inference.videos import Options, predict_video
 from pawjax.tracks.file import read_tracks
 from pawjax.tracks.tracks import Tracks
 

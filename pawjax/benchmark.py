@@ -99,7 +99,7 @@ def live_latency(config: ConfigDict, values: flags.FlagValues) -> dict[str, Any]
     import numpy as np
 
     from pawjax.inference.latency import measure
-    from pawjax.inference.videos import Predictor
+    from pawjax.inference.predictor import Predictor
 
     predict, images = _make_prediction(config, 1, values.height, values.width, values.bodyparts)
     predictor = Predictor(predict, tuple(map(str, range(values.bodyparts))), images.shape[-1], {})

@@ -36,7 +36,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Predicts the videos that the arguments name. Raises InputError for user errors."""
     from pawjax.data.video import find_videos  # imported after the process is set up
     from pawjax.inference.job import Job, shard_of
-    from pawjax.inference.predictors import open_predictor
+    from pawjax.inference.opening import open_predictor
     from pawjax.inference.videos import Options
     from pawjax.tracks.formats import check_formats
 

@@ -29,7 +29,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Writes frames of the videos that the arguments name. Raises InputError for user errors."""
     from pawjax.data.project import open_project  # imported after the process is set up
     from pawjax.data.video import find_videos
-    from pawjax.inference.predictors import open_predictor
+    from pawjax.inference.opening import open_predictor
     from pawjax.inference.refinement import Request, check_extra, refine_video
     from pawjax.inference.videos import Options
 

@@ -322,7 +322,7 @@ FAULTS = (
     fault(
         "a resumed run draws its split anew",
         "tests/engine/test_setup.py",
-        ("pawjax/engine/setup.py", "return data.read_split(path, frames) if same else None", "return None"),
+        ("pawjax/engine/setup.py", "return data.read_split(path, frames)", "return None"),
     ),
     fault(
         "every epoch begins anew with each batch",

@@ -226,12 +226,12 @@ FAULTS = (
     fault(
         "a mirrored view is a pixel off",
         "tests/engine/test_views.py tests/inference/test_views.py",
-        *anywhere(VIEWS, ("width - 1 - keypoints", "width - keypoints")),
+        *anywhere(VIEWS, ("[-1, 0, width - 1]", "[-1, 0, width]")),
     ),
     fault(
         "a temperature sharpens",
         "tests/engine/test_views.py tests/inference/test_views.py",
-        *anywhere(VIEWS, ("logit / temperature", "logit * temperature")),
+        *anywhere(VIEWS, ("1e-6)) / temperature", "1e-6)) * temperature")),
     ),
     fault(
         "a view that disagrees costs no likelihood",
@@ -241,7 +241,7 @@ FAULTS = (
     fault(
         "points of a resized view stay where they are",
         "tests/engine/test_views.py tests/inference/test_views.py",
-        *anywhere(VIEWS, ('apply_affine(back, output["keypoints"])', 'output["keypoints"]')),
+        *anywhere(VIEWS, ('{"keypoints": apply_affine(matrix, points["keypoints"])}', '{"keypoints": points["keypoints"]}')),
     ),
     # Weight files
     fault(

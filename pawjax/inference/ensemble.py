@@ -18,7 +18,7 @@ import numpy as np
 from pawjax.data.names import nfc
 from pawjax.errors import InputError
 from pawjax.inference import compiler
-from pawjax.inference.videos import Predictor
+from pawjax.inference.predictor import Predictor
 from pawjax.inference.views import consensus
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)

@@ -9,9 +9,11 @@ from pathlib import Path
 from pawjax.data.video import Video, open_video
 from pawjax.errors import InputError, warn
 from pawjax.files import need_output
+from pawjax.inference.opening import scorer_of
+from pawjax.inference.parts import is_done
 from pawjax.inference.pipeline import Stages
-from pawjax.inference.predictors import scorer_of
-from pawjax.inference.videos import Options, Predictor, is_done, predict_video
+from pawjax.inference.predictor import Predictor
+from pawjax.inference.videos import Options, predict_video
 from pawjax.interruptions import disk_error
 from pawjax.progress import clock
 from pawjax.report.looks import Looks

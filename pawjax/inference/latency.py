@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pawjax.inference.live import LiveTracker
-from pawjax.inference.videos import Predictor
+from pawjax.inference.predictor import Predictor
 
 
 def measure(predictor: Predictor, frames: np.ndarray, rate: float, seconds: float) -> dict[str, Any]:

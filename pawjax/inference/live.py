@@ -16,11 +16,11 @@ import jax
 import numpy as np
 
 from pawjax.errors import InputError
+from pawjax.inference.opening import predictor_of_run
 from pawjax.inference.pipeline import Stages
-from pawjax.inference.predictors import predictor_of_run
+from pawjax.inference.predictor import Batch, Found, Predictor
 from pawjax.inference.run import open_run
-from pawjax.inference.videos import Batch, Found, Predictor, followed
-from pawjax.inference.windows import window_side
+from pawjax.inference.windows import followed, window_side
 
 CLOSED = "this live tracker is closed: open another one"
 

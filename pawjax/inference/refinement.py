@@ -13,8 +13,10 @@ from pawjax.data.project import Project, frame_name
 from pawjax.data.video import FrameReader, Video, open_video
 from pawjax.errors import InputError, warn
 from pawjax.files import need_output
-from pawjax.inference.predictors import scorer_of
-from pawjax.inference.videos import Options, Predictor, is_done, predict_video
+from pawjax.inference.opening import scorer_of
+from pawjax.inference.parts import is_done
+from pawjax.inference.predictor import Predictor
+from pawjax.inference.videos import Options, predict_video
 from pawjax.report.gallery import points_grid
 from pawjax.tracks.choice import Choice, rank, vary
 from pawjax.tracks.deeplabcut import write_machine_labels

@@ -18,8 +18,8 @@ import numpy as np
 from pawjax.errors import InputError, listed, warn
 from pawjax.files import regular, user_path
 from pawjax.inference import compiler
+from pawjax.inference.predictor import Predictor
 from pawjax.inference.snapshot_config import SnapshotConfig, read_snapshot_config
-from pawjax.inference.videos import Predictor
 from pawjax.methods import Variables
 from pawjax.methods.deeplabcut import DeepLabCut, Settings
 from pawjax.models.backbones import Model

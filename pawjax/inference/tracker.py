@@ -16,8 +16,8 @@ from pawjax.errors import InputError
 from pawjax.files import user_path
 from pawjax.inference import compiler
 from pawjax.inference.job import Job
+from pawjax.inference.opening import predictor_of_run
 from pawjax.inference.points import make_find_points, to_network
-from pawjax.inference.predictors import predictor_of_run
 from pawjax.inference.run import Run, open_run
 from pawjax.inference.videos import Crop, Options
 from pawjax.machine import use_compilation_cache

@@ -6,13 +6,17 @@ The window depends on the frame before the batch alone, so a resumed prediction 
 """
 
 import dataclasses
+from collections.abc import Iterator
 
+import jax
 import numpy as np
+
+from pawjax.inference.pipeline import Stages
+from pawjax.inference.predictor import CELL, Batch, Found, Points, Predictor, shifted
 
 CONFIDENT = 0.5  # likelihood of a point that places a window
 LOST = 0.25  # likelihood below which a point that was confident is lost; between the two it may flicker
 MARGIN = 16  # px between a confident point and the border of its window, where the frame goes on
-CELL = 16  # px of the network; its largest stride
 LONGEST_GRID = 128  # px
 
 
@@ -80,3 +84,41 @@ def is_lost(pose: Pose, placed: Pose, corner: tuple[int, int], side: int, size: 
     near_low = (points < low + MARGIN) & (low > 0)
     near_high = (points > high - 1 - MARGIN) & (high < end)
     return bool((near_low | near_high).any())
+
+
+def followed(
+    predictor: Predictor, batches: Iterator[Batch], side: int, pose: Pose | None, stages: Stages
+) -> Iterator[Found]:
+    """The points of each batch, found in windows where that is safe."""
+    grid = predictor.grid
+    side = window_side(side, grid)
+
+    def fetched(pixels: np.ndarray, n: int) -> Points:
+        return jax.tree.map(lambda rows: rows[:n], jax.device_get(predictor.predict(pixels)))
+
+    for pixels, times in batches:
+        size = pixels.shape[1:3]
+        corner = place_window(pose, side, size, grid) if pose else None
+        with stages.timed("network"):
+            if corner is None:
+                points = fetched(pixels, len(times))
+            else:
+                window = pixels[:, corner[1] : corner[1] + side, corner[0] : corner[0] + side]
+                points = shifted(fetched(window, len(times)), corner)
+                lost = [row for row in range(len(times)) if is_lost(_pose(points, row), pose, corner, side, size)]
+                for row in lost:  # one by one, because few are
+                    whole = fetched(pixels[row : row + 1], 1)
+                    points = {name: _replaced(points[name], row, whole[name][0]) for name in points}
+        stages.frames["network"] += len(times)
+        pose = _pose(points, -1)
+        yield points, times
+
+
+def _replaced(values: np.ndarray, row: int, value: np.ndarray) -> np.ndarray:
+    values = np.array(values)
+    values[row] = value
+    return values
+
+
+def _pose(points: Points, row: int) -> Pose:
+    return Pose(points["keypoints"][row], points["likelihood"][row])

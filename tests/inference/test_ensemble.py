@@ -8,8 +8,8 @@ import pytest
 
 from pawjax.errors import InputError
 from pawjax.inference.ensemble import ensemble
-from pawjax.inference.predictors import scorer_of
-from pawjax.inference.videos import Predictor
+from pawjax.inference.opening import scorer_of
+from pawjax.inference.predictor import Predictor
 
 PARTS = ("a", "b")
 FRAMES = np.zeros((1, 4, 5, 1), np.uint8)

@@ -11,7 +11,8 @@ from pawjax.data.video import find_videos, open_video
 from pawjax.errors import InputError
 from pawjax.inference import job as module
 from pawjax.inference.job import Job, TimeAhead, shard_of, warn_of_other_frames
-from pawjax.inference.videos import Options, Predictor
+from pawjax.inference.predictor import Predictor
+from pawjax.inference.videos import Options
 from tests.inference.test_videos import brightest
 
 

@@ -9,7 +9,7 @@ import pytest
 from pawjax.errors import InputError
 from pawjax.inference.latency import at_rate, flat_out, in_words
 from pawjax.inference.live import LiveTracker
-from pawjax.inference.videos import Predictor
+from pawjax.inference.predictor import Predictor
 
 SIZE = (40, 60)
 PATIENCE = 10  # seconds

@@ -14,8 +14,9 @@ from pawjax.data.project import open_project
 from pawjax.data.video import open_video
 from pawjax.errors import InputError
 from pawjax.inference import refinement
+from pawjax.inference.predictor import Predictor
 from pawjax.inference.refinement import Request, refine_video
-from pawjax.inference.videos import Options, Predictor, predict_video
+from pawjax.inference.videos import Options, predict_video
 from pawjax.report.gallery import points_grid
 from pawjax.tracks.formats import FORMATS
 

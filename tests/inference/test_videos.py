@@ -11,8 +11,10 @@ from PIL import Image
 from pawjax.data.video import open_video
 from pawjax.errors import InputError
 from pawjax.inference import videos
+from pawjax.inference.parts import Parts, is_done
 from pawjax.inference.pipeline import Stages, ahead
-from pawjax.inference.videos import Crop, Options, Parts, Predictor, is_done, predict_video
+from pawjax.inference.predictor import Predictor
+from pawjax.inference.videos import Crop, Options, predict_video
 from pawjax.tracks.file import read_tracks
 
 N, SIZE = 23, (30, 40)

@@ -6,7 +6,8 @@ from PIL import Image
 
 from pawjax.data.video import open_video
 from pawjax.inference import videos
-from pawjax.inference.videos import Options, Predictor, predict_video
+from pawjax.inference.predictor import Predictor
+from pawjax.inference.videos import Options, predict_video
 from pawjax.inference.windows import CELL, Pose, grid_of, is_lost, place_window, window_side
 from pawjax.tracks.file import read_tracks
 from tests.inference.test_videos import Stopping, brightest

@@ -17,7 +17,7 @@ from pawjax.engine.loop import train_and_evaluate
 from pawjax.errors import InputError
 from pawjax.inference import exporting
 from pawjax.inference.exporting import FORMATS, Shape, write_export
-from pawjax.inference.predictors import predictor_of_run
+from pawjax.inference.opening import predictor_of_run
 from pawjax.inference.run import open_run
 from tests.tiny import tiny_config
 

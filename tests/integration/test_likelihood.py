@@ -13,7 +13,7 @@ import pawjax
 from pawjax import metrics
 from pawjax.engine.loop import train_and_evaluate
 from pawjax.inference.evaluation import evaluate_run
-from pawjax.inference.predictors import predictor_of_run
+from pawjax.inference.opening import predictor_of_run
 from pawjax.inference.run import open_run
 from pawjax.methods import METHODS, MethodEntry
 from tests.integration.test_toy_method import Settings, Toy, toy_config

@@ -29,7 +29,8 @@ import numpy as np
 from pawjax.data.deeplabcut import read_deeplabcut
 from pawjax.data.project import open_project
 from pawjax.inference.refinement import Request, refine_video
-from pawjax.inference.videos import Options, Predictor
+from pawjax.inference.predictor import Predictor
+from pawjax.inference.videos import Options
 
 video, folder, what = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 if what == "read":

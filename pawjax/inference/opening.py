@@ -9,9 +9,9 @@ from pawjax.errors import InputError
 from pawjax.inference import compiler
 from pawjax.inference.ensemble import ensemble
 from pawjax.inference.points import make_find_points
+from pawjax.inference.predictor import Predictor
 from pawjax.inference.run import Run, open_run
 from pawjax.inference.snapshots import predictor_of_snapshot
-from pawjax.inference.videos import Predictor
 from pawjax.inference.windows import grid_of
 
 

@@ -241,7 +241,9 @@ FAULTS = (
     fault(
         "points of a resized view stay where they are",
         "tests/engine/test_views.py tests/inference/test_views.py",
-        *anywhere(VIEWS, ('{"keypoints": apply_affine(matrix, points["keypoints"])}', '{"keypoints": points["keypoints"]}')),
+        *anywhere(
+            VIEWS, ('{"keypoints": apply_affine(matrix, points["keypoints"])}', '{"keypoints": points["keypoints"]}')
+        ),
     ),
     # Weight files
     fault(

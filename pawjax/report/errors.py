@@ -202,32 +202,44 @@ def _likelihoods_of_absent(axes: Axes, there: np.ndarray, gone: np.ndarray, pcut
 
 
 def reliability(numbers: Mapping[str, Any], out_path: str | Path) -> None:
-    """Draws the share of right points by likelihood: one dot per bin, its area by the number of points in it.
+    """Draws the share of right points by likelihood, see `draw_reliability`.
 
     Args:
       numbers: as returned by `pawjax.metrics.reliability`.
       out_path: the PNG.
     """
-    bins = numbers["bins"]
     with style.picture(out_path, 5.6, 5.6) as figure:
         axes = figure.subplots()
-        if not bins:
+        if not numbers["bins"]:
             style.notice(axes, "no labelled points")
             return
-        axes.plot([0, 1], [0, 1], color=style.GREY, lw=1, ls=(0, (5, 3)))
-        share = np.array([b["n"] for b in bins]) / sum(b["n"] for b in bins)
-        x, y = [b["likelihood"] for b in bins], [b["right"] for b in bins]
-        axes.plot(x, y, color=style.BLUE, lw=1)
-        axes.scatter(x, y, s=20 + 600 * share, color=style.BLUE, alpha=0.6, lw=0, clip_on=False)
-        axes.set_xlim(-0.02, 1.02)
-        axes.set_ylim(-0.02, 1.02)
-        axes.set_xlabel("likelihood")
-        axes.set_ylabel(f"share within {numbers['right_px']:g} px")
+        draw_reliability(axes, numbers, style.BLUE)
         off, temperature, bias = (numbers[name] for name in ("expected_error", "temperature", "bias"))
         below = f"off by {off:.2f} on average"
         if temperature is not None:
             below += f"; temperature {temperature:.2f} and bias {bias:.2f} fit best"
         style.title(axes, "Reliability of the likelihood", below)
+
+
+def draw_reliability(axes: Axes, numbers: Mapping[str, Any], colour: str, label: str | None = None) -> None:
+    """The share of right points by likelihood: one dot per bin, its area by the number of points in it.
+
+    Args:
+      axes: where to draw.
+      numbers: as returned by `pawjax.metrics.reliability`, of at least one point.
+      colour: of line and dots.
+      label: for the legend.
+    """
+    bins = numbers["bins"]
+    axes.plot([0, 1], [0, 1], color=style.GREY, lw=1, ls=(0, (5, 3)))
+    share = np.array([b["n"] for b in bins]) / sum(b["n"] for b in bins)
+    x, y = [b["likelihood"] for b in bins], [b["right"] for b in bins]
+    axes.plot(x, y, color=colour, lw=1, label=label)
+    axes.scatter(x, y, s=20 + 600 * share, color=colour, alpha=0.6, lw=0, clip_on=False)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("likelihood")
+    axes.set_ylabel(f"share within {numbers['right_px']:g} px")
 
 
 def _what_is_kept(errors: np.ndarray, kept: np.ndarray, pcutoff: float) -> str:

@@ -201,25 +201,30 @@ def fit_calibration(p: np.ndarray, right: np.ndarray) -> tuple[float, float] | N
       p: likelihoods [n], 0..1.
       right: bool [n].
 
-    Returns None for fewer than 30 points, or if no temperature between 0.1 and 10 is best: then likelier points are
-    not more often right.
+    Returns None for fewer than 30 points. If no temperature between 0.1 and 10 is best, because likelier points are not
+    more often right, the bias alone is fitted, with a temperature of 1: the mean likelihood is right then.
     """
     if len(p) < FEWEST_TO_FIT:
         return None
     p = np.asarray(p, np.float64).clip(1e-6, 1 - 1e-6)
-    inputs = np.stack([np.log(p / (1 - p)), np.ones(len(p))])
-    n, m = right.sum(), (~right).sum()
+    logit, (n, m) = np.log(p / (1 - p)), (right.sum(), (~right).sum())
     target = np.where(right, (n + 1) / (n + 2), 1 / (m + 2))
-    weights = np.array([1.0, 0.0])  # 1 / temperature, and the bias
+    slope, bias = _fit_logistic(np.stack([logit, np.ones(len(p))]), np.zeros(len(p)), target, np.array([1.0, 0.0]))
+    if not 0.1 < slope < 10:
+        slope, (bias,) = 1.0, _fit_logistic(np.ones((1, len(p))), logit, target, np.zeros(1))
+    return round(1 / float(slope), 3), round(float(bias), 3)
+
+
+def _fit_logistic(inputs: np.ndarray, offset: np.ndarray, target: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """The weights [M] of sigmoid(weights @ inputs [M, n] + offset [n]) with the least cross entropy, near `prior`."""
+    weights = prior
     for _ in range(STEPS_OF_FIT):  # Newton's; the loss is convex
-        found = 1 / (1 + np.exp(-weights @ inputs))
-        gradient = inputs @ (found - target) + DAMPING * (weights - (1, 0))
-        hessian = (inputs * found * (1 - found)) @ inputs.T + DAMPING * np.eye(2)
+        found = 1 / (1 + np.exp(-weights @ inputs - offset))
+        gradient = inputs @ (found - target) + DAMPING * (weights - prior)
+        hessian = (inputs * found * (1 - found)) @ inputs.T + DAMPING * np.eye(len(prior))
         step = np.linalg.solve(hessian, gradient)
         weights = weights - step / max(1.0, np.abs(step).max())
-    if not 0.1 < weights[0] < 10:
-        return None
-    return round(1 / weights[0], 3), round(float(weights[1]), 3)
+    return weights
 
 
 def _selection(d: np.ndarray, selected: np.ndarray, bodyparts: Sequence[str]) -> dict:

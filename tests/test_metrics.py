@@ -115,8 +115,15 @@ def test_reliability_by_hand():
 def test_calibration_needs_thirty_points():
     p, right = np.full(30, 0.75), np.arange(30) > 0
     assert fit_calibration(p[1:], right[1:]) is None and fit_calibration(p, right) is not None
-    backwards = np.linspace(0.1, 0.9, 40)
-    assert fit_calibration(backwards, backwards < 0.5) is None, "likelier points are not more often right"
+
+
+def test_calibration_by_a_bias_alone():
+    """Where likelier points are not more often right, the mean likelihood becomes the share that is right."""
+    p = np.linspace(0.3, 0.9, 160)
+    right = np.arange(160) != 150  # one wrong, among the likeliest
+    temperature, bias = fit_calibration(p, right)
+    calibrated = 1 / (1 + np.exp(-np.log(p / (1 - p)) - bias))
+    assert temperature == 1 and calibrated.mean() == pytest.approx((159 * 160 / 161 + 1 / 3) / 160, abs=1e-3)
 
 
 def test_calibration_of_a_set_without_errors_is_finite():

@@ -153,10 +153,8 @@ def _say_calibration(training: Training, checkpoints: Checkpoints) -> None:
     if fitted:
         values = "temperature {:g}, bias {:g}".format(*fitted)
         text = f"likelihoods: calibrated on {n} points of dev at step {step}, the best ({values})"
-    elif n < FEWEST_TO_FIT:
-        text = f"likelihoods: not calibrated, because dev has only {n} points, and {FEWEST_TO_FIT} are needed"
     else:
-        text = f"likelihoods: not calibrated, because likelier points of the {n} of dev are not more often right"
+        text = f"likelihoods: not calibrated, because dev has only {n} points, and {FEWEST_TO_FIT} are needed"
     print(text, file=sys.stderr, flush=True)
 
 

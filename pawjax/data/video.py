@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from pawjax.data.pictures import read_picture
 from pawjax.errors import InputError
@@ -112,8 +113,9 @@ class FrameReader:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 stream.thread_count = n_processors()
+                reformatter = VideoReformatter()  # one for all frames: making it takes as long as a frame
                 for time, frame in _with_times(container.decode(stream), 1 / self.video.frames_per_second):
-                    yield Frame(time, _pixels(frame, self._channels))
+                    yield Frame(time, _pixels(frame, self._channels, reformatter))
         except DECODING_ERRORS as error:
             self.broken = _words(error)
 
@@ -186,9 +188,10 @@ def _seconds(container: av.container.InputContainer, stream: av.video.stream.Vid
     return max(0.0, (container.duration or 0) / av.time_base)
 
 
-def _pixels(frame: av.VideoFrame, channels: int) -> np.ndarray:
+def _pixels(frame: av.VideoFrame, channels: int, reformatter: VideoReformatter) -> np.ndarray:
     """uint8 [H, W, channels], turned as the file says."""
-    pixels = frame.to_ndarray(format="gray" if channels == 1 else "rgb24").reshape(frame.height, frame.width, channels)
+    converted = reformatter.reformat(frame, format="gray" if channels == 1 else "rgb24")
+    pixels = converted.to_ndarray().reshape(frame.height, frame.width, channels)
     turns = frame.rotation // 90 % 4
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
 

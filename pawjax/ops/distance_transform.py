@@ -2,9 +2,9 @@
 
 The offset between two parts costs a parabola in x plus one in y, so that a transform is one pass over the columns and
 one over the rows: a min-plus product with the n x n costs of all offsets, or, for sums of probabilities, a product with
-their exponentials. With O(n^3) operations for an n x n map it is exact for offsets that are no whole cells, and at the
-sizes of score maps it is faster than the O(n^2) lower envelope of Felzenszwalb & Huttenlocher (Theory of Computing 8,
-2012), which goes from cell to cell.
+their exponentials. These O(n^3) operations for an n x n map are exact for offsets that are no whole cells and run in
+parallel, while the O(n^2) lower envelope of Felzenszwalb & Huttenlocher (Theory of Computing 8, 2012) goes from cell to
+cell.
 """
 
 import jax

@@ -40,8 +40,7 @@ def structured_points(maps: ScoreMaps, tree: Tree, decoder: str = "locref") -> d
         return (jnp.take_along_axis(probability, around, axis=1) * inside).sum(1).clip(0, 1)
 
     places = cell_places(maps, decoder)
-    mean = jnp.einsum("bnk,bnki->bki", probability, places)
-    apart = places - mean[:, None]
+    apart = places - (probability[..., None] * places).sum(1, keepdims=True)
     covariance = jnp.einsum("bnk,bnki,bnkj->bkij", probability, apart, apart)
     others = jnp.where(is_apart(cells[:, None], height, width), probability, -1)
     next_best = jnp.argmax(others, axis=1)

@@ -24,6 +24,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from pawjax import cli
+from pawjax.errors import InputError
 
 PROFILED_CALLS = 3
 SHOWN_OPERATIONS = 15
@@ -220,6 +221,11 @@ def _make_prediction(
     from pawjax.inference.views import make_predict
     from pawjax.methods import make_method
 
+    if config.predict.structure:
+        raise InputError(
+            f"config.predict.structure = '{config.predict.structure}' needs labels, which a benchmark has none of: "
+            "leave it out"
+        )
     bodyparts = tuple(map(str, range(n_bodyparts)))
     method = make_method(config, bodyparts)
     images = _random_store(n, height, width, n_bodyparts).image

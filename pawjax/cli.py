@@ -29,6 +29,7 @@ _HELP = ("--help", "-help", "-h", "--helpshort", "-helpshort", "-?")
 # --help does not import JAX.
 PREDICTION = {
     "decode": (str, "How to locate a keypoint within a cell of the score maps: locref, votes, soft_argmax or taylor."),
+    "structure": (str, "tree: choose the places of all bodyparts together, as the training labels have them."),
     "proposals": (int, "Number of regions that a detector's head classifies."),
     "flip": (bool, "Also predict from the mirrored frames."),
     "temperature": (

@@ -1,5 +1,6 @@
 """python -m pawjax.evaluate --workdir=RUN [--split=dev] [--checkpoint=best|last|STEP]
-                          [--data=FOLDER] [--decode=votes --flip --scales=1,1.2] [--proposals=10] [--boxes]
+                          [--data=FOLDER] [--decode=votes --structure=tree --flip --scales=1,1.2] [--proposals=10]
+                          [--boxes]
 
 Writes RUN/eval/SPLIT/: metrics.json, predictions.csv and pictures; another checkpoint or prediction flags write to a
 folder of their own, e.g. RUN/eval/dev-checkpoint=last-flip=True/. The test frames are used only with --split=test.

@@ -22,6 +22,7 @@ MOST = 2**53  # of a count: whole numbers up to here are exact in JSON
 LARGEST = float(np.finfo(np.float32).max)  # of a number
 RESTORE = "restore it from a copy, or train again in another folder"
 REDRAW = "restore it from a copy, or remove it and give the training command again, which writes it anew"
+RELEARN = "restore it from a copy, or remove it, and it is learned again from the run's labels"
 EVALUATE = "evaluate again"
 
 
@@ -61,11 +62,26 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 0 and all(isinstance(item, str) for item in value)
 
 
+def _are_edges(value: Any) -> bool:
+    def is_edge(edge: Any) -> bool:
+        names, places, variances = (("parent", "child"), ("x", "y"), ("x_variance", "y_variance"))
+        return (
+            isinstance(edge, dict)
+            and all(isinstance(edge.get(name), str) for name in names)
+            and all(_is_number(edge.get(name)) for name in places)
+            and all(_is_number(edge.get(name)) and edge[name] > 0 for name in variances)
+            and _is_count(edge.get("frames"))
+        )
+
+    return isinstance(value, list) and all(map(is_edge, value))
+
+
 ANY = Kind("any value", lambda value: True)
 TEXT = Kind("a string", lambda value: isinstance(value, str))
 TEXTS = Kind("a list of strings", _are_texts)
 COUNT = Kind("a whole number from 0", _is_count)
 NUMBER = Kind("a finite number from 0", lambda value: _is_number(value) and value >= 0)
+EDGES = Kind("a list of connections, with all numbers that pawjax wrote", _are_edges)
 ERROR = Kind("a finite number from 0, or null", lambda value: value is None or NUMBER.fits(value))
 LOGGED = Kind("a number, or null", lambda value: _is_number(value) or value is None or _is_infinite(value))
 
@@ -86,6 +102,7 @@ RUN = {
 }
 END = {"steps": COUNT, "seconds": NUMBER}  # of run.json, once the run is finished
 SPLIT = dict.fromkeys(("train", "dev", "test"), TEXTS)
+TREE = {"edges": EDGES}
 EVALUATION = {
     **dict.fromkeys(("rmse_px", "mean_error_px", "median_px", "p95_px"), ERROR),
     **dict.fromkeys(("n_over_50px", "n_points", "n_images"), COUNT),
@@ -123,6 +140,20 @@ def read_split(path: Path, run: Mapping[str, Any]) -> dict[str, list[str]]:
     if not same or run.get("split_sha256", found) != found:
         raise InputError(f"{path} is not the split that the run began with, and may mix train and test: {REDRAW}")
     return lists
+
+
+def read_tree(path: Path, bodyparts: Sequence[str]) -> dict[str, Any]:
+    """tree.json: the connections of a tree over the bodyparts, from its root on. Raises Damaged."""
+    values = _read(path, TREE, RELEARN)
+    reached: set[str] = set()
+    for edge in values["edges"]:
+        parent, child = edge["parent"], edge["child"]
+        if child in reached or parent == child or (reached and parent not in reached):
+            raise Damaged(f"{path} is damaged, its connection from '{parent}' to '{child}' is of no tree", RELEARN)
+        reached |= {parent, child}
+    if reached != set(bodyparts):
+        raise Damaged(f"{path} is damaged, it does not connect {', '.join(bodyparts)}", RELEARN)
+    return values
 
 
 def split_sha256(lists: Mapping[str, Sequence[str]]) -> str:

@@ -19,7 +19,7 @@ LAYERS = [  # top to bottom; a package may import from its own layer and those b
     {"engine", "inference"},
     {"config"},
     {"methods"},
-    {"models", "data", "report", "tracks"},
+    {"models", "data", "report", "tracks", "structure"},
     {"losses", "metrics", "optim", "weights", "ops", "pose3d"},
     {
         *("files", "run_files", "pickled", "interruptions", "progress", "machine", "sections", "config_history"),

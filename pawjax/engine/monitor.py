@@ -11,6 +11,7 @@ from pawjax.inference import compiler
 from pawjax.inference.stream import predict_store
 from pawjax.inference.views import make_predict
 from pawjax.methods import Method, Variables
+from pawjax.structure import learn_tree
 
 CURVE_KEYS = ("rmse_px", "mean_error_px", "median_px")
 
@@ -33,9 +34,14 @@ class Monitor:
           config: the run's; its seed draws the training frames.
           frames: all frames; `split` holds the indices of 'train' and 'dev', `stores` their images.
           on_device: whether the images stay on the device.
+
+        Raises InputError for a tree (`config.predict.structure`) that cannot be learned.
         """
         self._method, self._predict = method, None
-        self._config, self._bodyparts = config, frames.bodyparts
+        self._config, self._bodyparts, self._tree = config, frames.bodyparts, None
+        if config.predict.structure:
+            rows = split["train"]
+            self._tree = learn_tree(frames.keypoints[rows], frames.labelled[rows], frames.bodyparts)
         n_train, n_dev = len(stores["train"]), len(stores["dev"])
         some = np.sort(np.random.default_rng(config.seed).permutation(n_train)[:n_dev])
         chosen = {"train": split["train"][some], "dev": split["dev"]}
@@ -53,7 +59,7 @@ class Monitor:
         summaries, values = {}, {}
         method, variables = self._method.fold(variables)
         if self._predict is None:  # compiled once
-            self._predict = compiler.jit(make_predict(method, self._config, self._bodyparts))
+            self._predict = compiler.jit(make_predict(method, self._config, self._bodyparts, self._tree))
         for split, store in self._stores.items():
             predicted = predict_store(self._predict, variables, store, self._config.batch_size)
             summaries[split] = summary = metrics.summarize(

@@ -1,5 +1,6 @@
 """Sets up training: frames, compiled step, first state and run folder."""
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -12,7 +13,7 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from pawjax import data, run_files
+from pawjax import data, run_files, structure
 from pawjax.data.augment import Augment, output_size
 from pawjax.data.batches import FrameStore, draw_indices, make_store
 from pawjax.data.symmetry import pair_indices
@@ -174,7 +175,8 @@ def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -
 def open_folder(
     workdir: Path, config: ConfigDict, frames: data.LabelledFrames, split: Split, record: dict[str, Any]
 ) -> TextIO:
-    """Locks the folder, then writes config.json, run.json of a new run, and split.json if it is missing or damaged.
+    """Locks the folder, then writes config.json, run.json of a new run, split.json if it is missing or damaged, and
+    tree.json if it is missing and the labels have a tree.
 
     Args:
       workdir: the folder; created if missing.
@@ -203,6 +205,7 @@ def open_folder(
         runlog.write_config(workdir, config)
         if writes_split:
             data.write_split(workdir / "split.json", frames, split)
+        _write_tree(workdir / structure.FILE, frames, split)
         if is_new:
             write_json(path, record)
         else:
@@ -211,6 +214,16 @@ def open_folder(
         lock.close()
         raise
     return lock
+
+
+def _write_tree(path: Path, frames: data.LabelledFrames, split: Split) -> None:
+    """Writes the tree of the train labels, if it is missing and they have one, so that predictions need no labels."""
+    if path.exists():
+        return
+    with contextlib.suppress(InputError):  # said by the predictions that ask for it
+        rows = split["train"]
+        tree = structure.learn_tree(frames.keypoints[rows], frames.labelled[rows], frames.bodyparts)
+        structure.write_tree(path, tree, frames.bodyparts)
 
 
 def _check_steps(workdir: Path, config: ConfigDict) -> None:

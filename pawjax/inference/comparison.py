@@ -90,7 +90,7 @@ def network_cost(config: ConfigDict, bodyparts: tuple[str, ...], shape: tuple[in
 
     Parameters include heads used only in training, but no batch statistics. The program maps uint8 images at the
     network's scale to keypoints, with all views of `config.predict`; what depends only on the variables
-    (`method.fold`) is left out.
+    (`method.fold`), and its structure, are left out.
 
     Args:
       config: the run's.

@@ -61,7 +61,7 @@ def evaluate_run(
     folder = evaluation_folder(workdir, split, checkpoint, prediction)
     need_output(folder, FILES)
     store = make_store(frames, indices, config.scale)
-    predict = compiler.jit(make_predict(run.method, _uncalibrated(run.config), run.bodyparts))
+    predict = compiler.jit(make_predict(run.method, _uncalibrated(run.config), run.bodyparts, run.tree))
     predictions = predict_store(predict, run.variables, store, config.batch_size)
     raw_likelihood = predictions.likelihood[:, None]  # one animal
     evaluated = EvaluatedFrames(

@@ -41,7 +41,8 @@ def predictor_of_run(run: Run, find: Callable | None = None) -> Predictor:
     """The predictor of one checkpoint of a run; `find` is its compiled `make_find_points`, if there is one already."""
     find = find or compiler.jit(make_find_points(run))
     data = run.record["data"]
-    prediction = {name: str(value) for name, value in sorted(run.config.predict.items())}
+    # Without what is empty: tracks by older versions, which lack newer fields, are still known as the run's.
+    prediction = {name: str(value) for name, value in sorted(run.config.predict.items()) if value != ""}
     return Predictor(
         predict=functools.partial(find, run.variables),
         bodyparts=run.bodyparts,

@@ -26,7 +26,7 @@ def make_find_points(run: Run) -> FindPoints:
     'keypoints' [B, K, 2] and 'likelihood' [B, K]; methods with score maps add 'covariance' [B, K, 2, 2] and 'second'
     [B, K, 3], see `pawjax.ops.decoding.doubt`.
     """
-    predict = make_predict(run.method, run.config, run.bodyparts)
+    predict = make_predict(run.method, run.config, run.bodyparts, run.tree)
 
     def find(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         resized, back = to_network(images, run.config.scale)

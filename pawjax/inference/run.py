@@ -15,6 +15,7 @@ from pawjax.errors import InputError
 from pawjax.files import user_path
 from pawjax.inference.views import with_prediction
 from pawjax.methods import Method, Variables, make_method
+from pawjax.structure import FILE, Tree, learn_tree, read_tree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,19 +68,44 @@ class RunFiles:
         """The content of split.json: ids of the frames. Raises InputError if it is damaged or was edited."""
         return run_files.read_split(self.workdir / "split.json", self.record)
 
+    def find_tree(self) -> Tree | None:
+        """The tree over the bodyparts that `config.predict.structure` asks for, or None.
+
+        Older versions wrote none; it is then learned from the run's labels. Raises InputError if it is damaged, or
+        cannot be learned.
+        """
+        if not self.config.predict.structure:
+            return None
+        path = self.workdir / FILE
+        if path.exists():
+            return read_tree(path, self.bodyparts)
+        try:
+            frames = self.frames()
+        except InputError as error:
+            raise InputError(f"{path} is missing, and the labels that it is learned from: {error}") from error
+        train = self.split(frames)["train"]
+        return learn_tree(frames.keypoints[train], frames.labelled[train], frames.bodyparts)
+
     def restore(self, checkpoint: str = "best", fold: bool = True) -> "Run":
         """The run with the variables of a checkpoint: 'best' (on dev), 'last' or a step's number.
 
         Without `fold`, method and variables are those of training, to train them further. Raises InputError if
         there is no such checkpoint.
         """
+        tree = self.find_tree()
         method, (step, variables, fitted) = self.method, _restore(self.workdir, self.method, checkpoint)
         if fold:
             method, variables = method.fold(variables)
-        config, origin = _with_calibration(self.config, step, fitted)
+        config, origin = _with_calibration(
+            self.config, step, fitted, runlog.read_config(self.workdir).predict.structure
+        )
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(RunFiles)}
         return Run(
-            **fields | {"method": method, "config": config}, variables=variables, step=step, calibration_from=origin
+            **fields | {"method": method, "config": config},
+            variables=variables,
+            step=step,
+            calibration_from=origin,
+            tree=tree,
         )
 
 
@@ -91,11 +117,13 @@ class Run(RunFiles):
       variables: the method's, on one device.
       step: the checkpoint's.
       calibration_from: where temperature, which is never 0 here, and bias in `config.predict` are from, in words.
+      tree: see `find_tree`.
     """
 
     variables: Variables
     step: int
     calibration_from: str = ""
+    tree: Tree | None = None
 
 
 def read_run_files(workdir: Path, data_folder: str = "", **prediction: Any) -> RunFiles:
@@ -133,13 +161,21 @@ def open_run(workdir: str | Path, checkpoint: str | int = "best", data_folder: s
     return read_run_files(user_path(workdir), data_folder, **prediction).restore(str(checkpoint))
 
 
-def _with_calibration(config: ConfigDict, step: int, fitted: tuple[float, float] | None) -> tuple[ConfigDict, str]:
-    """The config with temperature and bias for a checkpoint's likelihoods, and where they are from."""
+def _with_calibration(
+    config: ConfigDict, step: int, fitted: tuple[float, float] | None, structure: str
+) -> tuple[ConfigDict, str]:
+    """The config with temperature and bias for a checkpoint's likelihoods, and where they are from.
+
+    What was `fitted` is for the `structure` that the run was trained with: another has other likelihoods.
+    """
     if config.predict.temperature:
         return config, "set by the config or a flag"
+    words = ""
+    if config.predict.structure != structure:
+        fitted, words = None, f" for structure '{config.predict.structure}'"
     config = config.copy_and_resolve_references()
     config.predict.temperature, config.predict.bias = fitted or (1.0, 0.0)
-    return config, f"fitted on dev at step {step}" if fitted else f"none was fitted on dev at step {step}"
+    return config, f"fitted on dev at step {step}" if fitted else f"none was fitted on dev at step {step}{words}"
 
 
 def _restore(workdir: Path, method: Method, checkpoint: str) -> tuple[int, Variables, tuple[float, float] | None]:

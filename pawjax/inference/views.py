@@ -1,6 +1,7 @@
 """Prediction from several views of an image: mirrored, and at several sizes (test-time augmentation)."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,23 +15,39 @@ from pawjax.errors import InputError
 from pawjax.methods import Method, Variables
 from pawjax.methods.method import Prediction
 from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
+from pawjax.structure import Tree, structured_points
 
 Predict = Callable[[Variables, jax.Array], dict[str, jax.Array]]
 FIELDS = ("flip", "temperature", "bias", "scales")  # fields of config.predict that are read here, for every method
 AGREE = 16.0  # pixels of the network's input; views within this distance agree
 
 
-def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str]) -> Predict:
+def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str], tree: Tree | None = None) -> Predict:
     """`method.predict`, over the views that `config.predict` asks for: (variables, images) -> keypoints, likelihood.
 
     A mirrored view swaps the bodyparts of `config.data.symmetric_pairs`. A temperature of 0, which `RunFiles.restore`
     resolves, leaves the likelihoods as they are. Raises InputError for a wrong field of
     `config.predict`, or a pair of unknown bodyparts.
+
+    Args:
+      method: see `pawjax.methods`.
+      config: the run's.
+      bodyparts: names of the K points.
+      tree: of `config.predict.structure`, in pixels of the original frames; without one, the method's points.
     """
-    settings, predict = Prediction.of(config), method.predict
-    if settings.flip or settings.scales != (1.0,):
-        pairs = pair_indices(config.data.symmetric_pairs, bodyparts)
-        predict = _over_views(method, settings.flip, settings.scales, pairs)
+    settings = Prediction.of(config)
+    sees_several = settings.flip or settings.scales != (1.0,)
+    pairs = pair_indices(config.data.symmetric_pairs, bodyparts) if sees_several else ()
+
+    def of_view(scale: float, mirrored: bool) -> Predict:
+        if tree is None:
+            return method.predict
+        seen = tree.scaled(config.scale * scale)
+        return functools.partial(
+            _predict_structured, method, seen.mirrored(pairs) if mirrored else seen, settings.decode
+        )
+
+    predict = _over_views(of_view, settings.flip, settings.scales, pairs) if sees_several else of_view(1.0, False)
     if settings.temperature == 0 or (settings.temperature, settings.bias) == (1, 0):
         return predict
     return _calibrated(predict, settings.temperature, settings.bias)
@@ -80,6 +97,12 @@ def moved(points: dict[str, jax.Array], matrix: jax.Array) -> dict[str, jax.Arra
     return points | changed
 
 
+def _predict_structured(
+    method: Method, tree: Tree, decoder: str, variables: Variables, images: jax.Array
+) -> dict[str, jax.Array]:
+    return structured_points(method.score_maps(variables, images), tree, decoder)
+
+
 def _calibrated(predict: Predict, temperature: float, bias: float) -> Predict:
     def calibrated(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         points = predict(variables, images)
@@ -99,7 +122,11 @@ def calibrate(likelihood: jax.Array, temperature: float, bias: float) -> jax.Arr
     return jax.nn.sigmoid(jax.scipy.special.logit(likelihood.clip(1e-6, 1 - 1e-6)) / temperature + bias)
 
 
-def _over_views(method: Method, flip: bool, scales: tuple[float, ...], pairs: Pairs) -> Predict:
+def _over_views(
+    of_view: Callable[[float, bool], Predict], flip: bool, scales: tuple[float, ...], pairs: Pairs
+) -> Predict:
+    """The consensus of the views; `of_view` has a function for each scale, mirrored or not."""
+
     def predict(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         size = images.shape[1:3]
         views = []
@@ -108,7 +135,7 @@ def _over_views(method: Method, flip: bool, scales: tuple[float, ...], pairs: Pa
             resized = images if (height, width) == size else resize(images, height, width)
             back = invert_affine(resize_affine(size, (height, width)))
             for mirrored in (False, True) if flip else (False,):
-                output = method.predict(variables, resized[:, :, ::-1] if mirrored else resized)
+                output = of_view(scale, mirrored)(variables, resized[:, :, ::-1] if mirrored else resized)
                 if mirrored:
                     output = _mirror_back(output, width, pairs)
                 views.append(moved(output, back))

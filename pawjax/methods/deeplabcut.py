@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from pawjax import losses
 from pawjax.errors import InputError
-from pawjax.methods.method import Batch, NetworkMethod, Prediction, Variables, of_single_animal
+from pawjax.methods.method import OF_SCORE_MAPS, Batch, NetworkMethod, Prediction, Variables, of_single_animal
 from pawjax.models.backbones import Model
 from pawjax.models.pose_net import DECONVOLUTION, HEADS, PoseNet
 from pawjax.models.resnet import UNITS, unit_names
@@ -87,7 +87,7 @@ class DeepLabCut(NetworkMethod):
       decoder: how `predict` locates a keypoint within a cell, see `pawjax.ops.decoding`.
     """
 
-    predict_fields: ClassVar[tuple[str, ...]] = ("decode",)
+    predict_fields: ClassVar[tuple[str, ...]] = OF_SCORE_MAPS
     bodypart_heads: ClassVar[tuple[str, ...]] = (
         *("scoremap", "locref", "intermediate_scoremap", "intermediate_locref"),
     )

@@ -24,6 +24,8 @@ from pawjax.weights import read_weights
 Variables = Mapping[str, Any]
 Batch = Mapping[str, jax.Array]
 SCALES = (0.01, 16)  # smallest and largest factor by which frames are resized
+OF_SCORE_MAPS = ("decode", "structure")  # `Method.predict_fields` of methods with score maps
+STRUCTURES = ("", "tree")
 
 
 class Method(abc.ABC):
@@ -150,6 +152,8 @@ class Prediction(Section):
 
     Attributes:
       decode: how keypoints are located within a cell of the score maps, see `pawjax.ops.decoding`.
+      structure: 'tree' chooses the cells of all bodyparts together, by where the training labels have them relative to
+        each other, see `pawjax.structure`; '' chooses each by itself.
       proposals: regions that a detector's head classifies; 0 takes the number of `config.faster_rcnn`.
       flip: also predict the mirrored frame, swapping the bodyparts of `config.data.symmetric_pairs`.
       temperature, bias: likelihoods become sigmoid(logit / temperature + bias). A temperature of 0 takes both as
@@ -160,6 +164,7 @@ class Prediction(Section):
     section: ClassVar[str] = "predict"
 
     decode: str = "locref"
+    structure: str = ""
     proposals: int = 0
     flip: bool = False
     temperature: float = 0.0
@@ -168,6 +173,7 @@ class Prediction(Section):
 
     def __post_init__(self):
         self.require_choice("decode", DECODERS)
+        self.require("structure", self.structure in STRUCTURES, "'tree', or '' for none")
         self.require_range("proposals", 0, 100_000)
         if self.temperature:
             self.require_range("temperature", 0.001, 1000)

@@ -11,7 +11,7 @@ APART = 5  # cells between the best place and the next best, at least, on one ax
 SMALLEST = 1e-12  # likelihood
 
 
-def decode(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Array]:
+def decode(maps: ScoreMaps, decoder: str = "locref", cells: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
     """The best cell of each map, refined to a point.
 
     Args:
@@ -20,27 +20,28 @@ def decode(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Arr
         offsets of the 5x5 cells around it, weighted by likelihood; 'soft_argmax', the same mean of the cells' centres,
         without locref (Luvizon et al. 2019, in a window); 'taylor', one Newton step on the logarithm of the
         likelihood, without locref, exact for a Gaussian (DARK, Zhang et al. 2020).
+      cells: int [B, K], flat index of the cell to refine instead of the best, row by row.
 
     Returns:
-      keypoints float32 [B, K, 2], (x, y) in pixels of the images; likelihood [B, K] of the best cell.
+      keypoints float32 [B, K, 2], (x, y) in pixels of the images; likelihood [B, K] of the cell.
     """
     batch, height, width, n_keypoints = maps.log_likelihood.shape
     flat = maps.log_likelihood.reshape(batch, height * width, n_keypoints)
-    best = jnp.argmax(flat, axis=1)[:, None]  # [B, 1, K]
+    best = (jnp.argmax(flat, axis=1) if cells is None else cells)[:, None]  # [B, 1, K]
     reach = {"locref": 0, "taylor": 1}.get(decoder, REACH)
-    around, inside = _around(best, height, width, reach)  # [B, n, K]
+    around, inside = cells_around(best, height, width, reach)  # [B, n, K]
     likelihood = jnp.exp(jnp.minimum(jnp.take_along_axis(flat, around, axis=1), 0))
-    cells = cell_centers(height, width, maps.stride, maps.center).reshape(height * width, 2)[around]  # [B, n, K, 2]
-    centre = likelihood.shape[1] // 2
+    centers = cell_centers(height, width, maps.stride, maps.center).reshape(height * width, 2)[around]  # [B, n, K, 2]
+    middle = likelihood.shape[1] // 2
     if decoder == "taylor":
-        keypoints = cells[:, centre] + maps.stride * _newton_step(likelihood, inside)
+        keypoints = centers[:, middle] + maps.stride * _newton_step(likelihood, inside)
     else:
         if decoder != "soft_argmax":
             offsets = maps.offsets.reshape(batch, height * width, n_keypoints, 2)
-            cells += jnp.take_along_axis(offsets, around[..., None], axis=1)
+            centers += jnp.take_along_axis(offsets, around[..., None], axis=1)
         weights = jnp.where(inside, jnp.maximum(likelihood, SMALLEST), 0)[..., None]
-        keypoints = (weights * cells).sum(1) / weights.sum(1)
-    return keypoints, likelihood[:, centre]
+        keypoints = (weights * centers).sum(1) / weights.sum(1)
+    return keypoints, likelihood[:, middle]
 
 
 def doubt(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Array]:
@@ -57,29 +58,49 @@ def doubt(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Arra
     """
     batch, height, width, n_keypoints = maps.log_likelihood.shape
     flat = maps.log_likelihood.reshape(batch, height * width, n_keypoints)
-    cells = cell_centers(height, width, maps.stride, maps.center).reshape(1, height * width, 1, 2)
-    if decoder in ("locref", "votes"):
-        cells = cells + maps.offsets.reshape(batch, height * width, n_keypoints, 2)
-    cells = jnp.broadcast_to(cells, (batch, height * width, n_keypoints, 2))
+    places = cell_places(maps, decoder)
     best = jnp.argmax(flat, axis=1)[:, None]  # [B, 1, K]
-    around, inside = _around(best, height, width, REACH)
+    around, inside = cells_around(best, height, width, REACH)
     weights = jnp.exp(jnp.minimum(jnp.take_along_axis(flat, around, axis=1), 0)) * inside
     weights = (weights + SMALLEST * inside)[..., None]
-    votes = jnp.take_along_axis(cells, around[..., None], axis=1)
+    votes = jnp.take_along_axis(places, around[..., None], axis=1)
     apart = votes - (weights * votes).sum(1, keepdims=True) / weights.sum(1, keepdims=True)
     covariance = jnp.einsum("bnkz,bnki,bnkj->bkij", weights, apart, apart) / weights.sum(1)[..., None]
 
-    place = jnp.arange(height * width)[None, :, None]
-    down, right = (abs(f(place, width) - f(best, width)) for f in (jnp.floor_divide, jnp.remainder))
-    others = jnp.where(jnp.maximum(down, right) > APART, flat, -jnp.inf)
+    others = jnp.where(is_apart(best, height, width), flat, -jnp.inf)
     next_best = jnp.argmax(others, axis=1)[:, None]
     likelihood = jnp.exp(jnp.minimum(jnp.take_along_axis(others, next_best, axis=1), 0))
-    point = jnp.take_along_axis(cells, next_best[..., None], axis=1)
+    point = jnp.take_along_axis(places, next_best[..., None], axis=1)
     return covariance, jnp.concatenate([point, likelihood[..., None]], axis=-1)[:, 0]
 
 
-def _around(best: jax.Array, height: int, width: int, reach: int) -> tuple[jax.Array, jax.Array]:
-    """Flat indices of the (2 reach + 1)^2 cells around the best, row by row, and whether each is on the map."""
+def cell_places(maps: ScoreMaps, decoder: str) -> jax.Array:
+    """(x, y) px [B, h w, K, 2] of every cell: its centre, or where its offset says, if the decoder uses offsets."""
+    batch, height, width, n_keypoints = maps.log_likelihood.shape
+    places = cell_centers(height, width, maps.stride, maps.center).reshape(1, height * width, 1, 2)
+    if decoder in ("locref", "votes"):
+        places = places + maps.offsets.reshape(batch, height * width, n_keypoints, 2)
+    return jnp.broadcast_to(places, (batch, height * width, n_keypoints, 2))
+
+
+def is_apart(best: jax.Array, height: int, width: int) -> jax.Array:
+    """Whether each cell is more than APART cells from the cells of flat index [B, 1, K]: bool [B, h w, K]."""
+    place = jnp.arange(height * width)[None, :, None]
+    down, right = (abs(f(place, width) - f(best, width)) for f in (jnp.floor_divide, jnp.remainder))
+    return jnp.maximum(down, right) > APART
+
+
+def cells_around(best: jax.Array, height: int, width: int, reach: int) -> tuple[jax.Array, jax.Array]:
+    """Flat indices of the (2 reach + 1)^2 cells around the best, row by row, and whether each is on the map.
+
+    Args:
+      best: int [B, 1, K], flat indices.
+      height, width: of the map, in cells.
+      reach: cells on each side.
+
+    Returns:
+      int and bool [B, (2 reach + 1)^2, K]; cells off the map have the index of one on it.
+    """
     steps = jnp.arange(-reach, reach + 1)
     down, right = (step.reshape(1, -1, 1) for step in jnp.meshgrid(steps, steps, indexing="ij"))
     row, column = best // width + down, best % width + right

@@ -9,7 +9,9 @@ import pytest
 
 from pawjax.config import default_config
 from pawjax.errors import InputError
+from pawjax.inference import views
 from pawjax.inference.views import make_predict, moved, with_prediction
+from pawjax.structure import Tree
 
 SCALED = jnp.array([[-2.0, 0, 7], [0, 2, 1]])  # mirrored, at twice the size
 
@@ -61,6 +63,29 @@ def test_disagreeing_view_lowers_only_the_likelihood():
     np.testing.assert_allclose(found["keypoints"][0], points, atol=0.3)
     np.testing.assert_allclose(found["likelihood"], 0.4, rtol=1e-5)
     np.testing.assert_allclose(found["disagreement"], np.hypot(*(points[1] - points[0])) / np.sqrt(2), rtol=0.02)
+
+
+def test_every_view_has_its_tree(monkeypatch):
+    """Points that are put where the tree has them are the same in every view: it is scaled and mirrored with it."""
+    offset = np.array([[10.0, 4], [-13, 6]])
+    tree = Tree(np.array([0, 0]), np.array([1, 2]), offset, np.ones((2, 2)), np.array([9, 9]))
+
+    def placed(images, tree, decoder):
+        assert decoder == "votes"
+        height, width = images.shape[1:3]
+        points = np.tile([(width - 1) / 2, (height - 1) / 2], (1, 3, 1))
+        for parent, child, offset in zip(tree.parents, tree.children, tree.offset, strict=True):
+            points[:, child] = points[:, parent] + offset
+        return {"keypoints": jnp.asarray(points), "likelihood": jnp.full((1, 3), 0.8)}
+
+    monkeypatch.setattr(views, "structured_points", placed)
+    method = SimpleNamespace(score_maps=lambda variables, images: images, predict=brightest)
+    config = config_with(("left", "right"), flip=True, scales=(0.5, 1.0, 2.0), decode="votes")
+    config.scale = 0.5
+    found = make_predict(method, config, ("nose", "left", "right"), tree)({}, blobs((20, 30)))
+    centre = np.array([39.5, 29.5])
+    np.testing.assert_allclose(found["keypoints"][0], [centre, *(centre + offset / 2)], atol=1e-4)
+    np.testing.assert_allclose(found["disagreement"], 0, atol=1e-4)
 
 
 def test_disagreement_has_the_scale_of_the_points():

@@ -89,3 +89,29 @@ def convolution(
         dx[:, rows, columns] += dy @ kernel[i, j].T
         dkernel[i, j] = np.einsum("bhwi,bhwo->io", padded[:, rows, columns], dy, optimize=True)
     return y, dx[:, top : top + x.shape[1], left : left + x.shape[2]], dkernel
+
+
+def lower_envelope(costs: np.ndarray, weight: float, offset: float) -> np.ndarray:
+    """min over q of costs[q] + weight (q - p - offset)^2 for p = 0..n-1, in O(n) (Felzenszwalb & Huttenlocher 2012).
+
+    The parabolas that are lowest somewhere are kept from left to right, with the places where they meet.
+    """
+    lowest, meets = [0], [-np.inf]
+    for q in range(1, len(costs)):
+        while True:
+            last = lowest[-1]
+            meeting = (costs[q] - costs[last]) / (2 * weight * (q - last)) + (q + last) / 2
+            if meeting > meets[-1]:
+                break
+            del lowest[-1], meets[-1]
+        lowest.append(q)
+        meets.append(meeting)
+    places = np.arange(len(costs)) + offset
+    q = np.array(lowest)[np.searchsorted(meets, places, side="right") - 1]
+    return costs[q] + weight * (q - places) ** 2
+
+
+def lower_envelope_2d(costs: np.ndarray, weight: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """The same for a map [h, w], with weight and offset (x, y): the columns, then the rows."""
+    columns = np.stack([lower_envelope(column, weight[1], offset[1]) for column in costs.T], axis=1)
+    return np.stack([lower_envelope(row, weight[0], offset[0]) for row in columns])

@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 
 EXACT = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 500, 1e-15)
 N_CAMERAS, N_POINTS = 4, 40
+SIDES, SQUARE = ("left", "right"), 30  # mm
 
 
 def cameras(rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -70,13 +72,40 @@ def stereo(rig: dict[str, np.ndarray], size: tuple[int, int]) -> dict[str, np.nd
     return {f"stereo/{name}": array for name, array in arrays.items()}
 
 
-def main(out: Path) -> None:
+def boards(photographs: Path) -> dict[str, np.ndarray]:
+    """Corners [2, 14, 54, 2] of a chessboard in photographs of two cameras, and how OpenCV calibrates from them."""
+    board = np.zeros((9 * 6, 3), np.float32)
+    board[:, :2] = SQUARE * np.mgrid[:9, :6].T.reshape(-1, 2)
+    criteria = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 100, 1e-4)
+    with zipfile.ZipFile(photographs) as archive:
+        names = {side: sorted(name for name in archive.namelist() if name.startswith(side)) for side in SIDES}
+        corners = np.empty((2, len(names["left"]), len(board), 2), np.float32)
+        for camera, side in enumerate(SIDES):
+            for view, name in enumerate(names[side]):
+                image = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_GRAYSCALE)
+                found, places = cv2.findChessboardCorners(image, (9, 6))
+                assert found, name
+                corners[camera, view] = cv2.cornerSubPix(image, places, (5, 5), (-1, -1), criteria).reshape(-1, 2)
+    size, views = image.shape[::-1], [board] * corners.shape[1]
+    single = [cv2.calibrateCamera(views, list(seen), size, None, None) for seen in corners]
+    (k1, d1), (k2, d2) = (result[1:3] for result in single)
+    together = cv2.stereoCalibrate(views, *map(list, corners), k1, d1, k2, d2, size, flags=cv2.CALIB_FIX_INTRINSIC)
+    poses = np.concatenate([np.stack(single[0][3])[..., 0], np.stack(single[0][4])[..., 0]], axis=-1)
+    arrays = {"board": board, "corners": corners, "poses": poses, "rms": [single[0][0], single[1][0], together[0]]}
+    return {f"boards/{name}": np.asarray(array) for name, array in arrays.items()} | {
+        "boards/R": together[5],
+        "boards/T": together[6][:, 0],
+        "boards/matrix": np.stack([k1, k2]),
+    }
+
+
+def main(out: Path, photographs: Path) -> None:
     rng = np.random.default_rng(0)
     rig = cameras(rng)
     points = rng.uniform(-150, 150, (N_POINTS, 3))
-    arrays = rig | projections(rig, points) | rotations(rng) | stereo(rig, (1000, 900))
+    arrays = rig | projections(rig, points) | rotations(rng) | stereo(rig, (1000, 900)) | boards(photographs)
     np.savez_compressed(out / "opencv_cameras.npz", **arrays)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

@@ -33,10 +33,12 @@ class _Loader(yaml.SafeLoader):
 
 def _matrix(loader: _Loader, node: yaml.Node) -> np.ndarray:
     fields = loader.construct_mapping(node, deep=True)
-    return np.asarray(fields["data"], np.float64).reshape(int(fields["rows"]), int(fields["cols"]))
+    shape = fields["sizes"] if "sizes" in fields else (fields["rows"], fields["cols"])
+    return np.asarray(fields["data"], np.float64).reshape([int(length) for length in shape])
 
 
-_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _matrix)
+for _tag in ("opencv-matrix", "opencv-nd-matrix"):  # the second for arrays of one axis, since OpenCV 5
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _matrix)
 
 
 def parse_yaml(text: str) -> Any:

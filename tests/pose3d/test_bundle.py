@@ -15,6 +15,7 @@ from pawjax.pose3d.cameras import Cameras, project
 from pawjax.pose3d.checked import camera_places
 from pawjax.pose3d.jacobians import parameters, with_parameters
 from pawjax.pose3d.triangulation import triangulate
+from tests.pose3d.rigs import make_rig, project_jit
 
 GOLDEN = np.load(Path(__file__).resolve().parents[1] / "golden" / "opencv_cameras.npz")
 BOARD = np.stack([*np.meshgrid(np.arange(6) * 12.0, np.arange(4) * 12.0), np.zeros((4, 6))], axis=-1).reshape(-1, 3)
@@ -34,15 +35,15 @@ def views_of_board(rig, rng, n=10, noise=0.2):
     poses = np.concatenate([rng.normal(size=(n, 3)) * 0.6, rng.uniform(-40, 40, (n, 3))], axis=-1)
     points = np.einsum("bij,mj->bmi", Rotation.from_rotvec(poses[:, :3]).as_matrix(), BOARD) + poses[:, None, 3:]
     with jax.enable_x64(True):
-        pixels = np.array(jax.jit(project)(rig, points))
+        pixels = np.array(project_jit(rig, points))
     return poses, pixels + noise * rng.normal(size=pixels.shape)
 
 
-def test_points_settle_where_scipy_does(make_rig):
+def test_points_settle_where_scipy_does():
     """Squared loss, two cameras' poses and eight points; everything but the scale is determined, which scipy fixes."""
     rig, rng = make_rig(3, seed=1), np.random.default_rng(1)
     points = rng.uniform(-50, 50, (8, 3))
-    pixels = np.array(project(rig, points), float) + rng.normal(size=(3, 8, 2))
+    pixels = np.array(project_jit(rig, points), float) + rng.normal(size=(3, 8, 2))
     pixels[1, 3] = np.nan
     free = free_parameters(rig, intrinsics=False)
     start = moved(rig, rng, 0.002, 0.5)
@@ -62,7 +63,7 @@ def test_points_settle_where_scipy_does(make_rig):
     np.testing.assert_array_equal(ours.cameras.rotation[0], np.asarray(values[0, :3]))
 
 
-def test_boards_give_the_cameras_back(make_rig):
+def test_boards_give_the_cameras_back():
     """From perturbed poses and plain lenses, with one corner in twenty wrong and some not seen."""
     rig, rng = make_rig(4, seed=2), np.random.default_rng(2)
     matrix = rig.matrix.copy()
@@ -85,10 +86,10 @@ def test_boards_give_the_cameras_back(make_rig):
     np.testing.assert_allclose(result.cameras.matrix[:, 0, 0], rig.matrix[:, 0, 0], rtol=5e-3)
 
 
-def test_robust_loss_is_what_helps(make_rig):
+def test_robust_loss_is_what_helps():
     rig, rng = make_rig(4, seed=3), np.random.default_rng(3)
     points = rng.uniform(-50, 50, (120, 3))
-    clean = np.array(project(rig, points), float) + 0.2 * rng.normal(size=(4, 120, 2))
+    clean = np.array(project_jit(rig, points), float) + 0.2 * rng.normal(size=(4, 120, 2))
     pixels = clean.copy()
     wrong = rng.random((4, 120)) < 0.05
     pixels[wrong] += 60
@@ -123,6 +124,6 @@ def test_photographs_of_a_chessboard():
     np.testing.assert_allclose(result.cameras.matrix[:, 0, 0], GOLDEN["boards/matrix"][:, 0, 0], rtol=0.01)
 
 
-def test_shapes_that_do_not_fit(make_rig):
+def test_shapes_that_do_not_fit():
     with pytest.raises(InputError, match=r"\(3, 4, 1, 2\) and \(5, 3\), which do not fit \(3, 5, 1, 2\)"):
         adjust_points(make_rig(3), np.zeros((3, 4, 2)), np.zeros((5, 3)))

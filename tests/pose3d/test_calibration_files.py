@@ -16,6 +16,7 @@ from pawjax.errors import InputError
 from pawjax.pose3d.calibration_files import WRITERS, read_calibration, write_calibration
 from pawjax.pose3d.cameras import project, projection_matrices, select, undistort
 from pawjax.pose3d.checked import camera_places, make_cameras
+from tests.pose3d.rigs import make_rig
 
 GOLDEN = np.load(Path(__file__).resolve().parents[1] / "golden" / "opencv_cameras.npz")
 ARRAYS = ("matrix", "distortion", "rotation", "translation", "fisheye")
@@ -34,7 +35,7 @@ def assert_same(first, second, atol=0.0):
 
 
 @pytest.mark.parametrize("ending", WRITERS)
-def test_round_trip(make_rig, tmp_path, ending):
+def test_round_trip(tmp_path, ending):
     wide = () if ending in (".mat", ".pickle") else (1,)
     rig = without_skew(make_rig(2 if ending == ".pickle" else 3, fisheye=wide))
     rig = dataclasses.replace(rig, names=("front left", "b-2", "ü")[: len(rig)])
@@ -56,7 +57,7 @@ def test_round_trip(make_rig, tmp_path, ending):
     assert again.sizes == ((None,) * 3 if ending == ".mat" else rig.sizes)
 
 
-def test_files_are_replaced_only_on_demand(make_rig, tmp_path):
+def test_files_are_replaced_only_on_demand(tmp_path):
     path = tmp_path / "calibration.toml"
     write_calibration(path, without_skew(make_rig(2)))
     with pytest.raises(InputError, match="exists already"):
@@ -68,7 +69,7 @@ def test_files_are_replaced_only_on_demand(make_rig, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["calibration.toml"]
 
 
-def test_skew_that_opencv_ignores_is_said(make_rig, tmp_path, capsys):
+def test_skew_that_opencv_ignores_is_said(tmp_path, capsys):
     write_calibration(tmp_path / "a.npz", make_rig(2))
     assert not capsys.readouterr().err
     write_calibration(tmp_path / "a.toml", make_rig(2))
@@ -91,7 +92,7 @@ def test_anipose_as_it_writes(tmp_path):
     assert rig.distortion[1].tolist() == [0.1, 0, 0, 0.2, 0]
 
 
-def test_toml_is_as_aniposelib_expects(make_rig, tmp_path):
+def test_toml_is_as_aniposelib_expects(tmp_path):
     write_calibration(tmp_path / "c.toml", without_skew(make_rig(2, fisheye=(1,))))
     tables = tomllib.loads((tmp_path / "c.toml").read_text())
     assert list(tables) == ["cam_0", "cam_1"]
@@ -122,7 +123,7 @@ def test_deeplabcut_rectifies_as_opencv(tmp_path):
     np.testing.assert_allclose(np.einsum("ni,ij,nj->n", homogeneous[1], entries["F"], homogeneous[0]), 0, atol=1e-6)
 
 
-def test_deeplabcut_needs_the_side_of_a_square(make_rig, tmp_path):
+def test_deeplabcut_needs_the_side_of_a_square(tmp_path):
     path = tmp_path / "stereo_params.pickle"
     write_calibration(path, without_skew(select(make_rig(3), ["cam2", "cam0"])))
     with pytest.raises(InputError, match="squares of the board: give unit_mm"):
@@ -141,7 +142,7 @@ def test_opencv_writes_a_pair(tmp_path):
     np.testing.assert_allclose(Rotation.from_rotvec(rig.rotation[1]).as_matrix(), GOLDEN["stereo/R"], atol=1e-12)
 
 
-def test_projection_matrices(make_rig, tmp_path):
+def test_projection_matrices(tmp_path):
     """Up to their scale and sign, in an .npy; they have no lens."""
     rig = make_rig(3, lens=0)
     with jax.enable_x64(True):
@@ -152,7 +153,7 @@ def test_projection_matrices(make_rig, tmp_path):
     np.testing.assert_allclose(camera_places(again), camera_places(rig), atol=1e-7)
 
 
-def test_matlab_73(make_rig, tmp_path):
+def test_matlab_73(tmp_path):
     """HDF5 as MATLAB lays it out: cells of references, arrays transposed, text as numbers."""
     rig = make_rig(2)
     with h5py.File(tmp_path / "label3d_dannce.mat", "w", userblock_size=512) as file:
@@ -250,7 +251,7 @@ def test_files_that_are_not_there(tmp_path):
         read_calibration(tmp_path / "other.mat")
 
 
-def test_formats_refuse_what_they_cannot_hold(make_rig, tmp_path):
+def test_formats_refuse_what_they_cannot_hold(tmp_path):
     unknown = dataclasses.replace(without_skew(make_rig(3, fisheye=(1,))), sizes=(None,) * 3)
     for name, message in (
         ("a.toml", "size of the camera 'cam0'"),

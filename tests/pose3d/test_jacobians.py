@@ -9,6 +9,7 @@ import pytest
 
 from pawjax.pose3d.cameras import Cameras, project
 from pawjax.pose3d.jacobians import parameters, project_with_jacobians, with_parameters
+from tests.pose3d.rigs import make_rig
 
 GOLDEN = np.load(Path(__file__).resolve().parents[1] / "golden" / "opencv_cameras.npz")
 
@@ -27,7 +28,7 @@ def by_differentiation(rig, points):
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_they_are_those_of_differentiation(make_rig, seed):
+def test_they_are_those_of_differentiation(seed):
     rig = make_rig(3, seed, fisheye=(1,))
     rng = np.random.default_rng(seed)
     points = np.concatenate([rng.uniform(-80, 80, (9, 3)), np.zeros((1, 3))])  # the last on all axes, but for rounding
@@ -39,7 +40,7 @@ def test_they_are_those_of_differentiation(make_rig, seed):
     np.testing.assert_allclose(np.concatenate([ours.pose, ours.intrinsics], axis=-1), by_camera, atol=1e-6)
 
 
-def test_on_the_axis_of_a_fisheye(make_rig):
+def test_on_the_axis_of_a_fisheye():
     rig = make_rig(2, fisheye=(0,))
     rig = Cameras(rig.names, rig.sizes, rig.matrix, rig.distortion, 0 * rig.rotation, 0 * rig.translation, rig.fisheye)
     with jax.enable_x64(True):

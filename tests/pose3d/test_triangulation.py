@@ -14,9 +14,9 @@ from scipy.spatial.transform import Rotation
 from pawjax.errors import InputError
 from pawjax.pose3d import triangulation
 from pawjax.pose3d.calibration_files import read_calibration
-from pawjax.pose3d.cameras import project
 from pawjax.pose3d.symmetric import inverse, solve
 from pawjax.pose3d.triangulation import METHODS, triangulate
+from tests.pose3d.rigs import make_rig, project_jit
 
 N = 60
 CAMERAS = 5
@@ -27,14 +27,14 @@ def scene(rig, seed, noise=0.0):
     rng = np.random.default_rng(seed)
     points = rng.uniform(-60, 60, (N, 3))
     with jax.enable_x64(True):
-        pixels = np.array(jax.jit(project)(rig, points)) + noise * rng.normal(size=(len(rig), N, 2))
+        pixels = np.array(project_jit(rig, points)) + noise * rng.normal(size=(len(rig), N, 2))
     order = np.argsort(rng.random((len(rig), N)), axis=0)
     pixels[order < rng.integers(0, len(rig) - 1, N)] = np.nan
     return points, pixels
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_without_noise_it_is_exact(make_rig, method):
+def test_without_noise_it_is_exact(method):
     rig = make_rig(CAMERAS, fisheye=(2,))
     points, pixels = scene(rig, 1)
     with jax.enable_x64(True):
@@ -50,7 +50,7 @@ def test_without_noise_it_is_exact(make_rig, method):
 
 @given(seed=st.integers(0, 2**16), flip=st.booleans())
 @settings(max_examples=12, deadline=None)
-def test_a_moved_world_moves_the_points(make_rig, seed, flip):
+def test_a_moved_world_moves_the_points(seed, flip):
     """In noisy, partly wrong views; and the order of the cameras does not matter."""
     rig = make_rig(CAMERAS, seed % 3, fisheye=(2,))
     points, pixels = scene(rig, seed, noise=2)
@@ -67,28 +67,27 @@ def test_a_moved_world_moves_the_points(make_rig, seed, flip):
     np.testing.assert_array_equal(second.used, first.used[order])
 
 
-def test_least_squares_are_those_of_scipy(make_rig):
+def test_least_squares_are_those_of_scipy():
     rig = make_rig(CAMERAS, fisheye=(2,))
     points, pixels = scene(rig, 2, noise=3)
     weights = np.random.default_rng(0).uniform(0.2, 2, pixels.shape[:2])
     with jax.enable_x64(True):
         ours = np.asarray(triangulate(rig, pixels, method="least_squares", weights=weights).points)
-        projected = jax.jit(project)
 
         def residuals(x, index):
-            difference = (projected(rig, x) - pixels[:, index]) * np.sqrt(weights[:, index, None])
+            difference = (project_jit(rig, x) - pixels[:, index]) * np.sqrt(weights[:, index, None])
             return np.asarray(difference)[np.isfinite(pixels[:, index])]
 
         best = [optimize.least_squares(residuals, points[i], args=(i,), xtol=1e-14, ftol=1e-14).x for i in range(8)]
     np.testing.assert_allclose(ours[:8], best, atol=1e-4)
 
 
-def test_consensus_finds_the_wrong_views(make_rig):
+def test_consensus_finds_the_wrong_views():
     """Two of six views are wrong, each in its own way."""
     rig = make_rig(6, seed=4)
     rng = np.random.default_rng(4)
     points = rng.uniform(-60, 60, (N, 3))
-    pixels = np.array(project(rig, points)) + rng.normal(size=(6, N, 2))
+    pixels = np.array(project_jit(rig, points)) + rng.normal(size=(6, N, 2))
     wrong = np.argsort(rng.random((6, N)), axis=0) < 2
     angle = rng.uniform(0, 2 * np.pi, wrong.sum())
     pixels[wrong] += 60 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
@@ -99,11 +98,11 @@ def test_consensus_finds_the_wrong_views(make_rig):
     assert np.asarray(results["ransac"].error).max() < 5 < np.asarray(results["linear"].error).min()
 
 
-def test_covariance_and_noise_are_those_of_repetition(make_rig):
+def test_covariance_and_noise_are_those_of_repetition():
     rig = make_rig(3, seed=5)
     rng = np.random.default_rng(5)
     point = np.array([20.0, -30, 10])
-    pixels = np.array(project(rig, np.tile(point, (4000, 1)))) + rng.normal(size=(3, 4000, 2)) * 1.5
+    pixels = np.array(project_jit(rig, np.tile(point, (4000, 1)))) + rng.normal(size=(3, 4000, 2)) * 1.5
     result = triangulate(rig, pixels, method="least_squares")
     assert float(result.noise) == pytest.approx(1.5, rel=0.03)
     mean = np.asarray(result.covariance, float).mean(0)
@@ -115,10 +114,10 @@ def test_covariance_and_noise_are_those_of_repetition(make_rig):
     )
 
 
-def test_unlikely_and_missing_views_do_not_count(make_rig):
+def test_unlikely_and_missing_views_do_not_count():
     rig = make_rig(4, seed=6)
     points, pixels = scene(rig, 6)
-    pixels = np.array(project(rig, points))
+    pixels = np.array(project_jit(rig, points))
     likelihood = np.random.default_rng(0).random((4, N))
     likelihood[0, 0], pixels[:, 1], likelihood[1:, 2] = np.nan, np.nan, 0
     spoilt = np.where((likelihood >= 0.4)[..., None], pixels, pixels + 50)
@@ -132,14 +131,14 @@ def test_unlikely_and_missing_views_do_not_count(make_rig):
             assert np.isnan(np.asarray(array)[~enough]).all() and np.isfinite(np.asarray(array)[enough]).all()
 
 
-def test_nothing_seen_gives_nothing(make_rig):
+def test_nothing_seen_gives_nothing():
     result = triangulate(make_rig(2), np.full((2, 3, 4, 2), np.nan))
     assert np.isnan(result.points).all() and result.points.shape == (3, 4, 3)
     assert not np.any(result.views) and np.isnan(result.noise)
     assert triangulate(make_rig(2), np.zeros((2, 0, 2))).points.shape == (0, 3)
 
 
-def test_chunks_do_not_show(make_rig, monkeypatch):
+def test_chunks_do_not_show(monkeypatch):
     rig = make_rig(CAMERAS)
     _, pixels = scene(rig, 7, noise=2)
     whole = triangulate(rig, pixels)
@@ -150,7 +149,7 @@ def test_chunks_do_not_show(make_rig, monkeypatch):
     triangulation._triangulate.clear_cache()
 
 
-def test_bad_input_is_said_in_a_sentence(make_rig):
+def test_bad_input_is_said_in_a_sentence():
     rig = make_rig(3)
     with pytest.raises(InputError, match="only the camera cam0 is there: triangulation needs two"):
         triangulate(make_rig(1), np.zeros((1, 4, 2)))
@@ -197,7 +196,7 @@ def test_mouse_against_its_labels(shared_data):
     labels = [camera for camera in loadmat(file, variable_names=["labelData"], simplify_cells=True)["labelData"]]
     pixels = np.stack([camera["data_2d"].reshape(-1, 22, 2) for camera in labels]) - 1  # MATLAB counts from 1
     points = labels[0]["data_3d"].reshape(-1, 22, 3)
-    apart = np.linalg.norm(np.asarray(project(rig, points)) - pixels, axis=-1)
+    apart = np.linalg.norm(np.asarray(project_jit(rig, points)) - pixels, axis=-1)
     medians = np.nanmedian(apart, axis=(1, 2))
     result = triangulate(rig, pixels, method="least_squares")
     distance = np.linalg.norm(np.asarray(result.points) - points, axis=-1)

@@ -45,13 +45,12 @@ def projections(rig: dict[str, np.ndarray], points: np.ndarray) -> dict[str, np.
 
 
 def rotations(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Rodrigues vectors of all lengths, their matrices, and the vectors of these again."""
+    """Rodrigues vectors of all lengths, and their matrices."""
     directions = rng.normal(size=(12, 3))
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     lengths = np.array([0, 1e-9, 1e-6, 1e-3, 0.1, 0.3, 1, 2, 3, np.pi - 1e-6, np.pi - 1e-3, 3.1])
     vectors = directions * lengths[:, None]
-    matrices = np.stack([cv2.Rodrigues(vector)[0] for vector in vectors])
-    return {"vectors": vectors, "matrices": matrices, "again": np.stack([cv2.Rodrigues(m)[0][:, 0] for m in matrices])}
+    return {"vectors": vectors, "matrices": np.stack([cv2.Rodrigues(vector)[0] for vector in vectors])}
 
 
 def stereo(rig: dict[str, np.ndarray], size: tuple[int, int]) -> dict[str, np.ndarray]:
@@ -60,7 +59,7 @@ def stereo(rig: dict[str, np.ndarray], size: tuple[int, int]) -> dict[str, np.nd
     turns = [cv2.Rodrigues(vector)[0] for vector in rig["rotation"][:2]]
     turn = turns[1] @ turns[0].T
     shift = rig["translation"][1] - turn @ rig["translation"][0]
-    first, second, *_ = cv2.stereoRectify(k1, d1, k2, d2, size, turn, shift)
+    first, second, *_ = cv2.stereoRectify(k1, d1, k2, d2, size, turn, shift[:, None])
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/stereo.yml"
         file = cv2.FileStorage(path, cv2.FILE_STORAGE_WRITE)

@@ -71,8 +71,8 @@ def make_cameras(
 
 def camera_places(cameras: Cameras) -> np.ndarray:
     """Where the cameras stand in the world, mm: [C, 3]."""
-    turn = Rotation.from_rotvec(np.asarray(cameras.rotation, float))
-    return -turn.inv().apply(np.asarray(cameras.translation, float))
+    turn = Rotation.from_rotvec(np.array(cameras.rotation, float))  # a copy: scipy wants one that it could write
+    return -turn.inv().apply(np.array(cameras.translation, float))
 
 
 def decompose(source: str | Path, names: Sequence[str], matrices: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

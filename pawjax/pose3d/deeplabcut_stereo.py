@@ -48,7 +48,7 @@ def write(path: Path, cameras: Cameras) -> None:
             f"select two, or write a calibration.toml"
         )
     (k1, k2), (d1, d2) = np.asarray(cameras.matrix, float), np.asarray(cameras.distortion, float)
-    turns, (t1, t2) = Rotation.from_rotvec(np.asarray(cameras.rotation, float)), np.asarray(cameras.translation, float)
+    turns, (t1, t2) = Rotation.from_rotvec(np.array(cameras.rotation, float)), np.asarray(cameras.translation, float)
     turn = turns[1] * turns[0].inv()
     shift = t2 - turn.apply(t1)
     essential = np.cross(np.eye(3), shift) @ turn.as_matrix()

@@ -49,7 +49,7 @@ def write(path: Path, cameras: Cameras) -> None:
     if np.any(cameras.fisheye):
         raise InputError("the .mat of DANNCE has no fisheye: write a calibration.toml")
     params, names = np.empty((len(cameras), 1), object), np.empty((1, len(cameras)), object)
-    rotations = Rotation.from_rotvec(np.asarray(cameras.rotation, np.float64)).as_matrix()
+    rotations = Rotation.from_rotvec(np.array(cameras.rotation, np.float64)).as_matrix()
     for index, (name, k) in enumerate(zip(cameras.names, np.asarray(cameras.distortion, np.float64), strict=True)):
         params[index, 0] = {
             "K": _from_first_pixel(np.asarray(cameras.matrix[index], np.float64), FIRST_PIXEL).T,

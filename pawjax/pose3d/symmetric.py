@@ -22,6 +22,7 @@ def inverse(matrix: jax.Array) -> jax.Array:
 
 def _factors(matrix: jax.Array) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
     """D, and L below its diagonal: 21, 31, 32."""
+    matrix = jnp.asarray(matrix)
     a, b, c = (matrix[..., 0, i] for i in range(3))
     l21, l31 = b / a, c / a
     d2 = matrix[..., 1, 1] - l21 * b

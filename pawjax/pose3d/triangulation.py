@@ -25,6 +25,7 @@ from pawjax.pose3d.symmetric import inverse, solve
 METHODS = ("linear", "median", "least_squares", "ransac")
 STEPS = 6  # of Levenberg-Marquardt; from the linear solution, two are enough to a micrometre
 DAMPING = 1e-3  # of the first step, relative to the diagonal
+ROUNDS = 2  # of consensus: least squares over the views that agree, which may then be others
 AT_ONCE = 2**19  # projections of proposals in memory
 
 
@@ -93,10 +94,12 @@ def triangulate(
         seen &= jnp.asarray(likelihood) >= cut
     weights = jnp.where(seen, jnp.broadcast_to(1.0 if weights is None else weights, shape), 0).astype(pixels.dtype)
     flat = pixels.reshape(len(cameras), -1, 2), weights.reshape(len(cameras), -1)
-    result = _triangulate(cameras, *flat, threshold, noise, method)
-    return Triangulated(
-        *(array.reshape(*shape[1:], *array.shape[1:]) for array in result[:4]), result.used.reshape(shape), result.noise
+    points, error, views, covariance, used, residual_noise = _triangulate(cameras, *flat, threshold, method)
+    noise = residual_noise if noise is None else jnp.asarray(noise, points.dtype)
+    points, error, views, covariance = (
+        array.reshape(*shape[1:], *array.shape[1:]) for array in (points, error, views, covariance * noise**2)
     )
+    return Triangulated(points, error, views, covariance, used.reshape(shape), noise)
 
 
 def refine(cameras: Cameras, pixels: jax.Array, points: jax.Array, weights: jax.Array) -> jax.Array:
@@ -143,19 +146,21 @@ def consensus(
     cost = (weights[:, None] * jnp.minimum(squared, threshold**2)).sum(0)
     best = jnp.argmin(jnp.where(jnp.isfinite(cost), cost, jnp.inf), axis=0)
     points = jnp.take_along_axis(proposals, best[None, ..., None], axis=0)[0]
-    agreed = jnp.zeros_like(weights)
-    for _ in range(2):
+
+    def agree(state: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], None]:
+        points, agreed = state
         now = jnp.where(_errors(cameras, pixels, points) <= threshold, weights, 0)
         agreed = jnp.where((now > 0).sum(0) >= 2, now, agreed)
-        points = refine(cameras, pixels, linear(matrices, ideal, agreed), agreed)
-    return points, agreed
+        return (refine(cameras, pixels, linear(matrices, ideal, agreed), agreed), agreed), None
+
+    return jax.lax.scan(agree, (points, jnp.zeros_like(weights)), length=ROUNDS)[0]
 
 
 @partial(jax.jit, static_argnames="method")
 def _triangulate(
-    cameras: Cameras, pixels: jax.Array, weights: jax.Array, threshold: float, noise: float | None, method: str
+    cameras: Cameras, pixels: jax.Array, weights: jax.Array, threshold: float, method: str
 ) -> Triangulated:
-    """`triangulate` of pixels [C, N, 2] with weights [C, N], in chunks of bounded memory."""
+    """`triangulate` of pixels [C, N, 2] with weights [C, N], in chunks of bounded memory; covariances for noise 1."""
     n_cameras, n = weights.shape
     at_once = max(1, min(AT_ONCE // n_cameras**3, n))
     chunks = -(-n // at_once)
@@ -173,10 +178,9 @@ def _triangulate(
         array.reshape(-1, *array.shape[2:])[:n] for array in (points, error, views, covariance, squared)
     )
     used = jnp.moveaxis(used, 0, 1).reshape(n_cameras, -1)[:, :n]
-    if noise is None:
-        found = jnp.isfinite(squared)
-        noise = jnp.sqrt(jnp.where(found, squared, 0).sum() / jnp.where(found, 2 * views - 3, 0).sum())
-    return Triangulated(points, error, views, covariance * noise**2, used, jnp.asarray(noise, points.dtype))
+    found = jnp.isfinite(squared)
+    noise = jnp.sqrt(jnp.where(found, squared, 0).sum() / jnp.where(found, 2 * views - 3, 0).sum())
+    return Triangulated(points, error, views, covariance, used, noise)
 
 
 def _points(

@@ -30,7 +30,7 @@ def moved(rig, rng, angle=0.01, shift=3.0):
     )
 
 
-def views_of_board(rig, rng, n=10, noise=0.2):
+def views_of_board(rig, rng, n=16, noise=0.05):
     """Poses of the board [n, 6] around the world's origin, and its noisy corners [C, n, M, 2]."""
     poses = np.concatenate([rng.normal(size=(n, 3)) * 0.6, rng.uniform(-40, 40, (n, 3))], axis=-1)
     points = np.einsum("bij,mj->bmi", Rotation.from_rotvec(poses[:, :3]).as_matrix(), BOARD) + poses[:, None, 3:]
@@ -48,7 +48,8 @@ def test_points_settle_where_scipy_does():
     free = free_parameters(rig, intrinsics=False)
     start = moved(rig, rng, 0.002, 0.5)
     ours = adjust_points(start, pixels, points, free, scale=1e6)
-    values = np.array(parameters(start), float)
+    with jax.enable_x64(True):
+        values = np.array(parameters(start))
 
     def residuals(x):
         now = values.copy()
@@ -60,7 +61,7 @@ def test_points_settle_where_scipy_does():
         best = optimize.least_squares(residuals, np.concatenate([values[free], points.ravel()]), x_scale="jac")
     assert np.nansum(ours.errors**2) == pytest.approx(2 * best.cost, rel=1e-6)
     assert ours.steps < STEPS and np.isnan(ours.errors[1, 3])
-    np.testing.assert_array_equal(ours.cameras.rotation[0], np.asarray(values[0, :3]))
+    np.testing.assert_array_equal(ours.cameras.rotation[0], values[0, :3])
 
 
 def test_boards_give_the_cameras_back():
@@ -76,11 +77,11 @@ def test_boards_give_the_cameras_back():
     start = dataclasses.replace(moved(rig, rng), distortion=0 * rig.distortion)
     free = free_parameters(rig, lens=5)
     result = adjust_boards(start, pixels, BOARD, poses + rng.normal(size=poses.shape) * 0.02, free)
-    assert np.nanmedian(result.errors[~wrong]) < 0.3 < 10 < np.nanmedian(result.errors[wrong])
+    assert np.nanmedian(result.errors[~wrong]) < 0.1 < 10 < np.nanmedian(result.errors[wrong])
     places = camera_places(result.cameras), camera_places(rig)
     apart = [np.linalg.norm(place[1:] - place[0], axis=-1) for place in places]
-    np.testing.assert_allclose(*apart, rtol=2e-3)
-    turns = [Rotation.from_rotvec(cameras.rotation) for cameras in (result.cameras, rig)]
+    np.testing.assert_allclose(*apart, rtol=5e-3)
+    turns = [Rotation.from_rotvec(np.array(cameras.rotation)) for cameras in (result.cameras, rig)]
     between = (turns[0] * turns[0][0].inv()).inv() * (turns[1] * turns[1][0].inv())
     assert between.magnitude().max() < 2e-3
     np.testing.assert_allclose(result.cameras.matrix[:, 0, 0], rig.matrix[:, 0, 0], rtol=5e-3)
@@ -94,7 +95,7 @@ def test_robust_loss_is_what_helps():
     wrong = rng.random((4, 120)) < 0.05
     pixels[wrong] += 60
     start = moved(rig, rng)
-    guess = np.asarray(triangulate(start, pixels).points)
+    guess = np.asarray(triangulate(start, pixels, method="linear").points)
     free = free_parameters(rig, intrinsics=False)
     robust, squared = (adjust_points(start, pixels, guess, free, scale=scale) for scale in (1, 1e6))
     assert np.median(robust.errors[~wrong]) < 0.35 < 3 < np.median(squared.errors[~wrong])
@@ -118,7 +119,6 @@ def test_photographs_of_a_chessboard():
     )
     rms = np.sqrt((result.errors**2).mean())
     baseline = np.linalg.norm(camera_places(result.cameras)[1])
-    print(rms, GOLDEN["boards/rms"], baseline, result.cameras.matrix[:, 0, 0], result.steps)
     assert rms <= min(0.45, GOLDEN["boards/rms"][2])
     assert baseline == pytest.approx(99.85, rel=0.01)
     np.testing.assert_allclose(result.cameras.matrix[:, 0, 0], GOLDEN["boards/matrix"][:, 0, 0], rtol=0.01)

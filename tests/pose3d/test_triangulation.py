@@ -15,15 +15,16 @@ from pawjax.errors import InputError
 from pawjax.pose3d import triangulation
 from pawjax.pose3d.calibration_files import read_calibration
 from pawjax.pose3d.symmetric import inverse, solve
-from pawjax.pose3d.triangulation import METHODS, triangulate
+from pawjax.pose3d.triangulation import triangulate
 from tests.pose3d.rigs import make_rig, project_jit
 
 N = 60
-CAMERAS = 5
+CAMERAS = 6
+IN_SINGLE = ("linear", "median", "ransac")  # tried in float32 too; every program takes a second to compile
 
 
 def scene(rig, seed, noise=0.0):
-    """Points and their pixels, with every point unseen in some cameras, but never in more than three."""
+    """Points and their pixels; each point is not seen by some of the cameras, but by two at least."""
     rng = np.random.default_rng(seed)
     points = rng.uniform(-60, 60, (N, 3))
     with jax.enable_x64(True):
@@ -33,19 +34,21 @@ def scene(rig, seed, noise=0.0):
     return points, pixels
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_without_noise_it_is_exact(method):
+@pytest.mark.parametrize(
+    ("method", "double"),
+    [("linear", False), ("median", False), ("least_squares", True), ("ransac", False), ("ransac", True)],
+)
+def test_without_noise_it_is_exact(method, double):
     rig = make_rig(CAMERAS, fisheye=(2,))
     points, pixels = scene(rig, 1)
-    with jax.enable_x64(True):
-        double = triangulate(rig, pixels, method=method)
-    single = triangulate(rig, pixels.astype(np.float32), method=method)
-    for result, tolerance in ((double, 1e-7), (single, 2e-3)):
-        np.testing.assert_allclose(result.points, points, atol=tolerance)
-        np.testing.assert_array_equal(result.used, np.isfinite(pixels[..., 0]))
-        np.testing.assert_array_equal(result.views, result.used.sum(0))
-        assert np.max(result.error) < 10 * tolerance
-    assert set(np.unique(double.views)) == {2, 3, 4, 5}
+    with jax.enable_x64(double):
+        result = jax.tree.map(np.asarray, triangulate(rig, pixels, method=method))
+    tolerance = 1e-7 if double else 2e-3
+    assert result.points.dtype == (np.float64 if double else np.float32)
+    np.testing.assert_allclose(result.points, points, atol=tolerance)
+    np.testing.assert_array_equal(result.used, np.isfinite(pixels[..., 0]))
+    np.testing.assert_array_equal(result.views, result.used.sum(0))
+    assert np.max(result.error) < 10 * tolerance and set(np.unique(result.views)) == {2, 3, 4, 5, 6}
 
 
 @given(seed=st.integers(0, 2**16), flip=st.booleans())
@@ -63,7 +66,7 @@ def test_a_moved_world_moves_the_points(seed, flip):
     moved = jax.tree.map(lambda leaf: leaf[order], moved)
     with jax.enable_x64(True):
         first, second = triangulate(rig, pixels), triangulate(moved, pixels[order])
-    np.testing.assert_allclose(second.points, turn.apply(first.points) + shift, atol=1e-4)
+    np.testing.assert_allclose(second.points, turn.apply(np.array(first.points)) + shift, atol=1e-4)
     np.testing.assert_array_equal(second.used, first.used[order])
 
 
@@ -84,17 +87,17 @@ def test_least_squares_are_those_of_scipy():
 
 def test_consensus_finds_the_wrong_views():
     """Two of six views are wrong, each in its own way."""
-    rig = make_rig(6, seed=4)
+    rig = make_rig(CAMERAS, seed=4, fisheye=(2,))
     rng = np.random.default_rng(4)
     points = rng.uniform(-60, 60, (N, 3))
     pixels = np.array(project_jit(rig, points)) + rng.normal(size=(6, N, 2))
     wrong = np.argsort(rng.random((6, N)), axis=0) < 2
     angle = rng.uniform(0, 2 * np.pi, wrong.sum())
     pixels[wrong] += 60 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    results = {method: triangulate(rig, pixels, method=method, threshold=10) for method in METHODS}
+    results = {method: triangulate(rig, pixels, method=method, threshold=10) for method in IN_SINGLE}
     errors = {method: np.linalg.norm(result.points - points, axis=-1) for method, result in results.items()}
     assert (np.asarray(results["ransac"].used) == ~wrong).mean() > 0.98
-    assert errors["ransac"].mean() < 0.6 < errors["median"].mean() < errors["least_squares"].mean() / 1.5
+    assert errors["ransac"].mean() < 0.6 < errors["median"].mean() < errors["linear"].mean() / 1.5
     assert np.asarray(results["ransac"].error).max() < 5 < np.asarray(results["linear"].error).min()
 
 
@@ -115,13 +118,13 @@ def test_covariance_and_noise_are_those_of_repetition():
 
 
 def test_unlikely_and_missing_views_do_not_count():
-    rig = make_rig(4, seed=6)
-    points, pixels = scene(rig, 6)
+    rig = make_rig(CAMERAS, seed=6, fisheye=(2,))
+    points = np.random.default_rng(6).uniform(-60, 60, (N, 3))
     pixels = np.array(project_jit(rig, points))
-    likelihood = np.random.default_rng(0).random((4, N))
+    likelihood = np.random.default_rng(0).random((CAMERAS, N))
     likelihood[0, 0], pixels[:, 1], likelihood[1:, 2] = np.nan, np.nan, 0
     spoilt = np.where((likelihood >= 0.4)[..., None], pixels, pixels + 50)
-    for method in METHODS:
+    for method in IN_SINGLE:
         result = triangulate(rig, spoilt, likelihood, cut=0.4, method=method)
         counts = (likelihood >= 0.4).sum(0) * (np.arange(N) != 1)
         np.testing.assert_array_equal(result.views[counts != 1], counts[counts != 1])
@@ -132,21 +135,21 @@ def test_unlikely_and_missing_views_do_not_count():
 
 
 def test_nothing_seen_gives_nothing():
-    result = triangulate(make_rig(2), np.full((2, 3, 4, 2), np.nan))
-    assert np.isnan(result.points).all() and result.points.shape == (3, 4, 3)
+    result = triangulate(make_rig(CAMERAS), np.full((CAMERAS, 5, N // 5, 2), np.nan))
+    assert np.isnan(result.points).all() and result.points.shape == (5, N // 5, 3)
     assert not np.any(result.views) and np.isnan(result.noise)
-    assert triangulate(make_rig(2), np.zeros((2, 0, 2))).points.shape == (0, 3)
+    assert triangulate(make_rig(2), np.zeros((2, 0, 2)), method="linear").points.shape == (0, 3)
 
 
 def test_chunks_do_not_show(monkeypatch):
     rig = make_rig(CAMERAS)
     _, pixels = scene(rig, 7, noise=2)
-    whole = triangulate(rig, pixels)
+    whole = triangulate(rig, pixels, noise=1)
     monkeypatch.setattr(triangulation, "AT_ONCE", 7 * CAMERAS**3)
-    triangulation._triangulate.clear_cache()
-    for ours, theirs in zip(triangulate(rig, pixels), whole, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
-    triangulation._triangulate.clear_cache()
+    pieces = triangulate(rig, pixels[:, :-1], noise=1)  # another shape, so that the program is another
+    for name in ("points", "error", "views", "covariance"):
+        np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name)[:-1], rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(pieces.used, whole.used[:, :-1])
 
 
 def test_bad_input_is_said_in_a_sentence():
@@ -172,34 +175,32 @@ def test_small_systems_are_those_of_numpy():
 
 
 def test_rat_against_motion_capture(shared_data):
-    """100 frames of a rat, DeepLabCut's points in six views; the stored median of pairs is 9.31 mm off, without cameras
-    of the left limbs' points that are wrong in most views.
+    """100 frames of a rat, DeepLabCut's points in six views. Their stored median of pairs is 9.31 mm off, most of it by
+    two joints that are wrong in most views.
     """
     file = shared_data / "rat7m-extract" / "mock_data.npz"
     rig, data = read_calibration(file), np.load(file)
     pixels, truth = data["observed_pos_2d"].swapaxes(0, 1), data["groundtruth_pos_3d"]
 
     def error(points):
-        distance = np.linalg.norm(np.asarray(points) - truth, axis=-1)
-        return np.nanmean(np.nanmean(distance, axis=0))  # over time, then over keypoints
+        return np.nanmean(np.linalg.norm(np.asarray(points) - truth, axis=-1))
 
     assert error(data["triangulated_pos_3d"]) == pytest.approx(9.31, abs=0.01)
-    errors = {method: error(triangulate(rig, pixels, method=method).points) for method in METHODS}
+    errors = {method: error(triangulate(rig, pixels, method=method).points) for method in ("median", "ransac")}
     print(errors)
-    assert errors["median"] < 9.6 and errors["ransac"] < 9.8
+    assert errors["median"] < 9.6 and errors["ransac"] < 9.4
 
 
 def test_mouse_against_its_labels(shared_data):
-    """DANNCE's six cameras with lenses: the labels in 3D project onto those in 2D, and these give them back."""
+    """DANNCE's six cameras with lenses and skew: the labels in 3D project onto those in 2D, which give them back."""
     file = shared_data / "dannce-mouse" / "label3d_dannce.mat"
     rig = read_calibration(file)
     labels = [camera for camera in loadmat(file, variable_names=["labelData"], simplify_cells=True)["labelData"]]
     pixels = np.stack([camera["data_2d"].reshape(-1, 22, 2) for camera in labels]) - 1  # MATLAB counts from 1
     points = labels[0]["data_3d"].reshape(-1, 22, 3)
     apart = np.linalg.norm(np.asarray(project_jit(rig, points)) - pixels, axis=-1)
-    medians = np.nanmedian(apart, axis=(1, 2))
+    assert np.nanmax(apart) < 2e-3  # float32
     result = triangulate(rig, pixels, method="least_squares")
-    distance = np.linalg.norm(np.asarray(result.points) - points, axis=-1)
-    print(medians, np.nanmedian(distance), np.nanmax(distance), float(result.noise))
-    assert medians.max() < 1
-    assert np.nanmedian(distance) < 0.5
+    there = np.asarray(result.views) >= 2
+    assert there.mean() > 0.9
+    np.testing.assert_allclose(np.asarray(result.points)[there], points[there], atol=2e-3)

@@ -65,25 +65,24 @@ def test_points_settle_where_scipy_does():
 
 
 def test_boards_give_the_cameras_back():
-    """From perturbed poses and plain lenses, with one corner in twenty wrong and some not seen."""
+    """From perturbed poses and no lenses, with one corner in twenty wrong and some not seen."""
     rig, rng = make_rig(4, seed=2), np.random.default_rng(2)
     matrix = rig.matrix.copy()
     matrix[:, 0, 1] = 0
-    rig = dataclasses.replace(rig, matrix=matrix)
+    rig = dataclasses.replace(rig, matrix=matrix, distortion=rig.distortion * [1, 1, 0, 0, 0])
     poses, pixels = views_of_board(rig, rng)
     wrong = rng.random(pixels.shape[:3]) < 0.05
     pixels[wrong] += rng.normal(size=(wrong.sum(), 2)) * 40
     pixels[rng.random(pixels.shape[:3]) < 0.1] = np.nan
     start = dataclasses.replace(moved(rig, rng), distortion=0 * rig.distortion)
-    free = free_parameters(rig, lens=5)
-    result = adjust_boards(start, pixels, BOARD, poses + rng.normal(size=poses.shape) * 0.02, free)
+    result = adjust_boards(start, pixels, BOARD, poses + rng.normal(size=poses.shape) * 0.02)
     assert np.nanmedian(result.errors[~wrong]) < 0.1 < 10 < np.nanmedian(result.errors[wrong])
     places = camera_places(result.cameras), camera_places(rig)
     apart = [np.linalg.norm(place[1:] - place[0], axis=-1) for place in places]
     np.testing.assert_allclose(*apart, rtol=5e-3)
     turns = [Rotation.from_rotvec(np.array(cameras.rotation)) for cameras in (result.cameras, rig)]
     between = (turns[0] * turns[0][0].inv()).inv() * (turns[1] * turns[1][0].inv())
-    assert between.magnitude().max() < 2e-3
+    assert between.magnitude().max() < 5e-3
     np.testing.assert_allclose(result.cameras.matrix[:, 0, 0], rig.matrix[:, 0, 0], rtol=5e-3)
 
 

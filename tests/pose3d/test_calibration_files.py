@@ -111,7 +111,7 @@ def test_deeplabcut_rectifies_as_opencv(tmp_path):
         np.testing.assert_allclose(entries[name], GOLDEN[f"stereo/{name}"], atol=1e-12)
     np.testing.assert_allclose(entries["T"].ravel(), GOLDEN["stereo/T"], atol=1e-9)
     with jax.enable_x64(True):
-        ideal = np.asarray(undistort(rig, project(rig, GOLDEN["points"])))
+        ideal = np.asarray(jax.jit(lambda x: undistort(rig, project(rig, x)))(GOLDEN["points"]))
     rays = [np.c_[ideal[i], np.ones(len(ideal[i]))] @ np.linalg.inv(entries[f"cameraMatrix{i + 1}"]).T for i in (0, 1)]
     (u1, v1, w1), (u2, v2, w2) = (
         (ray @ (entries[f"P{i + 1}"][:, :3] @ entries[f"R{i + 1}"]).T).T for i, ray in enumerate(rays)

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from pawjax.errors import InputError
 from pawjax.pose3d import triangulation
 from pawjax.pose3d.calibration_files import read_calibration
+from pawjax.pose3d.cameras import depth, projection_matrices
 from pawjax.pose3d.symmetric import inverse, solve
 from pawjax.pose3d.triangulation import triangulate
 from tests.pose3d.rigs import make_rig, project_jit
@@ -32,6 +33,12 @@ def scene(rig, seed, noise=0.0):
     order = np.argsort(rng.random((len(rig), N)), axis=0)
     pixels[order < rng.integers(0, len(rig) - 1, N)] = np.nan
     return points, pixels
+
+
+def pinhole(rig, points):
+    """Pixels of cameras without lenses, by their matrices."""
+    homogeneous = np.einsum("cij,nj->cni", projection_matrices(rig), np.c_[points, np.ones(len(points))])
+    return homogeneous[..., :2] / homogeneous[..., 2:]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,33 @@ def test_consensus_finds_the_wrong_views():
     assert (np.asarray(results["ransac"].used) == ~wrong).mean() > 0.98
     assert errors["ransac"].mean() < 0.6 < errors["median"].mean() < errors["linear"].mean() / 1.5
     assert np.asarray(results["ransac"].error).max() < 5 < np.asarray(results["linear"].error).min()
+
+
+def test_nobody_sees_backwards():
+    """Far points lie behind some of the cameras, whose pixels are those of mirror images: consensus leaves them out."""
+    rig = make_rig(CAMERAS, seed=9)
+    directions = np.random.default_rng(9).normal(size=(N, 3))
+    points = 800 * directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+    with jax.enable_x64(True):
+        ahead = np.asarray(jax.jit(depth)(rig, points)) > 0
+        result = triangulate(dataclasses.replace(rig, distortion=0 * rig.distortion), pinhole(rig, points))
+    enough = ahead.sum(0) >= 2
+    assert (~ahead).sum() > N
+    np.testing.assert_array_equal(np.asarray(result.used)[:, enough], ahead[:, enough])
+    np.testing.assert_allclose(np.asarray(result.points)[enough], points[enough], atol=1e-4)
+
+
+def test_linear_solution_is_nearly_that_of_least_squares():
+    """With cameras at quite different depths, the second pass makes the errors those in pixels."""
+    rig = make_rig(CAMERAS, seed=10, fisheye=(2,))
+    near = rig.translation * np.linspace(0.5, 2.5, CAMERAS)[:, None]
+    points, pixels = scene(dataclasses.replace(rig, translation=near), 10, noise=1)
+    rig = dataclasses.replace(rig, translation=near)
+    with jax.enable_x64(True):
+        best = np.asarray(triangulate(rig, pixels, method="least_squares").points)
+    found = np.asarray(triangulate(rig, pixels, method="linear").points)
+    apart, off = (np.sqrt(np.mean((array - other) ** 2)) for array, other in ((found, best), (best, points)))
+    assert apart < 0.15 * off
 
 
 def test_covariance_and_noise_are_those_of_repetition():

@@ -101,8 +101,8 @@ def _run(
         cameras = jax.tree.map(np.asarray, cameras)
         values, blocks, errors, steps = _adjust(cameras, pixels, blocks, board, free, scale)
         return Adjusted(
-            jax.tree.map(np.asarray, with_parameters(cameras, values)),
-            np.asarray(blocks),
+            jax.tree.map(np.array, with_parameters(cameras, values)),
+            np.array(blocks),
             np.where(np.isfinite(pixels).all(-1), errors, np.nan),
             int(steps),
         )
@@ -165,6 +165,7 @@ def _equations(
     weight = jnp.where(seen, 1 / root, 0)[..., None, None]
     by_camera = jnp.concatenate([projection.pose, projection.intrinsics], axis=-1) * free[:, None, None, None]
     by_block = jnp.einsum("cbmik,bmkd->cbmid", projection.point, by_block, precision=EXACT)
+    by_camera, by_block = (jnp.where(seen[..., None, None], by, 0) for by in (by_camera, by_block))
 
     def product(first: jax.Array, second: jax.Array, result: str) -> jax.Array:
         return jnp.einsum(f"cbmip,cbmiq->{result}", weight * first, second, precision=EXACT)

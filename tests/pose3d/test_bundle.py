@@ -80,7 +80,7 @@ def test_boards_give_the_cameras_back():
     places = camera_places(result.cameras), camera_places(rig)
     apart = [np.linalg.norm(place[1:] - place[0], axis=-1) for place in places]
     np.testing.assert_allclose(*apart, rtol=5e-3)
-    turns = [Rotation.from_rotvec(np.array(cameras.rotation)) for cameras in (result.cameras, rig)]
+    turns = [Rotation.from_rotvec(cameras.rotation) for cameras in (result.cameras, rig)]
     between = (turns[0] * turns[0][0].inv()).inv() * (turns[1] * turns[1][0].inv())
     assert between.magnitude().max() < 5e-3
     np.testing.assert_allclose(result.cameras.matrix[:, 0, 0], rig.matrix[:, 0, 0], rtol=5e-3)

@@ -31,7 +31,7 @@ class Projection(NamedTuple):
 
 def project_with_jacobians(cameras: Cameras, points: jax.Array) -> Projection:
     """The projection of points [..., 3] of the world, mm, and its derivatives; `project` has the conventions."""
-    return jax.vmap(_project, in_axes=(0, 0))(cameras, to_camera(cameras, points))
+    return jax.vmap(_project)(cameras, to_camera(cameras, points))
 
 
 def parameters(cameras: Cameras) -> jax.Array:

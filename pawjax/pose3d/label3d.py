@@ -8,7 +8,6 @@ file needs the same. The size of the frames is not in it.
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from scipy import io
 from scipy.spatial.transform import Rotation
@@ -16,27 +15,35 @@ from scipy.spatial.transform import Rotation
 from pawjax.errors import InputError
 from pawjax.pose3d.cameras import Cameras
 from pawjax.pose3d.checked import make_cameras
+from pawjax.pose3d.matlab import read_variables
 
 FIELDS = ("K", "RDistort", "TDistort", "r", "t")
 CELLS = ("params", "camParams")  # of an export to DANNCE, of a session of Label3D
+NAMES = "camnames"
 FIRST_PIXEL = 1  # of MATLAB
-MOST_NUMBERS = 10_000  # in one array of a calibration
 
 
 def read(path: Path, unit_mm: float | None) -> Cameras:
     """The cameras, named Camera1 and so on if the file does not name them. Raises InputError for another .mat."""
     try:
-        params, names = _read_hdf5(path) if h5py.is_hdf5(path) else _read_mat(path)
+        content = read_variables(path, (*CELLS, NAMES))
     except Exception as error:  # a damaged file fails in a dozen ways
         raise InputError(
             f"{path}: cannot be read as a .mat of DANNCE or Label3D ({' '.join(str(error).split())[:200]}): "
             f"export it again"
         ) from error
+    params = next((content[cell] for cell in CELLS if cell in content), None)
+    params = [params] if isinstance(params, dict) else params
+    if not isinstance(params, list) or not params:
+        raise InputError(
+            f"{path}: holds no cameras, a cell 'params': give the label3d_dannce.mat that Label3D exported"
+        )
     for number, camera in enumerate(params):
         missing = [field for field in FIELDS if not isinstance(camera, dict) or field not in camera]
         if missing:
             raise InputError(f"{path}: camera {number + 1} of 'params' has no field '{missing[0]}': export it again")
-    names = names or [f"Camera{number + 1}" for number in range(len(params))]
+    names = content.get(NAMES)
+    names = names if isinstance(names, list) else [f"Camera{number + 1}" for number in range(len(params))]
     matrix = [_from_first_pixel(np.asarray(camera["K"]).T, -FIRST_PIXEL) for camera in params]
     distortion = [_coefficients(path, camera) for camera in params]
     rotation, translation = [np.asarray(camera["r"]).T for camera in params], [camera["t"] for camera in params]
@@ -60,30 +67,7 @@ def write(path: Path, cameras: Cameras) -> None:
         }
         names[0, index] = name
     with path.open("wb") as file:  # savemat adds an ending to a path
-        io.savemat(file, {"params": params, "camnames": names})
-
-
-def _read_mat(path: Path) -> tuple[list[Any], list[str]]:
-    content = io.loadmat(path, variable_names=[*CELLS, "camnames"], simplify_cells=True)
-    params = next(content[cell] for cell in CELLS if cell in content)
-    names = np.atleast_1d(content.get("camnames", []))
-    return [params] if isinstance(params, dict) else list(params), [str(name) for name in names]
-
-
-def _read_hdf5(path: Path) -> tuple[list[Any], list[str]]:
-    """MATLAB 7.3: a cell is an array of references, a struct a group, text numbers, and all arrays are transposed."""
-    with h5py.File(path, "r") as file:
-
-        def values(dataset: h5py.Dataset) -> np.ndarray:
-            if not isinstance(dataset, h5py.Dataset) or dataset.size > MOST_NUMBERS:
-                raise ValueError(f"{dataset.name} is no small array")
-            return dataset[()].T
-
-        cell = next(file[cell] for cell in CELLS if cell in file)
-        cameras = [file[reference] for reference in values(cell).ravel()]
-        params = [{field: values(camera[field]) for field in FIELDS if field in camera} for camera in cameras]
-        names = values(file["camnames"]).ravel() if "camnames" in file else []
-        return params, ["".join(map(chr, values(file[name]).ravel())) for name in names]
+        io.savemat(file, {CELLS[0]: params, NAMES: names})
 
 
 def _from_first_pixel(matrix: np.ndarray, shift: int) -> np.ndarray:

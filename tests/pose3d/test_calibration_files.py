@@ -166,6 +166,7 @@ def test_matlab_73(tmp_path):
             for field, value in values.items():
                 camera[field] = value.T
             file[f"#refs#/name{index}"] = np.frombuffer(name.encode("utf-16-le"), np.uint16)[:, None]
+            file[f"#refs#/name{index}"].attrs["MATLAB_class"] = np.bytes_("char")
             cells["params"].append(camera.ref)
             cells["camnames"].append(file[f"#refs#/name{index}"].ref)
         for name, references in cells.items():
@@ -246,9 +247,13 @@ def test_files_that_are_not_there(tmp_path):
     for path in (tmp_path, tmp_path / "none.toml"):
         with pytest.raises(InputError, match=str(path)):
             read_calibration(path)
-    savemat(tmp_path / "other.mat", {"params": np.zeros(3)})
-    with pytest.raises(InputError, match="camera 1 of 'params' has no field 'K'"):
-        read_calibration(tmp_path / "other.mat")
+    for content, message in (
+        ({"params": np.zeros(3)}, "no cameras, a cell 'params'"),
+        ({"params": {"r": 1}}, "no field 'K'"),
+    ):
+        savemat(tmp_path / "other.mat", content)
+        with pytest.raises(InputError, match=message):
+            read_calibration(tmp_path / "other.mat")
 
 
 def test_formats_refuse_what_they_cannot_hold(tmp_path):

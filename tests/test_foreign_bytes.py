@@ -13,7 +13,9 @@ def _require_sentences(kind: str, cases: int, seed: int) -> None:
     assert counts["read"] and counts["read"] + counts["sentence"] == cases
 
 
-@pytest.mark.parametrize(("kind", "cases"), [("pickles", 1000), ("weights", 250), ("tables", 250)])
+@pytest.mark.parametrize(
+    ("kind", "cases"), [("pickles", 1000), ("weights", 250), ("tables", 250), ("calibrations", 250)]
+)
 def test_some_files(kind, cases):
     _require_sentences(kind, cases, seed=1)
 

@@ -22,8 +22,8 @@ LAYERS = [  # top to bottom; a package may import from its own layer and those b
     {"models", "data", "report", "tracks", "structure"},
     {"losses", "metrics", "optim", "weights", "ops", "pose3d"},
     {
-        *("files", "run_files", "pickled", "interruptions", "progress", "machine", "sections", "config_history"),
-        *("errors",),
+        *("files", "run_files", "pickled", "restricted_pickle", "interruptions", "progress", "machine", "sections"),
+        *("config_history", "errors"),
     },
 ]
 LAYER = {package: level for level, packages in enumerate(LAYERS) for package in packages}

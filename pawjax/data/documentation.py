@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pawjax.data import restricted_pickle
+from pawjax import restricted_pickle
 from pawjax.data.label_csv import read_label_csv
 from pawjax.data.label_h5 import read_label_h5
 from pawjax.data.names import frame_id

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pawjax.data import restricted_pickle
+from pawjax import restricted_pickle
 from pawjax.data.label_table import LabelTable, table_from_columns
 from pawjax.data.names import frame_path
 from pawjax.errors import InputError

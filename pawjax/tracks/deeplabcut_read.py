@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pawjax.data import restricted_pickle
+from pawjax import restricted_pickle
 from pawjax.data.label_h5 import read_frame
 from pawjax.errors import InputError
 from pawjax.files import regular

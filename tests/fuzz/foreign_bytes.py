@@ -1,6 +1,6 @@
-"""Gives damaged and hostile files to the readers of pickles, weights and HDF5, in a process of its own with limits.
+"""Gives damaged and hostile files to the readers of data and weights, in a process of its own with limits.
 
-    python tests/fuzz/foreign_bytes.py          # 10,000 pickles, 1,000 weight files, 1,000 label tables
+    python tests/fuzz/foreign_bytes.py          # 10,000 pickles, 1,000 weight files, label tables, calibrations
     python tests/fuzz/foreign_bytes.py --kinds=weights --cases=300 --seed=7
     python tests/fuzz/foreign_bytes.py --tree=../old    # the code of another checkout
 
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 LIMIT = 3 * 2**30  # bytes of address space beyond what the imports took
 SECONDS = 20
-CASES = {"pickles": 10_000, "weights": 1_000, "tables": 1_000}
+CASES = {"pickles": 10_000, "weights": 1_000, "tables": 1_000, "calibrations": 1_000}
 IDS = [f"labeled-data/m1/img{index:03d}.png" for index in range(10)]
 
 Random = np.random.Generator
@@ -293,7 +293,31 @@ def make_table(rng: Random, number: int, folder: Path) -> Path:
     return path
 
 
-MAKERS = {"pickles": make_pickle, "weights": make_weights, "tables": make_table}
+def make_calibration(rng: Random, number: int, folder: Path) -> Path:
+    """A calibration of cameras in one of its formats, with bytes changed."""
+    contents = _calibrations()
+    path = folder / "calibration"
+    path.write_bytes(_splice(rng, contents[number % len(contents)], contents[rng.integers(len(contents))]))
+    return path
+
+
+@functools.cache
+def _calibrations() -> list[bytes]:
+    from pawjax.pose3d.calibration_files import WRITERS, write_calibration
+    from pawjax.pose3d.checked import make_cameras
+
+    matrix, lens = [[[900.0, 0, 320], [0, 910, 240], [0, 0, 1]]] * 2, [[0.1, 0.02, 0, 0, 0.01]] * 2
+    rig = make_cameras("", "ab", [(640, 480)] * 2, matrix, lens, [[0, 0, 0], [0, 0.4, 0]], [[0, 0, 0], [90, 0, 9]])
+    contents = []
+    with tempfile.TemporaryDirectory() as folder:
+        for ending in WRITERS:
+            path = Path(folder) / f"calibration{ending}"
+            write_calibration(path, rig)
+            contents.append(path.read_bytes())
+    return contents
+
+
+MAKERS = {"pickles": make_pickle, "weights": make_weights, "tables": make_table, "calibrations": make_calibration}
 
 
 def read(path: Path) -> None:
@@ -306,6 +330,10 @@ def read(path: Path) -> None:
         from pawjax.data.label_h5 import read_label_h5
 
         read_label_h5(path)
+    elif path.name == "calibration":
+        from pawjax.pose3d.calibration_files import read_calibration
+
+        read_calibration(path, unit_mm=1)
     else:
         from pawjax.weights import read_tensors, read_weights
 
@@ -316,7 +344,8 @@ def child(kind: str, seed: int, first: int, last: int) -> None:
     """Prints a line for every case: its number and what happened; at the end, the most memory in MB."""
     from pawjax.errors import InputError
 
-    for name in ("none.pth",) if kind == "weights" else ("none.pickle", "none.h5"):
+    nothing = {"weights": ("none.pth",), "calibrations": ("calibration",)}.get(kind, ("none.pickle", "none.h5"))
+    for name in nothing:
         with contextlib.suppress(InputError):
             read(Path(name))  # imports all there is to import
     pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pawjax.data import restricted_pickle
-from pawjax.data.restricted_pickle import loads
+from pawjax import restricted_pickle
 from pawjax.pickled import BrokenPickle, ForbiddenPickle
+from pawjax.restricted_pickle import loads
 
 ARRAYS = [
     np.arange(3),

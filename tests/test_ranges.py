@@ -49,7 +49,7 @@ RANGES = {  # field: (smallest, largest) valid value of each number in it
     **dict.fromkeys(("optimizer.weight_decay", "optimizer.learning_rate"), FACTOR),
     "optimizer.clip_norm": (0.0, 1e30),
     "optimizer.rate_factor": (TINY, 1000.0),
-    "optimizer.warmup_steps": (0, 2**31 - 1),
+    **dict.fromkeys(("optimizer.warmup_steps", "optimizer.groups_warmup_steps"), (0, 2**31 - 1)),
     **dict.fromkeys(("deeplabcut.radius", "deeplabcut.sigma", "deeplabcut.locref_stdev"), (0.1, 1e4)),
     **dict.fromkeys(("deeplabcut.locref_weight", "deeplabcut.intermediate_weight"), FACTOR),
     "deeplabcut.score_bias": (-100.0, 100.0),

@@ -86,7 +86,7 @@ def train(
     progress = TrainingProgress(config.steps, first, config.batch_size, quiet=not is_main())
     with progress as bar:
         for step in range(first + stride, config.steps + 1, stride):
-            state, metrics = training.program(state, next(frames))
+            state, metrics = training.program(state, next(frames), training.rates(step - stride))
             sums.add(metrics, stride)
             last = step == config.steps or _stop_requested(config, step, stopped)
             evaluates = step % config.eval_every == 0 or step == config.steps

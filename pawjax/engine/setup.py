@@ -48,7 +48,7 @@ class Training:
 
     config: ConfigDict
     method: Method
-    optimizer: optax.GradientTransformation
+    optimizer: optax.GradientTransformationExtraArgs
     schedule: Schedule
     program: parallel.Program
     store: FrameStore
@@ -63,6 +63,10 @@ class Training:
         put = functools.partial(parallel.put_batch, self.config.parallel)
         order = stream(state.key, "order")
         return stream_batches(self.store, order, int(state.step), self.config.batch_size, put)
+
+    def rates(self, step: int) -> np.ndarray:
+        """The learning rates, float32 [steps of a call], of the call of `program` that starts at `step` (from 0)."""
+        return np.float32(self.schedule(np.arange(step, step + self.config.steps_per_dispatch)))
 
     def frames_of_step(self, state: TrainState, step: int) -> list[str]:
         """Ids of the frames in the batch of `step` (from 0)."""
@@ -136,7 +140,7 @@ def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split)
     check_prediction(config, method)
     for message in method.warnings:
         warn(message)
-    optimizer = make_optimizer(settings, config.steps)
+    optimizer = make_optimizer(settings)
     stores = {name: make_store(frames, split[name], config.scale) for name in ("train", "dev")}
     streamed = sum(store.n_bytes for store in stores.values()) > config.device_gb * 1e9
     options = parallel.StepOptions.of(config, streamed, pairs)

@@ -222,6 +222,12 @@ def fit_calibration(p: np.ndarray, right: np.ndarray) -> tuple[float, float] | N
     return round(1 / weights[0], 3), round(float(weights[1]), 3)
 
 
+def capped_mean(d: np.ndarray, cap: float) -> float | None:
+    """The mean of distances [...], NaN where not labelled, each counted as at most `cap`; None without any."""
+    known = d[np.isfinite(d)]
+    return float(np.minimum(known, cap).mean()) if known.size else None
+
+
 def _selection(d: np.ndarray, selected: np.ndarray, bodyparts: Sequence[str]) -> dict:
     """The numbers over the selected points, and the same for each bodypart."""
     per_bodypart = {name: _numbers(d[..., k][selected[..., k]]) for k, name in enumerate(bodyparts)}

@@ -227,6 +227,21 @@ FAULTS = (
         (ENGINE + "setup.py", "if not np.array_equal(*rates):", "if False:"),
     ),
     fault(
+        "a resumed run measures its minutes again",
+        "tests/integration/test_minutes.py",
+        (ENGINE + "loop.py", "if is_new else (choices.resumed(config, workdir), {})", "if True else (config, {})"),
+    ),
+    fault(
+        "a run ends one evaluation too early",
+        "tests/engine/test_criterion.py",
+        (ENGINE + "criterion.py", "if since < config.patience", "if since + 1 < config.patience"),
+    ),
+    fault(
+        "the new layers of a frozen network are frozen",
+        "tests/methods/test_deeplabcut.py -k not_frozen",
+        (MODELS + "backbones.py", 'return "batch" if self.norm == "frozen" else self.norm', "return self.norm"),
+    ),
+    fault(
         "a run predicts with the last weights, not their average",
         "tests/engine/test_average.py",
         (ENGINE + "state.py", "return self.average or self.variables", "return self.variables"),

@@ -16,8 +16,8 @@ from pawjax.engine.setup import Training
 from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
 
-FEWEST_CALLS, MOST_CALLS = 3, 20  # of the program, timed
-SHARE = 0.02  # of the time, for calls beyond the fewest
+FEWEST_CALLS, MOST_CALLS = 3, 1000  # of the program, timed
+SHARE = 0.01  # of the time, for calls beyond the fewest
 RESERVE = 0.03  # share of the time for checkpoints and what the pilot cannot see
 
 
@@ -82,7 +82,7 @@ def measure(training: Training, state: TrainState, budget: float) -> tuple[float
     seconds = timed(FEWEST_CALLS)
     more = np.clip(budget / np.median(seconds) - FEWEST_CALLS, 0, MOST_CALLS)
     seconds += timed(int(of_main(more)))  # as many on every process
-    return float(np.median(seconds)) / training.config.steps_per_dispatch, evaluation
+    return float(np.mean(seconds)) / training.config.steps_per_dispatch, evaluation
 
 
 def _seconds(action: Callable[[], Any]) -> float:

@@ -170,7 +170,7 @@ def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: in
     batches = [jax.eval_shape(functools.partial(batch_of, n)) for n in (1, 2)]
     variables = jax.eval_shape(method.init, jax.random.key(0), batches[0])
     one, two = (n_bytes(jax.eval_shape(residuals, variables, batch)) for batch in batches)
-    optimizer = make_optimizer(Optimizer.of(config), config.steps)
+    optimizer = make_optimizer(Optimizer.of(config))
     fixed = 3 * n_bytes(variables["params"]) + n_bytes(jax.eval_shape(optimizer.init, variables["params"]))
     largest = {f"largest_batch_{gb}_gb": int((0.9e9 * gb - fixed) // (two - one)) for gb in (24, 80)}
     return {"bytes_per_image": two - one, "bytes_fixed": fixed, **largest}
@@ -178,6 +178,7 @@ def training_memory(config: ConfigDict, height: int, width: int, n_bodyparts: in
 
 def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Work:
     import jax
+    import numpy as np
 
     from pawjax.engine import parallel
     from pawjax.methods import make_method
@@ -185,7 +186,7 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
 
     config.augment.crop = (height, width)
     method = make_method(config, tuple(map(str, range(n_bodyparts))))
-    optimizer = make_optimizer(Optimizer.of(config), config.steps)
+    optimizer = make_optimizer(Optimizer.of(config))
     store = parallel.replicate(_random_store(2 * config.batch_size, height, width, n_bodyparts))
     options = dataclasses.replace(parallel.StepOptions.of(config), n_steps=1)
 
@@ -195,12 +196,13 @@ def _start_training(config: ConfigDict, height: int, width: int, n_bodyparts: in
     program = make_program()
     average = config.optimizer.ema_decay > 0
     state = parallel.make_state(method, optimizer, config.seed, {"image": store.image[:1]}, average)
+    rates = np.full(1, 1e-3, np.float32)  # of no consequence for the time
 
     def step() -> None:
         nonlocal state
-        state, _ = jax.block_until_ready(program(state, store))
+        state, _ = jax.block_until_ready(program(state, store, rates))
 
-    return Work(step, make_program(), jax.eval_shape(lambda: (state, store)))
+    return Work(step, make_program(), jax.eval_shape(lambda: (state, store, rates)))
 
 
 def _start_prediction(config: ConfigDict, height: int, width: int, n_bodyparts: int) -> Work:

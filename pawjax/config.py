@@ -9,12 +9,14 @@
 | `predict` | `pawjax.methods.method.Prediction` |
 | `augment` | `pawjax.data.augment.Augment` |
 | `optimizer` | `pawjax.optim.Optimizer` |
+| `automatic` | `pawjax.automatic.Automatic` |
 """
 
 import dataclasses
 
 from ml_collections import ConfigDict
 
+from pawjax.automatic import LARGEST_BATCH, Automatic
 from pawjax.config_history import flat
 from pawjax.data.augment import Augment
 from pawjax.data.config import DataConfig
@@ -26,22 +28,33 @@ from pawjax.optim import Optimizer
 from pawjax.sections import MOST, Section
 
 DTYPES = ("float32", "bfloat16")
-LARGEST_BATCH = 65_536
+CHECKPOINT_BY = ("rmse", "mean_error", "capped", "median", "last")
+LONGEST = 10_000.0  # px
+LARGEST_TIME = 100_000.0  # minutes
 
 
 @dataclasses.dataclass(frozen=True)
 class Run(Section):
     """The top level of a config: what a training run is, whatever its method.
 
+    A new run chooses steps, batch size and scale that are 0 by itself (`pawjax.engine.choices`), says so, and writes
+    them to its config.json.
+
     Attributes:
       seed: random seed of the weights, the order of the frames and every augmentation.
-      steps: total updates.
-      batch_size: frames per update, total over all devices.
+      steps: total updates; 0 chooses by the number of frames.
+      minutes: if not 0, replaces `steps` by as many as take this long on this machine, from the start of the program,
+        with compilation and evaluations. They are measured at the start and kept when the run is resumed.
+      batch_size: frames per update, total over all devices; 0 chooses by the number of frames.
       microbatches: equal chunks of a batch that pass through the network one after another, to save memory.
       steps_per_dispatch: updates per device call; more help small networks on fast devices.
       log_every: updates between two lines of metrics.jsonl.
       eval_every: updates between evaluations on dev and on as many training frames; each is a checkpoint too.
       checkpoint_every: updates between checkpoints.
+      checkpoint_by: which evaluated checkpoint is the best: the one with the least 'rmse', 'mean_error', 'capped' (mean
+        of errors of at most `checkpoint_cap`) or 'median' on dev, or the 'last'. No comparison has been made yet.
+      checkpoint_cap: px.
+      patience: evaluations without a better checkpoint after which training ends early; 0 for none.
       parallel: 'jit' or 'pmap'; both use all devices and give the same numbers.
       init_from: weights to start from: 'imagenet', a file, URL#sha256=HEX, or a run folder; '' for random weights.
       dtype: of the network's arithmetic, 'float32' or, for GPUs, 'bfloat16'.
@@ -49,18 +62,22 @@ class Run(Section):
       deterministic: bitwise reproducible results on GPUs, at some cost; on CPUs they always are.
       tensorboard: also write TensorBoard events; needs the extra 'tensorboard'.
       method: a name in `pawjax.methods.METHODS`: 'deeplabcut' or 'faster_rcnn'.
-      scale: factor by which frames are resized for the network.
+      scale: factor by which frames are resized for the network; 0 chooses by the size of the animal.
       pcutoff: minimum likelihood of a visible point, in reports.
     """
 
     seed: int = 0
     steps: int = 10_000
+    minutes: float = 0.0
     batch_size: int = 8
     microbatches: int = 1
     steps_per_dispatch: int = 1
     log_every: int = 20
     eval_every: int = 500
     checkpoint_every: int = 500
+    checkpoint_by: str = "rmse"
+    checkpoint_cap: float = 20.0
+    patience: int = 0
     parallel: str = "jit"
     init_from: str = ""
     dtype: str = "float32"
@@ -72,14 +89,22 @@ class Run(Section):
     pcutoff: float = 0.6
 
     def __post_init__(self):
-        every = ("steps", "log_every", "eval_every", "checkpoint_every")
+        every = ("log_every", "eval_every", "checkpoint_every")
         for field in ("microbatches", "steps_per_dispatch", *every):
             self.require_range(field, 1, MOST)
-        self.require_range("batch_size", 1, LARGEST_BATCH)
-        for field in every:
+        for field in ("steps", "patience"):
+            self.require_range(field, 0, MOST)
+        self.require_range("minutes", 0, LARGEST_TIME)
+        self.require_range("batch_size", 0, LARGEST_BATCH)
+        for field in ("steps", *every):
             fits = getattr(self, field) % self.steps_per_dispatch == 0
             self.require(field, fits, f"a multiple of config.steps_per_dispatch = {self.steps_per_dispatch}")
-        self.require_range("scale", *SCALES)
+        if self.scale:
+            self.require_range("scale", *SCALES)
+        self.require_range("checkpoint_cap", 0.1, LONGEST)
+        self.require_choice("checkpoint_by", CHECKPOINT_BY)
+        if self.checkpoint_by == "last":
+            self.require("patience", self.patience == 0, "0 if config.checkpoint_by is 'last', which is always better")
         self.require_share("pcutoff")
         self.require_range("device_gb", 0, 1e30)
         self.require_range("seed", 0, 2**32 - 1)
@@ -91,6 +116,7 @@ class Run(Section):
 def sections() -> dict[str, type[Section]]:
     """{name: class} of the sections below the top level."""
     common = {"data": DataConfig, "model": Model, "predict": Prediction, "augment": Augment, "optimizer": Optimizer}
+    common["automatic"] = Automatic
     return common | {name: entry.settings for name, entry in METHODS.items()}
 
 
@@ -129,7 +155,7 @@ def variant(config: ConfigDict, argument: str) -> ConfigDict:
 
 def smoke(config: ConfigDict) -> ConfigDict:
     """The same experiment in a minute on a laptop: tiny synthetic frames and a few steps, to check that it runs."""
-    config.steps = 6
+    config.steps, config.minutes, config.patience = 6, 0.0, 0
     config.batch_size = 4
     config.log_every = 2
     config.eval_every = 3
@@ -138,6 +164,8 @@ def smoke(config: ConfigDict) -> ConfigDict:
     config.init_from = ""  # weights of the whole network would not fit the narrow one
     config.data.paw_on_ball.update(n_frames=20, height=96, width=128)
     config.model.stem_channels = min(config.model.stem_channels, 16)
+    if config.model.norm == "frozen":  # random weights have no statistics to freeze
+        config.model.norm = "batch"
     config.augment.crop = (0, 0)
     config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 2)
     return config

@@ -227,6 +227,12 @@ def _fit_logistic(inputs: np.ndarray, offset: np.ndarray, target: np.ndarray, pr
     return weights
 
 
+def capped_mean(d: np.ndarray, cap: float) -> float | None:
+    """The mean of distances [...], NaN where not labelled, each counted as at most `cap`; None without any."""
+    known = d[np.isfinite(d)]
+    return float(np.minimum(known, cap).mean()) if known.size else None
+
+
 def _selection(d: np.ndarray, selected: np.ndarray, bodyparts: Sequence[str]) -> dict:
     """The numbers over the selected points, and the same for each bodypart."""
     per_bodypart = {name: _numbers(d[..., k][selected[..., k]]) for k, name in enumerate(bodyparts)}

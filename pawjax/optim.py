@@ -1,4 +1,8 @@
-"""Optimizers and learning-rate schedules by name, and parameter groups that are frozen or have their own rate."""
+"""Optimizers and learning-rate schedules by name, and parameter groups that are frozen or have their own rate.
+
+The learning rate is an argument of every update, not a part of the optimizer, so that one compiled program serves every
+schedule and every number of steps.
+"""
 
 import dataclasses
 import itertools
@@ -8,12 +12,13 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from pawjax.errors import InputError
 from pawjax.sections import MOST, Section
 
-Schedule = Callable[[int | jax.Array], jax.Array | float]
+Schedule = Callable[[int | np.ndarray], np.ndarray]
 LARGEST_RATE = 1000.0  # of learning rates and their factors
 SCHEDULES = ("stepwise", "stepwise_scaled", "cosine", "constant")
 
@@ -36,6 +41,7 @@ class Optimizer(Section):
       ema_decay: decay of the moving average of the weights, which is used for prediction; 0 keeps no average.
       groups: (pattern, factor, from_step) for each parameter group; see `scale_groups`. Triples are easy to write in a
         flag: --config.optimizer.groups="(('backbone/.*',0.0,0),)" freezes the backbone.
+      groups_warmup_steps: the factor of each group rises linearly over this many steps, from its `from_step`.
     """
 
     section: ClassVar[str] = "optimizer"
@@ -51,6 +57,7 @@ class Optimizer(Section):
     warmup_steps: int = 0
     ema_decay: float = 0.0
     groups: tuple[tuple[str, float, int], ...] = ()
+    groups_warmup_steps: int = 0
 
     def __post_init__(self):
         self.require_choice("name", tuple(OPTIMIZERS))
@@ -61,7 +68,8 @@ class Optimizer(Section):
             self.require_range(field, 0, LARGEST_RATE)
         self.require_positive("rate_factor", LARGEST_RATE)
         self.require_range("clip_norm", 0, 1e30)
-        self.require_range("warmup_steps", 0, MOST)
+        for field in ("warmup_steps", "groups_warmup_steps"):
+            self.require_range(field, 0, MOST)
         self.require(
             "rates",
             _are_rates(self.rates),
@@ -84,41 +92,46 @@ def make_schedule(settings: Optimizer, steps: int) -> Schedule:
     warmup = settings.warmup_steps
     if warmup >= steps:
         raise InputError(f"config.optimizer.warmup_steps = {warmup} must be less than config.steps = {steps}")
-    if settings.schedule == "cosine":
-        schedule = optax.cosine_decay_schedule(settings.learning_rate, steps)
-    elif settings.schedule == "constant":
-        schedule = optax.constant_schedule(settings.learning_rate)
-    else:
-        rates, boundaries = zip(*settings.rates, strict=True)
-        stretch = steps / boundaries[-1] if settings.schedule == "stepwise_scaled" else 1.0
-        stages = [optax.constant_schedule(rate) for rate in rates]
-        schedule = optax.join_schedules(stages, [round(b * stretch) for b in boundaries[:-1]])
-    rise = optax.linear_schedule(0.0, 1.0, warmup) if warmup else optax.constant_schedule(1.0)
-    return lambda step: schedule(step) * rise(step + 1) * settings.rate_factor
+    rates, boundaries = (np.array(values) for values in zip(*settings.rates, strict=True))
+    stretch = steps / boundaries[-1] if settings.schedule == "stepwise_scaled" else 1.0
+
+    def schedule(step: int | np.ndarray) -> np.ndarray:
+        step = np.asarray(step)
+        if settings.schedule == "cosine":
+            rate = settings.learning_rate * (1 + np.cos(np.pi * np.minimum(step, steps) / steps)) / 2
+        elif settings.schedule == "constant":
+            rate = np.full(step.shape, settings.learning_rate)
+        else:
+            rate = rates[np.searchsorted(np.round(boundaries[:-1] * stretch), step, side="right")]
+        return rate * np.minimum(1, (step + 1) / max(warmup, 1)) * settings.rate_factor
+
+    return schedule
 
 
-def make_optimizer(settings: Optimizer, steps: int) -> optax.GradientTransformation:
-    """The optimizer with its schedule, clipping and groups. Raises InputError as `make_schedule` does."""
-    chain = OPTIMIZERS[settings.name](settings, make_schedule(settings, steps))
+def make_optimizer(settings: Optimizer) -> optax.GradientTransformationExtraArgs:
+    """The optimizer with its clipping and groups, updated by `update(gradients, state, params, rate=RATE)`."""
+    chain = OPTIMIZERS[settings.name](settings)
     if settings.clip_norm and settings.groups:
         chain = [clip_by_moving_norm(settings.clip_norm, settings.groups), *chain]
     elif settings.clip_norm:
         chain = [optax.clip_by_global_norm(settings.clip_norm), *chain]
     if settings.groups:
-        chain = [*chain, scale_groups(settings.groups)]
+        chain = [*chain, scale_groups(settings.groups, settings.groups_warmup_steps)]
     return optax.chain(*chain)
 
 
-def _sgd(settings: Optimizer, rate: Schedule) -> list[optax.GradientTransformation]:
-    return [*_added_decay(settings), optax.sgd(rate, momentum=settings.momentum)]
+# The states nest and count as those of optax.sgd, adam and adamw with a schedule, which checkpoints hold.
+def _sgd(settings: Optimizer) -> list[optax.GradientTransformation]:
+    return [*_added_decay(settings), optax.chain(optax.trace(settings.momentum), scale_by_rate())]
 
 
-def _adam(settings: Optimizer, rate: Schedule) -> list[optax.GradientTransformation]:
-    return [*_added_decay(settings), optax.adam(rate, b1=settings.momentum)]
+def _adam(settings: Optimizer) -> list[optax.GradientTransformation]:
+    return [*_added_decay(settings), optax.chain(optax.scale_by_adam(b1=settings.momentum), scale_by_rate())]
 
 
-def _adamw(settings: Optimizer, rate: Schedule) -> list[optax.GradientTransformation]:
-    return [optax.adamw(rate, b1=settings.momentum, weight_decay=settings.weight_decay, mask=kernels)]
+def _adamw(settings: Optimizer) -> list[optax.GradientTransformation]:
+    decay = optax.add_decayed_weights(settings.weight_decay, mask=kernels)
+    return [optax.chain(optax.scale_by_adam(b1=settings.momentum), decay, scale_by_rate())]
 
 
 def _added_decay(settings: Optimizer) -> list[optax.GradientTransformation]:
@@ -128,19 +141,46 @@ def _added_decay(settings: Optimizer) -> list[optax.GradientTransformation]:
 OPTIMIZERS = {"sgd": _sgd, "adam": _adam, "adamw": _adamw}
 
 
-def scale_groups(groups: tuple[tuple[str, float, int], ...]) -> optax.GradientTransformation:
+def scale_by_rate() -> optax.GradientTransformationExtraArgs:
+    """Multiplies updates by -rate, an argument of `update`."""
+
+    def init(params: optax.Params) -> optax.ScaleByScheduleState:
+        del params
+        return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
+
+    def update(
+        updates: optax.Updates,
+        state: optax.ScaleByScheduleState,
+        params: optax.Params | None = None,
+        *,
+        rate: jax.Array | float,
+        **_: Any,
+    ) -> tuple[optax.Updates, optax.ScaleByScheduleState]:
+        del params
+        return jax.tree.map(lambda update: -rate * update, updates), optax.ScaleByScheduleState(state.count + 1)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def scale_groups(groups: tuple[tuple[str, float, int], ...], warmup_steps: int = 0) -> optax.GradientTransformation:
     """Scales the updates of parameter groups: freezing, lower rates for early layers, gradual unfreezing.
 
     Args:
       groups: (pattern, factor, from_step): updates of parameters whose full name, e.g.
         'backbone/block1_unit1/conv1/kernel', matches the regular expression are multiplied by `factor`, and by 0
         before `from_step`. The first matching group applies; other parameters are unchanged.
+      warmup_steps: steps over which the factors rise linearly, from `from_step`; 0 starts with the whole factor.
 
     Its `init` raises InputError for a pattern that no parameter matches.
     """
 
+    def factor_at(step: jax.Array, factor: float, from_step: int) -> jax.Array:
+        if not warmup_steps:
+            return jnp.where(step >= from_step, factor, 0.0)
+        return factor * jnp.clip((step - from_step + 1) / warmup_steps, 0, 1)
+
     def scale(updates: optax.Updates, step: jax.Array) -> optax.Updates:
-        factors = [jnp.where(step >= from_step, factor, 0.0) for _, factor, from_step in groups]
+        factors = [factor_at(step, factor, from_step) for _, factor, from_step in groups]
         return jax.tree.map(
             lambda update, group: update if group < 0 else update * factors[group], updates, group_of(groups, updates)
         )

@@ -100,6 +100,7 @@ RUN = {
     **{"data.source": TEXT, "data.fingerprint": TEXT, "data.bodyparts": TEXTS},
     **{f"data.n_{split}": COUNT for split in ("train", "dev", "test")},
 }
+CRITERION, BY_DEFAULT = "dev/criterion", "dev/rmse_px"  # of an evaluated checkpoint; see `criterion_of`
 END = {"steps": COUNT, "seconds": NUMBER}  # of run.json, once the run is finished
 SPLIT = dict.fromkeys(("train", "dev", "test"), TEXTS)
 TREE = {"edges": EDGES}
@@ -120,8 +121,9 @@ def read_run(path: Path) -> dict[str, Any]:
     values = _read(path, RUN, RESTORE)
     if "steps" in values:
         _check(path, values, END, RESTORE)
-    if "split_sha256" in values:  # not in older runs
-        _check(path, values, {"split_sha256": TEXT}, RESTORE)
+    for name, kind in (("split_sha256", TEXT), ("minutes", NUMBER), ("stopped_early", TEXT)):
+        if name in values:  # not in older runs, or not in all
+            _check(path, values, {name: kind}, RESTORE)
     return values
 
 
@@ -178,6 +180,14 @@ def read_log(path: Path) -> list[dict[str, float | None]]:
     if garbled:
         warn(f"{path}: {garbled} of its {len(lines)} lines are garbled and left out")
     return [record for record in records if record is not None]
+
+
+def criterion_of(evaluated: Mapping[str, float]) -> float:
+    """The number by which a checkpoint's evaluation during training is judged; the least is the best.
+
+    `config.checkpoint_by` decides: for 'rmse', and in older runs, it is the RMSE on dev.
+    """
+    return float(evaluated[CRITERION if CRITERION in evaluated else BY_DEFAULT])
 
 
 def read_evaluation(folder: Path) -> dict[str, Any]:

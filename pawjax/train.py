@@ -24,6 +24,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     from pawjax.engine.loop import train_and_evaluate  # imported after the process is set up
     from pawjax.engine.preview import draw_augmented
     from pawjax.engine.processes import connect, ending_with_the_others, is_main
+    from pawjax.engine.runlog import read_config, read_run
 
     cli.no_arguments(arguments)
     config, workdir = values.config, user_path(values.workdir or default_workdir(values))
@@ -37,8 +38,8 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
         step = int(train_and_evaluate(config, workdir).step)
     if not is_main():  # may end before the last checkpoint is written
         return
-    stopped = step < config.steps
-    print(f"step {step} of {config.steps}{', stopped: the same command resumes it' * stopped} -> {workdir}")
+    steps, stopped = read_config(workdir).steps, "steps" not in read_run(workdir)
+    print(f"step {step} of {steps}{', stopped: the same command resumes it' * stopped} -> {workdir}")
     if stopped:
         sys.exit(STOPPED)
 

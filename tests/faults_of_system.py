@@ -147,12 +147,16 @@ FAULTS = (
     fault(
         "a rate holds until the boundary before",
         "tests/engine/test_optim.py tests/test_optim.py",
-        *anywhere(OPTIM, ("for b in boundaries[:-1]]", "for b in boundaries[1:]]")),
+        *anywhere(
+            OPTIM,
+            ("for b in boundaries[:-1]]", "for b in boundaries[1:]]"),
+            ("np.round(boundaries[:-1] * stretch)", "np.round(boundaries[1:] * stretch)"),
+        ),
     ),
     fault(
         "the warm-up begins at a rate of zero",
         "tests/engine/test_optim.py tests/test_optim.py",
-        *anywhere(OPTIM, ("rise(step + 1)", "rise(step)")),
+        *anywhere(OPTIM, ("rise(step + 1)", "rise(step)"), ("(step + 1) / max(warmup, 1)", "step / max(warmup, 1)")),
     ),
     fault(
         "a group thaws a step too late",
@@ -164,7 +168,13 @@ FAULTS = (
     fault(
         "momentum of adamw is ignored",
         "tests/engine/test_optim.py tests/test_optim.py",
-        *anywhere(OPTIM, ("b1=config.momentum, ", ""), ("b1=settings.momentum, ", ""), ("b1=self.momentum, ", "")),
+        *anywhere(
+            OPTIM,
+            ("b1=config.momentum, ", ""),
+            ("b1=settings.momentum, ", ""),
+            ("b1=self.momentum, ", ""),
+            ("b1=settings.momentum), decay", "), decay"),
+        ),
     ),
     fault(
         "every step draws the same augmentation",
@@ -215,6 +225,21 @@ FAULTS = (
         "the steps of any run may change",
         "tests/integration/test_endings.py -k steps_change",
         (ENGINE + "setup.py", "if not np.array_equal(*rates):", "if False:"),
+    ),
+    fault(
+        "a resumed run measures its minutes again",
+        "tests/integration/test_minutes.py",
+        (ENGINE + "loop.py", "if is_new else (choices.resumed(config, workdir), {})", "if True else (config, {})"),
+    ),
+    fault(
+        "a run ends one evaluation too early",
+        "tests/engine/test_criterion.py",
+        (ENGINE + "criterion.py", "if since < config.patience", "if since + 1 < config.patience"),
+    ),
+    fault(
+        "the new layers of a frozen network are frozen",
+        "tests/methods/test_deeplabcut.py -k not_frozen",
+        (MODELS + "backbones.py", 'return "batch" if self.norm == "frozen" else self.norm', "return self.norm"),
     ),
     fault(
         "a run predicts with the last weights, not their average",

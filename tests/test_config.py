@@ -34,7 +34,8 @@ def test_default_config_is_valid_and_holds_the_sections_defaults():
 @pytest.mark.parametrize(
     "field, value, constraint",
     [
-        ("steps", 0, "at least 1"),
+        ("steps", -1, "at least 0"),
+        ("log_every", 0, "at least 1"),
         ("log_every", 3, "a multiple of config.steps_per_dispatch = 2"),
         ("scale", float("nan"), "finite"),
         ("seed", -1, "at least 0"),

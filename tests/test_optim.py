@@ -1,5 +1,6 @@
 """Schedules at their boundaries, the weight decay mask, clipping, and parameter groups."""
 
+import dataclasses
 import re
 
 import jax
@@ -33,10 +34,9 @@ def test_weight_decay_applies_to_kernels_only():
     params = {"conv": {"kernel": jnp.ones(2), "scale": jnp.ones(2)}}
     assert kernels(params) == {"conv": {"kernel": True, "scale": False}}
     for name in OPTIMIZERS:
-        config = Optimizer(name=name, weight_decay=0.1, schedule="constant", learning_rate=1.0)
-        optimizer = make_optimizer(config, 10)
+        optimizer = make_optimizer(Optimizer(name=name, weight_decay=0.1))
         zero = jax.tree.map(jnp.zeros_like, params)
-        updates, _ = optimizer.update(zero, optimizer.init(params), params)
+        updates, _ = optimizer.update(zero, optimizer.init(params), params, rate=1.0)
         assert (updates["conv"]["kernel"] < 0).all() and (updates["conv"]["scale"] == 0).all()
 
 
@@ -47,13 +47,9 @@ PARAMS = {"backbone": {"stem": {"kernel": jnp.ones(3)}, "top": {"kernel": jnp.on
 def test_groups_scale_freeze_and_unfreeze(name):
     common = dict(name=name, schedule="constant", learning_rate=0.1, weight_decay=0.1)
     groups = ((".*/stem/.*", 0.0, 0), ("backbone/.*", 0.5, 2))
-    plain, grouped = (make_optimizer(Optimizer(**common, **extra), 10) for extra in ({}, {"groups": groups}))
-    states = plain.init(PARAMS), grouped.init(PARAMS)
     gradients = jax.tree.map(lambda x: 0.3 * x, PARAMS)
-    for step in range(4):
-        full, states_plain = plain.update(gradients, states[0], PARAMS)
-        some, states_grouped = grouped.update(gradients, states[1], PARAMS)
-        states = states_plain, states_grouped
+    plain, grouped = (run(Optimizer(**common, **extra), gradients, 4) for extra in ({}, {"groups": groups}))
+    for step, (full, some) in enumerate(zip(plain, grouped, strict=True)):
         assert (some["backbone"]["stem"]["kernel"] == 0).all(), "the first matching group decides"
         np.testing.assert_array_equal(
             some["backbone"]["top"]["kernel"], full["backbone"]["top"]["kernel"] * (0.5 if step >= 2 else 0)
@@ -61,12 +57,23 @@ def test_groups_scale_freeze_and_unfreeze(name):
         np.testing.assert_array_equal(some["head"]["bias"], full["head"]["bias"])
 
 
+def test_factors_of_groups_rise():
+    settings = Optimizer(schedule="constant", learning_rate=1.0, groups_warmup_steps=4, momentum=0.0)
+    groups = (("backbone/stem/.*", 0.0, 0), ("backbone/.*", 0.5, 2))
+    updates = run(dataclasses.replace(settings, groups=groups), gradients_of(1.0, 1.0, 1.0), 8)
+    factors = [-np.linalg.norm(each["backbone"]["top"]["kernel"]) for each in updates]
+    np.testing.assert_allclose(factors, [0, 0, -0.125, -0.25, -0.375, -0.5, -0.5, -0.5], rtol=1e-6)
+    for each in updates:
+        assert (each["backbone"]["stem"]["kernel"] == 0).all()
+        assert np.linalg.norm(each["head"]["bias"]) == pytest.approx(1)
+
+
 def run(settings, gradients, n_steps=3):
     """The updates at each step."""
-    optimizer, updates = make_optimizer(settings, 10), []
+    optimizer, schedule, updates = make_optimizer(settings), make_schedule(settings, 10), []
     state = optimizer.init(PARAMS)
-    for _ in range(n_steps):
-        moved, state = optimizer.update(gradients, state, PARAMS)
+    for step in range(n_steps):
+        moved, state = optimizer.update(gradients, state, PARAMS, rate=np.float32(schedule(step)))
         updates.append(moved)
     return updates
 
@@ -121,21 +128,41 @@ def test_rate_factor_scales_every_update(name):
     assert float(schedule(5)) == pytest.approx(0.3 * float(unscaled(5)), rel=1e-6)
 
 
-def test_adam_equals_optax():
+@pytest.mark.parametrize(
+    "name, of_optax",
+    [
+        ("sgd", lambda rate: optax.sgd(rate, momentum=0.8)),
+        ("adam", lambda rate: optax.adam(rate, b1=0.8)),
+        ("adamw", lambda rate: optax.adamw(rate, b1=0.8, weight_decay=0.1, mask=kernels)),
+    ],
+)
+def test_optimizers_equal_those_of_optax(name, of_optax):
+    """Their states too, which checkpoints of versions that had the schedule in the optimizer hold."""
     gradients = gradients_of(1.0, 2.0, 3.0)
-    found = run(Optimizer(name="adam", schedule="constant", learning_rate=0.1, momentum=0.8), gradients)
-    optimizer = optax.adam(0.1, b1=0.8)
+    decay = 0.1 if name == "adamw" else 0.0
+    settings = Optimizer(name=name, schedule="cosine", learning_rate=0.1, momentum=0.8, weight_decay=decay)
+    optimizer = of_optax(optax.cosine_decay_schedule(0.1, 10))
     state = optimizer.init(PARAMS)
-    for updates in found:
+    assert jax.tree.structure(make_optimizer(settings).init(PARAMS)) == jax.tree.structure((state,))
+    for updates in run(settings, gradients):
         expected, state = optimizer.update(gradients, state, PARAMS)
-        jax.tree.map(np.testing.assert_array_equal, updates, expected)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), updates, expected)
+
+
+@pytest.mark.parametrize("name, of_optax", [("cosine", optax.cosine_decay_schedule), ("stepwise", None)])
+def test_schedules_equal_those_of_optax(name, of_optax):
+    settings = Optimizer(schedule=name, learning_rate=0.3, rates=((0.1, 3), (0.2, 7), (0.05, 9)), warmup_steps=4)
+    if name == "stepwise":
+        of_optax = lambda *_: optax.join_schedules([optax.constant_schedule(r) for r in (0.1, 0.2, 0.05)], [3, 7])  # noqa: E731
+    expected = [of_optax(0.3, 12)(step) * min(1, (step + 1) / 4) for step in range(15)]
+    np.testing.assert_allclose(make_schedule(settings, 12)(np.arange(15)), expected, rtol=1e-5, atol=1e-9)
 
 
 def test_unmatched_pattern_is_named():
     for clip_norm in (0.0, 1.0):
         settings = Optimizer(groups=(("stem/.*", 0.0, 0),), clip_norm=clip_norm)
         with pytest.raises(InputError, match="no parameter matches 'stem/.*first parameter is 'backbone/stem/kernel"):
-            make_optimizer(settings, 10).init(PARAMS)
+            make_optimizer(settings).init(PARAMS)
 
 
 @pytest.mark.parametrize(
@@ -161,16 +188,15 @@ def test_invalid_fields_are_named_at_construction(fields, words):
 
 def test_warm_up_longer_than_the_run_is_refused():
     with pytest.raises(InputError, match="config.optimizer.warmup_steps = 10 must be less than config.steps = 10"):
-        make_optimizer(Optimizer(warmup_steps=10), 10)
+        make_schedule(Optimizer(warmup_steps=10), 10)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_momentum_weights_past_gradients(name):
     """A gradient of 1, then 0: the momentum fraction of sgd's sum, and of adamw's mean, remains."""
-    settings = Optimizer(name=name, momentum=0.4, schedule="constant", learning_rate=1.0, weight_decay=0.0)
-    optimizer, params = make_optimizer(settings, 10), {"kernel": jnp.zeros(())}
-    _, state = optimizer.update({"kernel": jnp.ones(())}, optimizer.init(params), params)
-    updates, _ = optimizer.update({"kernel": jnp.zeros(())}, state, params)
+    optimizer, params = make_optimizer(Optimizer(name=name, momentum=0.4)), {"kernel": jnp.zeros(())}
+    _, state = optimizer.update({"kernel": jnp.ones(())}, optimizer.init(params), params, rate=1.0)
+    updates, _ = optimizer.update({"kernel": jnp.zeros(())}, state, params, rate=1.0)
     if name == "sgd":
         expected = -0.4
     else:  # bias corrections of the two moments: 1 - 0.4^2 and 1 - 0.999^2

@@ -20,9 +20,16 @@ OPEN = math.nextafter(1.0, 0.0)  # the largest number below 1
 TINY = math.nextafter(0.0, 1.0)  # the smallest above 0
 RANGES = {  # field: (smallest, largest) valid value of each number in it
     "seed": (0, 2**32 - 1),
-    **dict.fromkeys(("steps", "microbatches", "steps_per_dispatch", "log_every", "eval_every"), COUNT),
+    **dict.fromkeys(("steps", "patience"), (0, 2**31 - 1)),
+    "minutes": (0.0, 1e5),
+    "checkpoint_cap": (0.1, 1e4),
+    **dict.fromkeys(("microbatches", "steps_per_dispatch", "log_every", "eval_every"), COUNT),
     "checkpoint_every": COUNT,
-    "batch_size": (1, 65_536),
+    "batch_size": (0, 65_536),
+    "automatic.animal": (1.0, 1e4),
+    "automatic.scales": (0.01, 16.0),
+    "automatic.batch_sizes": (1, 65_536),
+    **dict.fromkeys(("automatic.batches", "automatic.epochs", "automatic.steps"), COUNT),
     "device_gb": (0.0, 1e30),
     "scale": (0.01, 16.0),
     "pcutoff": SHARE,
@@ -49,7 +56,7 @@ RANGES = {  # field: (smallest, largest) valid value of each number in it
     **dict.fromkeys(("optimizer.weight_decay", "optimizer.learning_rate"), FACTOR),
     "optimizer.clip_norm": (0.0, 1e30),
     "optimizer.rate_factor": (TINY, 1000.0),
-    "optimizer.warmup_steps": (0, 2**31 - 1),
+    **dict.fromkeys(("optimizer.warmup_steps", "optimizer.groups_warmup_steps"), (0, 2**31 - 1)),
     **dict.fromkeys(("deeplabcut.radius", "deeplabcut.sigma", "deeplabcut.locref_stdev"), (0.1, 1e4)),
     **dict.fromkeys(("deeplabcut.locref_weight", "deeplabcut.intermediate_weight"), FACTOR),
     "deeplabcut.score_bias": (-100.0, 100.0),
@@ -139,7 +146,7 @@ def test_extreme_values_are_valid_or_one_sentence_that_names_the_field(name):
         value, number = filled(name, extreme), isinstance(extreme, (int, float)) and not isinstance(extreme, bool)
         whole = isinstance(low, int)
         valid = number and low <= extreme <= high and (isinstance(extreme, int) or not whole)
-        valid |= number and extreme == 0 and name == "predict.temperature"  # unset
+        valid |= number and extreme == 0 and name in ("predict.temperature", "scale")  # unset
         if valid and name in ("faster_rcnn.rpn_high", "data.split_fractions"):  # valid with other values of their kin
             continue
         if valid:

@@ -49,6 +49,8 @@ class DataConfig(Section):
         both exist and differ.
       bodyparts: names of the bodyparts to use; () for all.
       symmetric_pairs: pairs of names, e.g. (("leftear", "rightear"),), that are swapped in a mirrored frame.
+      guess_pairs: if there are no `symmetric_pairs` and a new run mirrors frames, take those that the names tell
+        (`pawjax.data.sides`), and say so.
       unlabelled: what a bodypart without a label means. 'negative': it is not to be seen, and the network learns that;
         evaluations count how often it is found all the same. 'ignore': it may be anywhere, so it is left out of the
         loss. 'auto', by source: in a DeepLabCut project it is not to be seen, if its frame has other labels and its
@@ -70,6 +72,7 @@ class DataConfig(Section):
     label_file: str = "auto"
     bodyparts: tuple[str, ...] = ()
     symmetric_pairs: tuple[tuple[str, str], ...] = ()
+    guess_pairs: bool = True
     unlabelled: str = "auto"
     cache: str = ""
     split_file: str = ""

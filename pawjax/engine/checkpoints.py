@@ -22,8 +22,8 @@ from pawjax.engine.quiet import silence_orbax
 from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
 from pawjax.files import need_space, regular
+from pawjax.run_files import criterion_of
 
-BEST_METRIC = "dev/rmse_px"
 TEMPERATURE, BIAS = "dev/temperature", "dev/bias"  # of the checkpoint; see `pawjax.metrics.fit_calibration`
 WRITING_SECONDS = 7 * 24 * 3600  # Orbax's write timeout; its default, 600 s, aborted runs on suspended machines
 
@@ -73,7 +73,7 @@ class Checkpoints:
             [
                 keep.LatestN(n=1),
                 keep.BestN(
-                    get_metric_fn=lambda metrics: metrics[BEST_METRIC],
+                    get_metric_fn=criterion_of,
                     reverse=True,
                     n=1,
                     keep_checkpoints_without_metrics=False,
@@ -82,7 +82,7 @@ class Checkpoints:
         )
         options = ocp.CheckpointManagerOptions(
             preservation_policy=None if read_only else policy,
-            best_fn=lambda metrics: metrics[BEST_METRIC],
+            best_fn=criterion_of,
             best_mode="min",
             read_only=read_only,
             create=not read_only,
@@ -206,7 +206,7 @@ class Checkpoints:
             if hashes and json.dumps(hashes["metrics"]) != json.dumps(metrics):  # as text, because NaN != NaN
                 raise ValueError("the metrics are not those that were saved")
             if metrics is not None:
-                float(metrics[BEST_METRIC])
+                criterion_of(metrics)
 
     def _json(self, step: int, name: str) -> Any:
         """The content of a JSON item, written by Orbax; None if the checkpoint has no such item."""

@@ -1,18 +1,22 @@
 """`train_and_evaluate` trains a config in a run folder and evaluates it. The same call again resumes."""
 
 import sys
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax.config import check_config
-from pawjax.engine import runlog
-from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints
+from pawjax.engine import choices, runlog
+from pawjax.engine.checkpoints import Checkpoints
 from pawjax.engine.clock import Clock
-from pawjax.engine.processes import any_process, here, is_main, main_only
+from pawjax.engine.criterion import judged, no_patience_left
+from pawjax.engine.pilot import with_minutes
+from pawjax.engine.processes import any_process, here, is_main, main_only, of_main
 from pawjax.engine.setup import Training, first_state, load_frames, make_training, open_folder
 from pawjax.engine.state import TrainState
 from pawjax.engine.sums import MetricSums
@@ -22,10 +26,13 @@ from pawjax.interruptions import disk_errors, stop_signal
 from pawjax.machine import use_compilation_cache
 from pawjax.metrics import FEWEST_TO_FIT
 from pawjax.progress import TrainingProgress
+from pawjax.run_files import BY_DEFAULT
 
 
 def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
-    """Trains to `config.steps`, evaluating on dev and on as many training frames along the way.
+    """Trains to `config.steps`, or what a new run chooses, evaluating on dev and on as many training frames.
+
+    With `config.patience` it may end earlier.
 
     It starts from the folder's last checkpoint if there is one, else from the weights of `config.init_from`, else from
     random weights (`config.seed`). Ctrl-C, SIGTERM and SIGHUP during training save and return early. User errors raise
@@ -34,8 +41,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
 
     Returns the final state.
     """
+    start = time.perf_counter()
     use_compilation_cache()
-    # The order matters: every check that may refuse a run precedes the creation of its folder (5), and nothing is
+    # The order matters: every check that may refuse a run precedes the creation of its folder (6), and nothing is
     # written there or read from its checkpoints without the lock.
     workdir = user_path(workdir)
     # 1. The config and the folder, before any data is read.
@@ -43,12 +51,20 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     main_only(lambda: runlog.check_folder(workdir))
     # 2. The frames and their split (a resumed run keeps its own), prepared by process 0 for all.
     frames, split = load_frames(config, workdir)
-    # 3. Method, optimizer, frames in memory, the program and the monitor.
+    # 3. What the config leaves open, chosen by a new run and kept by a resumed one.
+    minutes = config.minutes
+    is_new = bool(of_main(np.array(not (workdir / "run.json").exists())))
+    config, chosen = choices.choose(config, frames, split) if is_new else (choices.resumed(config, workdir), {})
+    # 4. Method, optimizer, frames in memory, the program and the monitor.
     training = make_training(config, frames, split)
-    # 4. A fresh state, with the weights of `init_from` unless the folder has a checkpoint.
+    # 5. A fresh state, with the weights of `init_from` unless the folder has a checkpoint.
     state, origin = first_state(training, workdir, frames.bodyparts)
-    # 5. The folder: locked, checked against this run, and described in run.json.
-    record = runlog.describe_run(config, frames, split) | origin
+    if config.minutes:
+        training, chosen["steps"] = with_minutes(training, state, start)
+        config, origin = training.config, origin | {"minutes": minutes}
+    choices.report(chosen)
+    # 6. The folder: locked, checked against this run, and described in run.json.
+    record = runlog.describe_run(config, frames, split) | origin | choices.record(chosen)
     with (
         disk_errors(workdir),
         main_only(lambda: open_folder(workdir, config, frames, split, record)) or nullcontext(),
@@ -56,18 +72,19 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         # However this block ends, the checkpoint being written is finished first.
         Checkpoints(workdir) as checkpoints,
     ):
-        # 6. The folder's last checkpoint, which takes precedence over all other weights.
+        # 7. The folder's last checkpoint, which takes precedence over all other weights.
         state = checkpoints.restore_state(state) or state
-        # 7. The log, continued at the state's step.
+        # 8. The log, continued at the state's step.
         log = runlog.MetricsLog(workdir, int(state.step), config.tensorboard)
         clock = Clock(log.seconds)
         state = train(training, state, checkpoints, log, clock, stopped)
-        # 8. The end: checkpoints flushed to disk, results added to run.json.
+        # 9. The end: checkpoints flushed to disk, results added to run.json.
         checkpoints.wait()
         if is_main():
             _say_calibration(training, checkpoints)
-        if int(state.step) == config.steps and is_main():
-            _write_end(workdir, state, clock)
+        early = no_patience_left(config, log.evaluations)
+        if is_main() and (early or int(state.step) == config.steps):
+            _write_end(workdir, state, clock, early)
     return state
 
 
@@ -79,14 +96,16 @@ def train(
     clock: Clock,
     stopped: Callable[[], bool],
 ) -> TrainState:
-    """Trains from the state's step to the last step or until `stopped`."""
+    """Trains from the state's step to the last step, until no patience is left, or until `stopped`."""
     config, sums = training.config, MetricSums()
     first, stride = int(state.step), config.steps_per_dispatch
     frames = training.feed(state)
+    if any_process(bool(no_patience_left(config, log.evaluations))):
+        return state
     progress = TrainingProgress(config.steps, first, config.batch_size, quiet=not is_main())
     with progress as bar:
         for step in range(first + stride, config.steps + 1, stride):
-            state, metrics = training.program(state, next(frames))
+            state, metrics = training.program(state, next(frames), training.rates(step - stride))
             sums.add(metrics, stride)
             last = step == config.steps or _stop_requested(config, step, stopped)
             evaluates = step % config.eval_every == 0 or step == config.steps
@@ -99,9 +118,10 @@ def train(
             evaluated = None
             if evaluates:
                 with bar.paused(), clock.paused():
-                    evaluated = training.monitor.evaluate(here(state.eval_variables))
+                    evaluated = judged(config, step, training.monitor.evaluate(here(state.eval_variables)))
                     log.write(step, evaluated)
-                bar.update(step, dev=evaluated[BEST_METRIC])
+                last = last or any_process(bool(no_patience_left(config, log.evaluations)))
+                bar.update(step, dev=evaluated[BY_DEFAULT])
             if saves:
                 with bar.paused(), clock.paused():
                     _fail_if_not_finite(training, state, sums)
@@ -158,7 +178,12 @@ def _say_calibration(training: Training, checkpoints: Checkpoints) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _write_end(workdir: Path, state: TrainState, clock: Clock) -> None:
+def _write_end(workdir: Path, state: TrainState, clock: Clock, early: str) -> None:
+    """Adds to run.json how the training ended, and says why if it did so early."""
     hashed = runlog.params_sha256(jax.device_get(state.params))
-    end = dict(zip(runlog.END_FIELDS, (int(state.step), round(clock.seconds, 1), hashed), strict=True))
+    end = dict(zip(runlog.END_FIELDS, (int(state.step), round(clock.seconds, 1), hashed, early), strict=True))
+    if early:
+        print(f"training ends at step {int(state.step)}: {early}", file=sys.stderr, flush=True)
+    else:
+        del end["stopped_early"]
     write_json(workdir / "run.json", runlog.read_run(workdir) | end)

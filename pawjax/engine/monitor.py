@@ -54,7 +54,8 @@ class Monitor:
     def evaluate(self, variables: Variables) -> dict[str, float]:
         """'train/rmse_px', 'dev/mean_error_px' etc., in pixels of the frames, and 'dev/temperature' and 'dev/bias'.
 
-        The last two are left out if they cannot be fitted, or `config.predict` sets them.
+        The last two are left out if they cannot be fitted, or `config.predict` sets them. 'dev/capped_px' is only there
+        if `config.checkpoint_by` asks for it.
         """
         summaries, values = {}, {}
         method, variables = self._method.fold(variables)
@@ -71,6 +72,9 @@ class Monitor:
                 self._absent[split],
             )
             values |= {f"{split}/{key}": summary[key] for key in CURVE_KEYS}
+            if split == "dev" and self._config.checkpoint_by == "capped":
+                d = metrics.distances(*self._truth[split], predicted.keypoints[:, None])
+                values["dev/capped_px"] = metrics.capped_mean(d, self._config.checkpoint_cap)
         fitted = summaries["dev"]["reliability"]
         if fitted["temperature"] is None or self._config.predict.temperature:
             return values

@@ -22,7 +22,7 @@ from pawjax.inference import compiler
 from pawjax.methods import Method
 
 AXIS = "data"
-Program = Callable[[TrainState, FrameStore], tuple[TrainState, Metrics]]
+Program = Callable[[TrainState, FrameStore, np.ndarray], tuple[TrainState, Metrics]]
 
 
 def _mesh() -> Mesh:
@@ -45,7 +45,7 @@ def put_batch(mode: str, store: FrameStore) -> FrameStore:
 
 def make_state(
     method: Method,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformationExtraArgs,
     seed: int,
     batch: dict[str, jax.Array],
     average: bool,
@@ -93,11 +93,12 @@ class StepOptions:
 
 
 def compile_training(
-    mode: str, method: Method, optimizer: optax.GradientTransformation, options: StepOptions
+    mode: str, method: Method, optimizer: optax.GradientTransformationExtraArgs, options: StepOptions
 ) -> Program:
-    """Compiles the program (state, store) -> (state, metrics) of the next steps, on all devices.
+    """Compiles the program (state, store, rates) -> (state, metrics) of the next steps, on all devices.
 
-    The old state's buffers are donated. Metrics are those of `train_step`, summed over the steps of the call.
+    The old state's buffers are donated. `rates` are the learning rates, float32 [steps of a call]. Metrics are those
+    of `train_step`, summed over the steps of the call.
 
     Args:
       mode: 'jit', one program over a mesh, or 'pmap', one program per device; both give the same numbers.
@@ -124,54 +125,55 @@ def compile_training(
     raise InputError(f"config.parallel = '{mode}' must be jit or pmap")
 
 
-def _compile_jit(method: Method, optimizer: optax.GradientTransformation, options: StepOptions) -> Program:
+def _compile_jit(method: Method, optimizer: optax.GradientTransformationExtraArgs, options: StepOptions) -> Program:
     mesh = _mesh()
     divided = NamedSharding(mesh, PartitionSpec(AXIS))
 
     def shard(x: jax.Array) -> jax.Array:
         return jax.lax.with_sharding_constraint(x, divided) if mesh.size > 1 else x
 
-    def program(state: TrainState, store: FrameStore) -> tuple[TrainState, Metrics]:
-        return _next_steps(state, store, method, optimizer, options, shard)
+    def program(state: TrainState, store: FrameStore, rates: jax.Array) -> tuple[TrainState, Metrics]:
+        return _next_steps(state, store, rates, method, optimizer, options, shard)
 
     return compiler.jit(program, donate_argnums=0, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def _compile_pmap(
-    method: Method, optimizer: optax.GradientTransformation, options: StepOptions, n_devices: int
+    method: Method, optimizer: optax.GradientTransformationExtraArgs, options: StepOptions, n_devices: int
 ) -> Program:
     method, share = method.with_axis(AXIS), options.batch_size // n_devices
 
-    def program(state: TrainState, store: FrameStore, place: jax.Array) -> tuple[TrainState, Metrics]:
+    def program(state: TrainState, store: FrameStore, rates: jax.Array, place: jax.Array) -> tuple[TrainState, Metrics]:
         def shard(x: jax.Array) -> jax.Array:
             return jax.lax.dynamic_slice_in_dim(x, place * share, share)
 
-        return _next_steps(state, store, method, optimizer, options, shard, AXIS)
+        return _next_steps(state, store, rates, method, optimizer, options, shard, AXIS)
 
     mapped = jax.pmap(
         program,
         axis_name=AXIS,
-        in_axes=(None, 0 if options.streamed else None, 0),
+        in_axes=(None, 0 if options.streamed else None, None, 0),
         out_axes=None,
         donate_argnums=0,
         devices=jax.devices(),
     )
     places = np.arange(n_devices)
-    return lambda state, store: mapped(state, store, places)
+    return lambda state, store, rates: mapped(state, store, rates, places)
 
 
 def _next_steps(
     state: TrainState,
     store: FrameStore,
+    rates: jax.Array,
     method: Method,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformationExtraArgs,
     options: StepOptions,
     shard: Callable[[jax.Array], jax.Array],
     axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """The state after the steps of one call, and the sums of their metrics."""
 
-    def step(state: TrainState, _: None) -> tuple[TrainState, Metrics]:
+    def step(state: TrainState, rate: jax.Array) -> tuple[TrainState, Metrics]:
         batch = batch_of_step(
             state.key,
             state.step,
@@ -185,6 +187,7 @@ def _next_steps(
         return train_step(
             state,
             batch,
+            rate,
             method=method,
             optimizer=optimizer,
             ema_decay=options.ema_decay,
@@ -193,6 +196,6 @@ def _next_steps(
         )
 
     if options.n_steps == 1:
-        return step(state, None)
-    state, metrics = jax.lax.scan(step, state, length=options.n_steps)
+        return step(state, rates[0])
+    state, metrics = jax.lax.scan(step, state, rates)
     return state, sum_of_steps(metrics)

@@ -12,6 +12,7 @@ from pawjax.config import check_config
 from pawjax.data.augment import Augment
 from pawjax.data.batches import make_store
 from pawjax.data.symmetry import pair_indices
+from pawjax.engine import choices
 from pawjax.engine.step import batch_of_step
 from pawjax.errors import InputError
 from pawjax.files import regular
@@ -33,9 +34,12 @@ def draw_augmented(config: ConfigDict, path: Path) -> None:
     check_config(config)
     source = data.DataConfig.of(config)
     frames = data.load(source)
-    train = jax.device_put(make_store(frames, data.split(source, frames)["train"], config.scale))
+    split = data.split(source, frames)
+    config, chosen = choices.choose(config, frames, split)
+    choices.report(chosen)
+    train = jax.device_put(make_store(frames, split["train"], config.scale))
     settings, key = Augment.of(config), jax.random.key(config.seed)
-    pairs = pair_indices(source.symmetric_pairs, frames.bodyparts)
+    pairs = pair_indices(config.data.symmetric_pairs, frames.bodyparts)
     make = jax.jit(lambda step: batch_of_step(key, step, train, settings, config.batch_size, pairs=pairs))
     batches = [jax.device_get(make(step)) for step in range(-(-N_FRAMES // config.batch_size))]
     image, keypoints, labelled = (

@@ -78,6 +78,15 @@ def main_only(action: Callable[[], T]) -> T | None:
     return result
 
 
+def of_main(values: np.ndarray) -> np.ndarray:
+    """The values of process 0; all of them must call this."""
+    if jax.process_count() == 1:
+        return values
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.broadcast_one_to_all(values))
+
+
 def any_process(flag: bool) -> bool:
     """Whether `flag` is true on any process; all of them must call this."""
     if jax.process_count() == 1:

@@ -25,8 +25,22 @@ from pawjax.machine import device_name
 
 PACKAGES = ("pawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 # May change when a run is resumed; `setup.open_folder` checks `steps`.
-MUTABLE_FIELDS = ("steps", "log_every", "tensorboard", "data.cache", "data.path", "predict.temperature", "predict.bias")
-END_FIELDS = ("steps", "seconds", "params_sha256")  # of run.json, added at the end
+MUTABLE_FIELDS = (
+    "steps",
+    "patience",
+    "log_every",
+    "tensorboard",
+    "data.cache",
+    "data.path",
+    "predict.temperature",
+    "predict.bias",
+)
+END_FIELDS = (
+    "steps",
+    "seconds",
+    "params_sha256",
+    "stopped_early",
+)  # of run.json, added at the end, the last not always
 LOCK = ".lock"
 MOST_SIZES = 50  # of frames that run.json lists
 
@@ -170,11 +184,12 @@ class MetricsLog:
     """Writes metrics.jsonl, one line per record, and TensorBoard events if requested.
 
     On resume, lines after the restored step are dropped, because they will be written again, and so are garbled ones.
-    Only process 0 writes.
+    Only process 0 writes, and only it has the `evaluations`: the records of evaluations so far, each with its 'step'.
     """
 
     def __init__(self, workdir: Path, first_step: int, tensorboard: bool):
         self._path = workdir / "metrics.jsonl"
+        self.evaluations: list[dict[str, float]] = []
         self.seconds = 0.0  # training time up to the last line kept
         self._board = None
         if is_main():
@@ -185,8 +200,10 @@ class MetricsLog:
         """Appends the values of a step."""
         if not is_main():
             return
+        record = {"step": step, **values}
+        self._keep_evaluations([record])
         with self._path.open("a") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+            file.write(json.dumps(record) + "\n")
         if self._board:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
@@ -196,7 +213,11 @@ class MetricsLog:
             return
         kept = [record for record in run_files.read_log(self._path) if record["step"] <= step]
         self.seconds = next((record["seconds"] for record in reversed(kept) if "seconds" in record), 0.0)
+        self._keep_evaluations(kept)
         write_text(self._path, "".join(json.dumps(record) + "\n" for record in kept))
+
+    def _keep_evaluations(self, records: list[dict[str, float]]) -> None:
+        self.evaluations += [record for record in records if record.get(run_files.BY_DEFAULT) is not None]
 
 
 def lock_run(workdir: Path) -> TextIO:

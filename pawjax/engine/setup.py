@@ -40,7 +40,7 @@ class Training:
 
     Attributes:
       config: the run's.
-      method, optimizer, schedule: what is trained, and how.
+      method, optimizer: what is trained, and how.
       program: the compiled steps.
       store: the training frames, on the host; their ids are `frame_ids`.
       streamed: whether they stream from the host batch by batch, because the device cannot hold them.
@@ -49,13 +49,17 @@ class Training:
 
     config: ConfigDict
     method: Method
-    optimizer: optax.GradientTransformation
-    schedule: Schedule
+    optimizer: optax.GradientTransformationExtraArgs
     program: parallel.Program
     store: FrameStore
     frame_ids: tuple[str, ...]
     streamed: bool
     monitor: Monitor
+
+    @functools.cached_property
+    def schedule(self) -> Schedule:
+        """The learning rate at each step."""
+        return make_schedule(Optimizer.of(self.config), self.config.steps)
 
     def feed(self, state: TrainState) -> Iterator[FrameStore]:
         """The frames for each call of `program`, starting at this state."""
@@ -64,6 +68,10 @@ class Training:
         put = functools.partial(parallel.put_batch, self.config.parallel)
         order = stream(state.key, "order")
         return stream_batches(self.store, order, int(state.step), self.config.batch_size, put)
+
+    def rates(self, step: int) -> np.ndarray:
+        """The learning rates, float32 [steps of a call], of the call of `program` that starts at `step` (from 0)."""
+        return np.float32(self.schedule(np.arange(step, step + self.config.steps_per_dispatch)))
 
     def frames_of_step(self, state: TrainState, step: int) -> list[str]:
         """Ids of the frames in the batch of `step` (from 0)."""
@@ -132,12 +140,14 @@ def _warn_of_missing_labels(frames: data.LabelledFrames, split: Split) -> None:
 def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split) -> Training:
     """Builds the training; compiles nothing yet. Raises InputError for an invalid setting."""
     settings = Optimizer.of(config)
+    if not config.minutes:
+        make_schedule(settings, config.steps)  # refuses a warm-up that takes the whole run
     method = make_method(config, frames.bodyparts)
     pairs = pair_indices(data.DataConfig.of(config).symmetric_pairs, frames.bodyparts)
     check_prediction(config, method)
     for message in method.warnings:
         warn(message)
-    optimizer = make_optimizer(settings, config.steps)
+    optimizer = make_optimizer(settings)
     stores = {name: make_store(frames, split[name], config.scale) for name in ("train", "dev")}
     streamed = sum(store.n_bytes for store in stores.values()) > config.device_gb * 1e9
     options = parallel.StepOptions.of(config, streamed, pairs)
@@ -145,7 +155,6 @@ def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split)
         config=config,
         method=method,
         optimizer=optimizer,
-        schedule=make_schedule(settings, config.steps),
         program=parallel.compile_training(config.parallel, method, optimizer, options),
         store=stores["train"],
         frame_ids=tuple(frames.ids[i] for i in split["train"]),
@@ -165,6 +174,11 @@ def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -
     average = config.optimizer.ema_decay > 0
     state = parallel.make_state(training.method, training.optimizer, config.seed, {"image": image}, average)
     if not config.init_from or saved_steps(workdir):
+        if not saved_steps(workdir) and config.model.norm == "frozen" and state.extra.get("batch_stats"):
+            warn(
+                "config.model.norm = 'frozen' keeps the statistics of the starting weights, and config.init_from names "
+                "none: random weights need --config.model.norm=batch or group"
+            )
         return state, {}
     state, merged = initialise(state, training.method, config.init_from, Model.of(config), bodyparts)
     if is_main():
@@ -201,6 +215,7 @@ def open_folder(
                 "use another --workdir, or restore the data"
             )
         _check_steps(workdir, config)
+        goes_on = not is_new and _goes_on(workdir, config)
         writes_split = is_new or runlog.must_write_split(workdir, runlog.split_lists(frames, split))
         runlog.write_config(workdir, config)
         if writes_split:
@@ -208,7 +223,7 @@ def open_folder(
         _write_tree(workdir / structure.FILE, frames, split)
         if is_new:
             write_json(path, record)
-        else:
+        elif goes_on:
             _unfinish(workdir, config.steps)
     except BaseException:
         lock.close()
@@ -245,11 +260,18 @@ def _check_steps(workdir: Path, config: ConfigDict) -> None:
         )
 
 
-def _unfinish(workdir: Path, steps: int) -> None:
-    """Removes from run.json what the end of a run of another number of steps added."""
+def _goes_on(workdir: Path, config: ConfigDict) -> bool:
+    """Whether a finished run gets more steps, or more patience than that with which it ended early."""
     record = runlog.read_run(workdir)
-    ended = record.get("steps", steps)
-    if ended != steps:
-        write_json(workdir / "run.json", {name: v for name, v in record.items() if name not in runlog.END_FIELDS})
-        if (workdir / "eval").exists():
-            warn(f"{workdir / 'eval'} holds evaluations after {ended} steps: repeat them after {steps}")
+    if "stopped_early" in record and (workdir / "config.json").exists():
+        old = runlog.read_config(workdir)
+        return (old.steps, old.patience) != (config.steps, config.patience)
+    return record.get("steps", config.steps) != config.steps
+
+
+def _unfinish(workdir: Path, steps: int) -> None:
+    """Removes from run.json what the end of a run that now has this many steps added."""
+    record = runlog.read_run(workdir)
+    write_json(workdir / "run.json", {name: v for name, v in record.items() if name not in runlog.END_FIELDS})
+    if (workdir / "eval").exists():
+        warn(f"{workdir / 'eval'} holds evaluations after {record['steps']} steps: repeat them after {steps}")

@@ -54,14 +54,15 @@ def batch_of_step(
 def train_step(
     state: TrainState,
     batch: Batch,
+    rate: jax.Array,
     *,
     method: Method,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformationExtraArgs,
     ema_decay: float = 0.0,
     microbatches: int = 1,
     axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """The state after one update on `batch`, and the metrics of this step.
+    """The state after one update on `batch` at a learning rate, float32 [], and the metrics of this step.
 
     The batch passes through the network in `microbatches`; see `accumulate`. With `axis_name` the batch is one device's
     shard; sums, counts and gradients are added over the axis, which gives the result of the whole batch.
@@ -75,7 +76,7 @@ def train_step(
 
     sums, counts, extra = accumulate(method, state, batch, microbatches, add_up)
     loss, totals, gradients = add_up(sums)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params, rate=rate)
     params = optax.apply_updates(state.params, updates)
     metrics = {
         "loss": loss,

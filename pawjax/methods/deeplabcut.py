@@ -180,6 +180,6 @@ def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> DeepLabCut:
         score_bias=settings.score_bias,
         intermediate=unit,
         intermediate_locref=settings.intermediate_locref,
-        norm=model.norm,
+        norm=model.norm_of_new_layers,
     )
     return DeepLabCut(net, settings, Prediction.of(config).decode)

@@ -40,7 +40,8 @@ class Model(Section):
         'efficientnet_lite0' to 'efficientnet_lite4'.
       stem_channels: of the first layer, 64 as published; fewer make the whole network narrower. An EfficientNet-Lite's
         first layer has half as many.
-      norm: 'batch', 'frozen' or 'group', see `pawjax.models.layers.ConvNorm`; VGG-16 has none.
+      norm: 'batch', 'frozen' or 'group', see `pawjax.models.layers.ConvNorm`; VGG-16 has none. 'frozen' is for layers
+        that get statistics with their weights: those of a pyramid, which none are published for, then use 'batch'.
       variant: 'torchvision', or 'slim' for TensorFlow's weights of a ResNet, see `pawjax.models.resnet`.
       remat: recompute activations in the backward pass: less memory, more time.
     """
@@ -63,6 +64,11 @@ class Model(Section):
                 f"config.model.variant = '{self.variant}' is for ResNets: config.model.backbone = '{self.backbone}' "
                 "needs 'torchvision'"
             )
+
+    @property
+    def norm_of_new_layers(self) -> str:
+        """The norm of layers that published weights do not have, nor hence statistics to freeze."""
+        return "batch" if self.norm == "frozen" else self.norm
 
     @property
     def is_resnet(self) -> bool:

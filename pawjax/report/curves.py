@@ -37,25 +37,27 @@ def read_metrics(path: str | Path) -> dict[str, Series]:
 
 
 def bias_and_variance(series: Mapping[str, Series]) -> tuple[int, float, float] | None:
-    """Best step (lowest dev RMSE), bias = train RMSE there, variance = dev RMSE - train RMSE there; px.
+    """Best step (`run_files.criterion_of`), bias = train RMSE there, variance = dev RMSE - train RMSE there; px.
 
     Only steps with both errors count; None if there is no such step.
     """
     if "train/rmse_px" not in series or "dev/rmse_px" not in series:
         return None
     train = dict(zip(*series["train/rmse_px"], strict=True))
-    common = [(dev, step) for step, dev in zip(*series["dev/rmse_px"], strict=True) if step in train]
+    dev = dict(zip(*series["dev/rmse_px"], strict=True))
+    judged = dict(zip(*series.get(run_files.CRITERION, series["dev/rmse_px"]), strict=True))
+    common = [(judged[step], step) for step in dev if step in train and step in judged]
     if not common:
         return None
-    dev, step = min(common)
-    return int(step), float(train[step]), float(dev - train[step])
+    _, step = min(common)
+    return int(step), float(train[step]), float(dev[step] - train[step])
 
 
 def learning_curve(series: Mapping[str, Series], out_path: str | Path) -> None:
     """Draws a run's log, as returned by `read_metrics`: loss and learning rate above, train and dev error below.
 
-    Solid lines are root mean squares, dashed ones mean errors, in px. The best step is that of the lowest
-    dev RMSE; bias is the train RMSE there, variance the dev RMSE minus it.
+    Solid lines are root mean squares, dashed ones mean errors, in px. Of the best step (`bias_and_variance`) the bias
+    is the train RMSE, the variance the dev RMSE minus it.
     """
     with style.picture(out_path, 9, 7.2) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.25))

@@ -27,7 +27,9 @@ def heights(ema_decay: float, n: int = 30) -> list[tuple[float, float]]:
     """The number and its value at prediction, after each step."""
     optimizer, found = optax.sgd(1.0), []
     state = create_state(Falling(), optimizer, 0, BATCH, average=ema_decay > 0)
-    step = jax.jit(lambda state: train_step(state, BATCH, method=Falling(), optimizer=optimizer, ema_decay=ema_decay))
+    step = jax.jit(
+        lambda state: train_step(state, BATCH, 1.0, method=Falling(), optimizer=optimizer, ema_decay=ema_decay)
+    )
     for _ in range(n):
         state, _ = step(state)
         height = state.eval_variables["params"]["height"]

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints, saved_steps
+from pawjax.engine.checkpoints import Checkpoints, best_step, saved_steps
 from pawjax.engine.state import create_state
 from pawjax.errors import InputError
+from pawjax.run_files import BY_DEFAULT, CRITERION
 from tests.engine.test_average import BATCH, Falling
 
 
@@ -25,7 +26,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     with Checkpoints(folder) as checkpoints:
         for step, error in enumerate((3.0, 1.0, None, 2.0), start=1):
-            checkpoints.save(falling(step), None if error is None else {BEST_METRIC: error})
+            checkpoints.save(falling(step), None if error is None else {BY_DEFAULT: error})
     return folder
 
 
@@ -43,6 +44,13 @@ def test_missing_checkpoint_lists_the_kept_ones(folder, which):
     checkpoints = Checkpoints(folder, read_only=True)
     with pytest.raises(InputError, match=rf"--checkpoint={which} is not .* \(2, 4\)"):
         checkpoints.restore_variables(which, Falling().init(None, None))
+
+
+def test_another_criterion_takes_precedence(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        for step, (rmse, other) in enumerate(((1.0, 9.0), (2.0, 5.0), (3.0, 7.0)), start=1):
+            checkpoints.save(falling(step), {BY_DEFAULT: rmse, CRITERION: other})
+    assert saved_steps(tmp_path) == [2, 3] and best_step(tmp_path) == 2
 
 
 def test_block_waits_for_the_checkpoint_being_written_and_keeps_its_error(tmp_path, monkeypatch):

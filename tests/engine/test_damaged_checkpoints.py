@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from pawjax.engine.checkpoints import BEST_METRIC, Checkpoints, saved_steps
+from pawjax.engine.checkpoints import Checkpoints, saved_steps
 from pawjax.engine.digest import difference, digest, form_digest, forms
 from pawjax.errors import InputError
+from pawjax.run_files import BY_DEFAULT
 from tests.engine.test_older_checkpoints import assert_equal, state_of
 
 STEPS = {2: 0.5, 4: 1.5}  # {step: value of the weights}; the first is the best
@@ -26,7 +27,7 @@ def run(tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("whole")
     with Checkpoints(workdir) as checkpoints:
         for step, value in STEPS.items():
-            checkpoints.save(state_of(step, value), {BEST_METRIC: float(step)})
+            checkpoints.save(state_of(step, value), {BY_DEFAULT: float(step)})
     return workdir
 
 
@@ -89,7 +90,7 @@ def damage(workdir: Path, step: int, item: str) -> None:
     other = shutil.copytree(workdir / "checkpoints", workdir.parent / "other" / "checkpoints").parent
     shutil.rmtree(other / "checkpoints" / str(step))
     with Checkpoints(other) as checkpoints:
-        checkpoints.save(state_of(step, 7.0), {BEST_METRIC: float(step)})
+        checkpoints.save(state_of(step, 7.0), {BY_DEFAULT: float(step)})
     shutil.rmtree(workdir / "checkpoints" / str(step) / item)
     shutil.copytree(other / "checkpoints" / str(step) / item, workdir / "checkpoints" / str(step) / item)
 
@@ -123,7 +124,7 @@ def test_training_goes_on_from_the_checkpoint_before(copy):
     assert (copy / "damaged_4" / "train").exists() and saved_steps(copy) == [2]
     assert_equal(restored(copy, "state"), state_of(2, 0.5))
     with Checkpoints(copy) as checkpoints:
-        checkpoints.save(state_of(4, 1.5), {BEST_METRIC: 1.0})
+        checkpoints.save(state_of(4, 1.5), {BY_DEFAULT: 1.0})
     assert_same(restored(copy, "best"), expected("last"))
 
 

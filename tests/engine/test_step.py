@@ -5,7 +5,6 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from pawjax import data
@@ -54,17 +53,17 @@ def train(mode, store_of_frames, microbatches=1, n_steps=1, streamed=False, **fi
     config = tiny_config()
     config.update_from_flattened_dict(fields)
     # SGD: AdamW normalises each gradient, which would amplify the rounding of a tiny one into a whole step.
-    config.optimizer.update({"name": "sgd", "schedule": "constant", "learning_rate": 0.05, "warmup_steps": 0})
-    method, optimizer = make_method(config, bodyparts), make_optimizer(Optimizer.of(config), 10)
+    config.optimizer.update({"name": "sgd"})
+    method, optimizer = make_method(config, bodyparts), make_optimizer(Optimizer.of(config))
     options = parallel.StepOptions(Augment(), 4, 0.9, microbatches, n_steps, streamed)
     program = parallel.compile_training(mode, method, optimizer, options)
     state = parallel.make_state(method, optimizer, 0, {"image": np.zeros((1, 64, 96, 1), np.uint8)}, True)
-    frames = itertools.repeat(parallel.replicate(store))
+    frames, rates = itertools.repeat(parallel.replicate(store)), np.full(n_steps, 0.05, np.float32)
     if streamed:
         frames = stream_batches(store, stream(state.key, "order"), 0, 4, lambda x: parallel.put_batch(mode, x))
     sums = MetricSums()
     for _ in range(N_STEPS // n_steps):
-        state, metrics = jax.block_until_ready(program(state, next(frames)))
+        state, metrics = jax.block_until_ready(program(state, next(frames), rates))
         sums.add(metrics, n_steps)
     assert sums.n_steps == N_STEPS and sums.first_not_finite() is None
     return jax.device_get(state), sums.take_means()
@@ -142,13 +141,14 @@ def test_collections_are_opaque_to_the_step():
         step=jnp.zeros((), jnp.int32),
         params={"w": jnp.float32(1.0)},
         extra={"seen": {"n": jnp.int32(0)}, "gains": {"g": jnp.float32(3.0)}},
-        opt_state=optax.sgd(0.5).init({"w": jnp.float32(1.0)}),
+        opt_state=make_optimizer(Optimizer(momentum=0.0)).init({"w": jnp.float32(1.0)}),
         average={},
         key=jax.random.key(0),
     )
     batch = {"image": jnp.array([1.0, 2.0, 3.0, 4.0])}
     for microbatches in (1, 2):
-        after, metrics = train_step(state, batch, method=Counter(), optimizer=optax.sgd(0.5), microbatches=microbatches)
+        optimizer = make_optimizer(Optimizer(momentum=0.0))
+        after, metrics = train_step(state, batch, 0.5, method=Counter(), optimizer=optimizer, microbatches=microbatches)
         # The mean of x is 2.5: the loss is 2 * 2.5 * w * 3, its gradient 15.
         assert (float(metrics["loss"]), float(metrics["loss/error"]), float(metrics["gradient_norm"])) == (15, 7.5, 15)
         assert float(after.params["w"]) == 1 - 0.5 * 15 and int(after.step) == 1

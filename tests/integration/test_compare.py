@@ -41,7 +41,7 @@ def runs(tmp_path_factory) -> list[Path]:
     config = tiny_config()
     config.steps, config.scale = 3, 0.75
 
-    def step(state, _):
+    def step(state, *_):
         return state.replace(step=state.step + 1), {"loss": jnp.zeros(()), "not_finite": jnp.array(FINITE)}
 
     with pytest.MonkeyPatch.context() as patch:

@@ -14,7 +14,7 @@ import pytest
 
 from pawjax import benchmark, cli, compare, evaluate, export, paw_on_ball, predict, refine, train
 from pawjax.config import default_config
-from pawjax.engine import loop
+from pawjax.engine import loop, runlog
 from pawjax.errors import InputError
 from pawjax.machine import compilation_cache, device_name
 
@@ -114,9 +114,12 @@ def test_invalid_path_is_one_message(tmp_path, capsys):
         cli.guarded(lambda: (_ for _ in ()).throw(OSError("a bug")))
 
 
-@pytest.mark.parametrize("step, ending", [(4, 3), (6, None)])
-def test_training_stopped_by_a_signal_exits_with_3(step, ending, monkeypatch, capsys):
+@pytest.mark.parametrize("step, end, ending", [(4, {}, 3), (6, {"steps": 6}, None), (4, {"steps": 4}, None)])
+def test_training_stopped_by_a_signal_exits_with_3(step, end, ending, monkeypatch, capsys):
+    """Not one that ended early by itself."""
     monkeypatch.setattr(loop, "train_and_evaluate", lambda *_: SimpleNamespace(step=step))
+    monkeypatch.setattr(runlog, "read_config", lambda _: SimpleNamespace(steps=6))
+    monkeypatch.setattr(runlog, "read_run", lambda _: end)
     monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit) if ending else nullcontext() as ended:
         assert cli.call(train.ENTRY_POINT, [QUICK]) == 0
@@ -144,7 +147,7 @@ def test_training_stopped_by_a_signal_exits_with_3(step, ending, monkeypatch, ca
         (benchmark, [QUICK, "--batch=0"], ["--batch=0"]),
         (benchmark, [QUICK, "--json=configs"], ["configs is a folder, not a file"]),
         (evaluate, ["--workdir=README.md"], ["README.md is not a run folder"]),
-        (benchmark, [QUICK, "--mode=memory", "--config.scale=0.0"], ["config.scale = 0.0 must be at least 0.01"]),
+        (benchmark, [QUICK, "--mode=memory", "--config.scale=-1.0"], ["config.scale = -1.0 must be at least 0.01"]),
         (compare, ["run", "--out="], ["needs --out"]),
     ],
 )

@@ -30,7 +30,9 @@ port, process, workdir, field, value = sys.argv[1:]
 connect(f"127.0.0.1:{port}", 2, int(process))
 config = tiny_config()
 config.steps = 3
-if field:
+if field == "minutes":
+    config.minutes = float(value)
+elif field:
     config.data.update({field: value})
 with ending_with_the_others():
     try:
@@ -92,3 +94,10 @@ def test_bad_input_ends_all_processes(tmp_path):
     outputs = run_two(tmp_path / "two", "source", "nowhere")
     assert all("refused:" in text and "nowhere" in text for text in outputs)
     assert not (tmp_path / "two").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_choose_the_same_steps(tmp_path):
+    run_two(tmp_path / "two", "minutes", "0.5")
+    record = json.loads((tmp_path / "two" / "run.json").read_text())
+    assert record["n_processes"] == 2 and record["steps"] == record["chosen"]["steps"]["value"] > 3

@@ -163,7 +163,7 @@ def test_heads_of_reordered_bodyparts_are_not_loaded(whole_run):
     (paw,) = read(whole_run)["data"]["bodyparts"]
     for bodyparts in ((paw,), ("nose",), ("nose", paw)):
         config = tiny_config()
-        method, optimizer = make_method(config, bodyparts), make_optimizer(Optimizer.of(config), config.steps)
+        method, optimizer = make_method(config, bodyparts), make_optimizer(Optimizer.of(config))
         create = functools.partial(create_state, method, optimizer, 0, average=False)
         state = jax.jit(create)({"image": np.zeros((1, 64, 96, 1), np.uint8)})
         _, merged = initialise(state, method, str(whole_run), Model(), bodyparts)

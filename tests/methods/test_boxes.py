@@ -211,7 +211,7 @@ def begin_run(workdir, **fields):
     data.write_split(workdir / "split.json", frames, split)
     write_json(workdir / "run.json", describe_run(config, frames, split))
     (workdir / "metrics.jsonl").touch()
-    method, optimizer = make_method(config, frames.bodyparts), make_optimizer(Optimizer.of(config), config.steps)
+    method, optimizer = make_method(config, frames.bodyparts), make_optimizer(Optimizer.of(config))
     image = np.zeros((1, 64, 96, 1), np.uint8)
     checkpoints = Checkpoints(workdir)
     checkpoints.save(jax.jit(lambda: create_state(method, optimizer, 0, {"image": image}, False))())

@@ -139,7 +139,10 @@ def test_predictions_follow_the_contract(variables):
 
 @pytest.mark.parametrize(
     "norm, fields",
-    [*((norm, {"model.stem_channels": 32}) for norm in ("batch", "frozen", "group")), ("batch", TOPDOWN)],
+    [
+        *((norm, {"model.stem_channels": 32}) for norm in ("batch", "frozen", "group")),
+        *((norm, TOPDOWN) for norm in ("batch", "frozen")),
+    ],
 )
 def test_folded_variables_predict_the_same(norm, fields):
     method, images = method_of(**{"model.norm": norm} | fields), make_batch()["image"]
@@ -172,6 +175,15 @@ def test_live_statistics_change_and_frozen_ones_do_not(variables):
         _, updates = method_of(**{"model.norm": norm}).loss(variables, make_batch())
         same = jax.tree.map(lambda a, b: bool((a == b).all()), updates["batch_stats"], variables["batch_stats"])
         assert all(jax.tree.leaves(same)) is not moves
+
+
+def test_new_layers_of_a_frozen_network_are_not_frozen():
+    """They have no statistics from anywhere: mean 0 and variance 1 would fit no features."""
+    method, batch = method_of(**TOPDOWN, **{"model.norm": "frozen"}), make_batch()
+    variables = jax.jit(method.init)(jax.random.key(0), batch)
+    before, after = variables["batch_stats"], jax.jit(method.loss)(variables, batch)[1]["batch_stats"]
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), before, after)
+    assert not any(jax.tree.leaves(moved.pop("backbone"))) and moved and all(jax.tree.leaves(moved))
 
 
 @pytest.mark.parametrize(

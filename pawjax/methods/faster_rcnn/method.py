@@ -232,7 +232,7 @@ def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> FasterRCNN:
         pyramid_channels=pyramid_channels,
         pool=settings.pool,
         class_agnostic=settings.class_agnostic,
-        norm=model.norm,
+        norm=model.norm_of_new_layers,
     )
     n_proposals = Prediction.of(config).proposals or settings.proposals_after[1]
     return FasterRCNN(net, settings, n_proposals)

@@ -1,0 +1,1 @@
+"""Several cameras: calibration, triangulation and models of the 3D pose; works without any network."""

@@ -90,13 +90,13 @@ def prior_of(limbs=True):
 
 @pytest.fixture(scope="module")
 def seen():
-    """The truth [40, 4, 3], and pixels in which two of four cameras take the nose for something else for a while."""
+    """The truth [40, 4, 3], and pixels in which the nose is something else for a while, and two cameras lose it."""
     rng = np.random.default_rng(2)
     truth = walking(rng, 40)
     pixels = pixels_of(CAMERAS, truth) + rng.normal(scale=3, size=(40, 4, 4, 2))
     elsewhere = truth[15:30, 2] + [0, 60, 30]
     pixels[15:30, :2, 2] = pixels_of(CAMERAS, elsewhere[:, None])[:, :2, 0]
-    pixels[20:24, 2:, 2] = np.nan
+    pixels[15:30, 2:, 2] = np.nan
     return truth, pixels
 
 
@@ -132,7 +132,7 @@ def test_a_bodypart_that_no_camera_sees_lies_on_its_sphere(seen):
     fit = model2.fit(Observations(pixels), CAMERAS, prior_of(), start)
     assert np.isfinite(fit.mean).all() and np.isfinite(fit.covariance).all()
     np.testing.assert_allclose(np.linalg.norm(fit.mean[:, 3] - fit.mean[:, 0], axis=-1), LENGTHS[3], atol=3)
-    assert np.trace(fit.covariance[20, 3]) > 30 * np.trace(fit.covariance[20, 1])
+    assert np.trace(fit.covariance[20, 3]) > 10 * np.trace(fit.covariance[20, 1])
 
 
 def test_what_is_missing_is_one_sentence(seen):

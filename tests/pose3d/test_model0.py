@@ -118,12 +118,12 @@ def test_perspective_maximum_and_curvature(x64):
     noiseless, _ = pose(Observations(exact_pixels), cameras, prior)
     at = jnp.asarray(truth - _)
     pixels, _ = pixel_pull(noiseless, at, noise.gaussian)
-    hessian = jax.hessian(surprise_of(noiseless))(at)
+    hessian = jax.jit(jax.hessian(surprise_of(noiseless)))(at)
     walk = walk_pull(at, noiseless.step_precision)
     for t in range(4):
         for k in range(2):  # without residuals, the curvature of Gauss and Newton is the Hessian
             np.testing.assert_allclose(pixels.curvature[t, k] + walk.curvature[t, k], hessian[t, k, :, t, k], rtol=1e-8)
-    gradient = jax.grad(surprise)(at)
+    gradient = jax.jit(jax.grad(surprise))(at)
     pixels, _ = pixel_pull(problem, at, noise.gaussian)
     np.testing.assert_allclose(pixels.gradient + walk.gradient, gradient, rtol=1e-8, atol=1e-8)
 

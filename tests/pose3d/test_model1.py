@@ -62,6 +62,7 @@ def test_surprise_never_rises_and_ends_in_a_stationary_point(seen, x64):
     truth, pixels, _ = seen
     problem, origin = pose(Observations(pixels), CAMERAS, prior_of())
 
+    @jax.jit
     def surprise(positions):
         return (
             pixel_pull(problem, positions, noise.mixture)[0].value + walk_pull(positions, problem.step_precision).value
@@ -72,7 +73,7 @@ def test_surprise_never_rises_and_ends_in_a_stationary_point(seen, x64):
     at = fit.mean - origin
     np.testing.assert_allclose(surprise(at), fit.surprise, rtol=1e-9)
     assert (fit.surprise < before).all()
-    gradient = jax.grad(lambda positions: surprise(positions).sum())(at)
+    gradient = jax.jit(jax.grad(lambda positions: surprise(positions).sum()))(at)
     newton = jnp.einsum("tki,tkij,tkj->tk", gradient, fit.covariance, gradient)  # squared, in deviations
     assert newton.max() < 0.02**2
 

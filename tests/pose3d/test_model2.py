@@ -70,15 +70,15 @@ def test_derivatives(form, exact):
         scale = np.array([0, 39.0, 2.0, 31.0])[:, None]
         unit = rng.normal(size=(5, 4, 3))
         d = jnp.asarray(scale * unit / np.linalg.norm(unit, axis=-1, keepdims=True))
-        pull = form(limbs, d, ())
-        gradient = jax.grad(lambda limb: form(limbs, d.at[:, 1:].set(limb), ()).value)(d[:, 1:])
+        pull = jax.jit(form)(limbs, d, ())
+        gradient = jax.jit(jax.grad(lambda limb: form(limbs, d.at[:, 1:].set(limb), ()).value))(d[:, 1:])
         tolerance = {"rtol": 1e-9, "atol": 1e-10} if exact else {"rtol": 1e-4, "atol": 1e-4}
         np.testing.assert_allclose(pull.gradient[:, 1:], gradient, **tolerance)
         assert (np.linalg.eigvalsh(pull.curvature) > -1e-5).all() and (pull.gradient[:, 0] == 0).all()
         assert not pull.curvature[:, 0].any()
         if form is model2.direction and exact:
             at = lambda v: form(Limbs(limbs.length[3:], limbs.variance[3:], (0,)), v[None, None], ()).value  # noqa: E731
-            hessian = jax.vmap(jax.hessian(at))(d[:, 3])  # stretched, so that it is positive everywhere
+            hessian = jax.jit(jax.vmap(jax.hessian(at)))(d[:, 3])  # stretched, so that it is positive everywhere
             np.testing.assert_allclose(pull.curvature[:, 3], hessian, rtol=1e-7, atol=1e-8)
 
 

@@ -15,8 +15,8 @@ def along(kappa, function):
     """The mean of a function of 1 - mu . u, and the normaliser over exp(kappa), by quadrature."""
     weight = lambda short: np.exp(-kappa * short)  # noqa: E731
     stop = min(2, 60 / kappa)
-    mass = quad(weight, 0, stop, epsabs=0, epsrel=1e-9)[0]
-    return quad(lambda short: function(short) * weight(short), 0, stop, epsabs=0, epsrel=1e-9)[0] / mass, mass
+    mass = quad(weight, 0, stop, epsabs=0, epsrel=1e-8)[0]
+    return quad(lambda short: function(short) * weight(short), 0, stop, epsabs=0, epsrel=1e-8)[0] / mass, mass
 
 
 @pytest.mark.parametrize("kappa", KAPPAS)

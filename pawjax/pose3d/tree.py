@@ -41,20 +41,30 @@ def most_probable(
       state: what `limbs` starts from, arrays [T, ...].
       noise: of the pixels.
     """
-    incidence = jnp.eye(len(parents), dtype=start.dtype) - np.eye(len(parents))[list(parents)]
 
     def terms_of(positions, state):
-        positions = positions.reshape(start.shape)
-        pixels, _ = pixel_pull(problem, positions, noise)
-        walk = walk_pull(positions, problem.step_precision)
-        pull = limbs(differences(positions, parents), state)
-        gradient = pixels.gradient + walk.gradient + jnp.einsum("ka,tki->tai", incidence, pull.gradient)
-        curvature = _joined(pixels.curvature + walk.curvature, pull.curvature, incidence)
-        value = pixels.value.sum() + walk.value.sum() + pull.value
-        return Terms(value, gradient.reshape(len(start), -1), curvature, pull.state)
+        return terms(problem, parents, limbs, positions.reshape(start.shape), state, noise)
 
     lower = walk_blocks(problem.step_precision, len(start))
     return minimise(terms_of, lower, start.reshape(len(start), -1), state, MOST_STEPS)
+
+
+def terms(
+    problem: Problem,
+    parents: tuple[int, ...],
+    limbs: Callable[[jax.Array, Any], LimbPull],
+    positions: jax.Array,
+    state: Any,
+    noise: Noise,
+) -> Terms:
+    """Minus the log density around positions [T, K, 3], by all 3 K coordinates of a frame. Arguments as above."""
+    pixels, _ = pixel_pull(problem, positions, noise)
+    walk = walk_pull(positions, problem.step_precision)
+    pull = limbs(differences(positions, parents), state)
+    gradient = pixels.gradient + walk.gradient + from_limbs(pull.gradient, parents)
+    curvature = _joined(pixels.curvature + walk.curvature, pull.curvature, incidence(parents, positions.dtype))
+    value = pixels.value.sum() + walk.value.sum() + pull.value
+    return Terms(value, gradient.reshape(len(positions), -1), curvature, pull.state)
 
 
 def covariances(minimum: Minimum, step_precision: jax.Array) -> jax.Array:
@@ -70,6 +80,17 @@ def covariances(minimum: Minimum, step_precision: jax.Array) -> jax.Array:
 def differences(positions: jax.Array, parents: tuple[int, ...]) -> jax.Array:
     """Positions [..., K, 3] less those of their parents; 0 for the root."""
     return positions - positions[..., list(parents), :]
+
+
+def from_limbs(gradient: jax.Array, parents: tuple[int, ...]) -> jax.Array:
+    """The gradient [T, K, 3] by positions of what has this gradient [T, K, 3] by `differences`."""
+    return jnp.einsum("ka,tki->tai", incidence(parents, gradient.dtype), gradient)
+
+
+def incidence(parents: tuple[int, ...], dtype: Any) -> jax.Array:
+    """The matrix [K, K] that takes positions to `differences`."""
+    identity = np.eye(len(parents))
+    return jnp.asarray(identity - identity[list(parents)], dtype)
 
 
 def walk_blocks(precision: jax.Array, frames: int) -> jax.Array:

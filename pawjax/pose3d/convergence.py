@@ -10,7 +10,7 @@ import numpy as np
 
 
 def r_hat(draws: Any) -> np.ndarray:
-    """Split R-hat [...] of draws [M, N, ...] of M chains: near 1 where the halves of all chains agree, else 1.01 or more."""
+    """Split R-hat [...] of draws [M, N, ...] of M chains: 1 where halves of chains agree, over 1.01 where not."""
     halves = _halves(draws)
     within, total = _variances(halves)
     return np.sqrt(total / np.maximum(within, np.finfo(np.float64).tiny))

@@ -19,7 +19,10 @@ FALL = 0.6  # exponent of time with which adaptation falls (Andrieu and Thoms, S
 
 
 class Energy(NamedTuple):
-    """Minus a log density [...] and its gradient [T, ..., n]; what else is known there, arrays [T, ..., *]."""
+    """Minus a log density [T, ...], to be summed, and its gradient [T, ..., n]; what else is known, arrays [T, ..., *].
+
+    Differences of energies are summed, not sums subtracted: so float32 does for long recordings.
+    """
 
     value: jax.Array
     gradient: jax.Array
@@ -75,15 +78,15 @@ def transition(
         return (place, momentum - step / 2 * gaussian.rest(energy, place), energy), None
 
     (place, end, after), _ = jax.lax.scan(leapfrog, (white, momentum, before), length=leapfrogs)
-    gain = before.value - after.value + ((momentum**2 - end**2).sum((0, -1))) / 2
+    gain = (before.value - after.value + (momentum**2 - end**2).sum(-1) / 2).sum(0)
     accepted = jnp.where(jnp.isfinite(gain), jnp.exp(jnp.minimum(gain, 0)), 0)
     keep = jax.random.uniform(chance_key, accepted.shape, white.dtype) < accepted
-    chosen = jax.tree.map(
+    white, energy = jax.tree.map(
         lambda new, old: jnp.where(keep.reshape(keep.shape + (1,) * (old.ndim - 1 - keep.ndim)), new, old),
-        (place, after.gradient, after.about),
-        (white, before.gradient, before.about),
+        (place, after),
+        (white, before),
     )
-    return chosen[0], Energy(jnp.where(keep, after.value, before.value), *chosen[1:]), accepted
+    return white, energy, accepted
 
 
 def adapted(angle: jax.Array, accepted: jax.Array, index: jax.Array, leapfrogs: int) -> jax.Array:

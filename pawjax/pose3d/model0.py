@@ -92,7 +92,8 @@ def _minimum(problem, start, noise):  # noqa: ANN001, ANN202
     def terms_of(positions, state):
         pixels, _ = pixel_pull(problem, positions, noise)
         walk = walk_pull(positions, problem.step_precision)
-        return Terms(*map(jnp.add, pixels, walk), state)
+        value, gradient, curvature = map(jnp.add, pixels, walk)
+        return Terms(value.sum(0), gradient, curvature, state)
 
     lower = walk_blocks(problem.step_precision, len(start))
     return minimise(terms_of, lower, start, (), MOST_STEPS), lower

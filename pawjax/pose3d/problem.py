@@ -27,7 +27,7 @@ class Problem(NamedTuple):
 
 
 class Pull(NamedTuple):
-    """Minus a log density of positions, by bodypart [K], its gradient [T, K, 3], and the curvature [T, K, 3, 3]."""
+    """Minus a log density of positions [T, K], to be summed, its gradient [T, K, 3], and the curvature [T, K, 3, 3]."""
 
     value: jax.Array
     gradient: jax.Array
@@ -109,7 +109,7 @@ def pixel_pull(problem: Problem, positions: jax.Array, noise: Noise) -> tuple[Pu
     residuals = problem.measured.pixels - pixels
     evidence = noise(residuals, problem.measured)
     gradient, curvature = pull_of_residuals(residuals, jacobians, evidence.weight)
-    return Pull(evidence.surprise.sum((0, 1)), gradient, curvature), evidence.outlier
+    return Pull(evidence.surprise.sum(1), gradient, curvature), evidence.outlier
 
 
 def pull_of_residuals(residuals: jax.Array, jacobians: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -128,7 +128,7 @@ def pull_of_residuals(residuals: jax.Array, jacobians: jax.Array, weight: jax.Ar
 def walk_pull(positions: jax.Array, precision: jax.Array) -> Pull:
     """The pull of a random walk with inverse step variance `precision` [K] on positions [T, K, 3]."""
     steps = precision[:, None] * jnp.diff(positions, axis=0)
-    value = (steps * jnp.diff(positions, axis=0)).sum((0, -1)) / 2
+    value = jnp.pad((steps * jnp.diff(positions, axis=0)).sum(-1) / 2, [(1, 0), (0, 0)])
     gradient = jnp.pad(steps, [(1, 0), (0, 0), (0, 0)]) - jnp.pad(steps, [(0, 1), (0, 0), (0, 0)])
     ends = jnp.ones(len(positions), positions.dtype).at[1:-1].set(2) * (len(positions) > 1)
     curvature = (ends[:, None] * precision)[..., None, None] * jnp.eye(3, dtype=positions.dtype)

@@ -81,7 +81,7 @@ def energy(model: Model, positions: jax.Array, natural: jax.Array | None) -> ham
         size = jnp.linalg.norm(pull, axis=-1)
         excess = (natural * (natural + 2 * pull)).sum(-1) / jnp.maximum(total + size, jnp.finfo(total.dtype).tiny)
         stretch = jnp.linalg.norm(differences, axis=-1) - limbs.length
-        value = value.sum() + (stretch**2 / limbs.variance / 2 - excess - vmf.log_sinhc_less(total)).sum()
+        value = (value + stretch**2 / limbs.variance / 2 - excess - vmf.log_sinhc_less(total)).sum(1)
         mean = vmf.length_ratio(total)[..., None] * (natural + pull)
         force = (differences - limbs.length[:, None] * mean) / limbs.variance[:, None]
         gradient = gradient + tree.from_limbs(force, limbs.parents)

@@ -64,9 +64,8 @@ def test_surprise_never_rises_and_ends_in_a_stationary_point(seen, x64):
 
     @jax.jit
     def surprise(positions):
-        return (
-            pixel_pull(problem, positions, noise.mixture)[0].value + walk_pull(positions, problem.step_precision).value
-        )
+        pixels, _ = pixel_pull(problem, positions, noise.mixture)
+        return (pixels.value + walk_pull(positions, problem.step_precision).value).sum(0)
 
     before = surprise(jnp.asarray(truth - origin))
     fit = model1.fit(Observations(pixels), CAMERAS, prior_of(), truth)

@@ -51,20 +51,23 @@ def minimise(
       terms_of: terms at positions and a state.
       lower: [T - 1, ..., n, n], the constant blocks of the curvature between frames (t + 1, t).
       start: [T, ..., n].
-      state: what the first evaluation starts from.
+      state: what the first evaluation starts from, of the same structure as that in the terms.
       most: number of systems solved at most.
 
-    Each step either lowers the value or is taken back and damped more, for each sequence of the batch by itself.
+    Each step either lowers the value or is taken back and damped more, for each sequence of the batch by itself. The
+    first pass through the loop only evaluates, which saves compiling `terms_of` twice.
     """
     epsilon = jnp.finfo(start.dtype).eps
 
     def step(carry):
         positions, terms, damping, active, count = carry
+        known = jnp.isfinite(terms.value)
         move = -solve(damped(terms.curvature, lower, damping), terms.gradient)
+        move = _chosen(known, move, jnp.zeros_like(move))
         new = terms_of(positions + move, terms.state)
-        better = new.value <= terms.value + 10 * epsilon * jnp.abs(terms.value)
+        better = new.value <= terms.value + 10 * epsilon * jnp.abs(new.value)
         squared = jnp.einsum("t...i,t...ij,t...j->t...", move, terms.curvature, move).max(0)
-        moves = (squared > TOLERANCE**2) | (damping > LEAST_DAMPING)
+        moves = (squared > TOLERANCE**2) | (damping > LEAST_DAMPING) | ~known
         keep = better & active
         terms = Terms(
             jnp.where(keep, new.value, terms.value),
@@ -79,9 +82,11 @@ def minimise(
     def goes_on(carry):
         return jnp.any(carry[3]) & (carry[4] < most)
 
-    terms = terms_of(start, state)
-    damping, active = jnp.zeros_like(terms.value), jnp.ones(terms.value.shape, bool)
-    positions, terms, _, active, count = jax.lax.while_loop(goes_on, step, (start, terms, damping, active, 0))
+    batch = start.shape[1:-1]
+    curvature = jnp.broadcast_to(jnp.eye(start.shape[-1], dtype=start.dtype), (*start.shape, start.shape[-1]))
+    unknown = Terms(jnp.full(batch, jnp.inf, start.dtype), jnp.zeros_like(start), curvature, state)
+    damping, active = jnp.zeros(batch, start.dtype), jnp.ones(batch, bool)
+    positions, terms, _, active, count = jax.lax.while_loop(goes_on, step, (start, unknown, damping, active, -1))
     return Minimum(positions, terms, ~active & jnp.isfinite(terms.value), count)
 
 

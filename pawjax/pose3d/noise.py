@@ -43,6 +43,7 @@ class Evidence(NamedTuple):
     outlier: jax.Array
 
 
+@jax.jit
 def measure(observations: Observations, noise: Noise) -> Measured:
     """Joins observations and their noise."""
     pixels = observations.pixels

@@ -45,9 +45,7 @@ def fit_in_chunks(
     """
     total = len(observations.pixels)
     if not 0 <= 2 * overlap < frames:
-        raise InputError(
-            f"an overlap of {overlap} frames needs windows of more than {2 * overlap} frames, not {frames}"
-        )
+        raise InputError(f"an overlap of {overlap} frames needs more than {2 * overlap} frames a window, not {frames}")
     if total <= frames:
         return fit(observations, cameras, prior, start)
     stops = [*range(frames, total, frames - overlap), total]

@@ -78,12 +78,13 @@ def direction(limbs: Limbs, differences: jax.Array, state: tuple) -> tree.LimbPu
 
 
 def distance(limbs: Limbs, differences: jax.Array, state: tuple) -> tree.LimbPull:
-    """The pull of limbs of normal length, with the curvature of Gauss and Newton."""
+    """The pull of limbs of normal length. Its curvature is exact, but 0 where it would be negative."""
     precision = 1 / limbs.variance
     distance, axis = _polar(differences)
     excess = precision * (distance - limbs.length)
     value = excess * (distance - limbs.length) / 2
-    curvature = _curvature(jnp.broadcast_to(precision, distance.shape), jnp.zeros_like(distance), axis)
+    across = jnp.maximum(excess, 0) / jnp.maximum(distance, jnp.finfo(distance.dtype).tiny)
+    curvature = _curvature(jnp.broadcast_to(precision, distance.shape), across, axis)
     return tree.LimbPull(value.sum(), excess[..., None] * axis, curvature, state)
 
 

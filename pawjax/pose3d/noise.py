@@ -2,7 +2,8 @@
 
 Each model of noise is a function of the residuals that gives every observation's surprise and its weight, the 2x2
 matrix W with which it pulls as a Gaussian would (iteratively reweighted least squares): the gradient of the surprise by
-the residual e is W e.
+the residual e is W e. The weight is more than the curvature of the surprise, as a larger residual pulls with less
+weight; what it is more in one direction is taken off as far as the curvature stays positive (Newton instead of EM).
 """
 
 import math
@@ -33,13 +34,15 @@ class Measured(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """Of each observation: minus its log density [T, C, K], its weight [T, C, K, 2, 2], the probability of an outlier.
+    """Of each observation: minus its log density [T, C, K], weight and curvature [T, C, K, 2, 2], and the probability
+    [T, C, K] that it is an outlier.
 
-    Missing observations have the surprise 0 and the weight 0.
+    Missing observations have surprise, weight and curvature 0.
     """
 
     surprise: jax.Array
     weight: jax.Array
+    curvature: jax.Array
     outlier: jax.Array
 
 
@@ -66,7 +69,8 @@ def measure(observations: Observations, noise: Noise) -> Measured:
 def gaussian(residuals: jax.Array, measured: Measured) -> Evidence:
     """Every observation is an inlier."""
     surprise = _squared(residuals, measured) / 2 + measured.log_determinant / 2 + LOG_2PI
-    return _evidence(surprise, measured.precision, jnp.zeros_like(surprise), measured)
+    nothing = jnp.zeros_like(surprise)
+    return _evidence(surprise, measured.precision, jnp.zeros_like(residuals), nothing, nothing, measured)
 
 
 def mixture(residuals: jax.Array, measured: Measured) -> Evidence:
@@ -76,7 +80,9 @@ def mixture(residuals: jax.Array, measured: Measured) -> Evidence:
     outlier = (residuals**2).sum(-1) / (2 * variance) + jnp.log(variance) - jnp.log(measured.probability)
     share = jax.nn.sigmoid(inlier - outlier)
     weight = (1 - share)[..., None, None] * measured.precision + (share / variance)[..., None, None] * jnp.eye(2)
-    return _evidence(-jnp.logaddexp(-inlier, -outlier) + LOG_2PI, weight, share, measured)
+    surprise = LOG_2PI - jnp.logaddexp(-inlier, -outlier)
+    apart = _pulled(residuals, measured) - residuals / variance[..., None]
+    return _evidence(surprise, weight, apart, share * (1 - share), share, measured)
 
 
 def student_t(residuals: jax.Array, measured: Measured) -> Evidence:
@@ -84,7 +90,8 @@ def student_t(residuals: jax.Array, measured: Measured) -> Evidence:
     squared = _squared(residuals, measured)
     surprise = (FREEDOM + 2) / 2 * jnp.log1p(squared / FREEDOM) + measured.log_determinant / 2 + LOG_2PI
     pull = (FREEDOM + 2) / (FREEDOM + squared)
-    return _evidence(surprise, pull[..., None, None] * measured.precision, 1 - jnp.minimum(pull, 1), measured)
+    weight, less = pull[..., None, None] * measured.precision, 2 * pull / (FREEDOM + squared)
+    return _evidence(surprise, weight, _pulled(residuals, measured), less, 1 - jnp.minimum(pull, 1), measured)
 
 
 def huber(residuals: jax.Array, measured: Measured) -> Evidence:
@@ -94,15 +101,31 @@ def huber(residuals: jax.Array, measured: Measured) -> Evidence:
     surprise = jnp.where(squared > HUBER**2, HUBER * length - HUBER**2 / 2, squared / 2)
     pull = HUBER / length
     surprise = surprise + measured.log_determinant / 2 + LOG_2PI
-    return _evidence(surprise, pull[..., None, None] * measured.precision, 1 - pull, measured)
+    weight, less = pull[..., None, None] * measured.precision, jnp.where(squared > HUBER**2, pull / length**2, 0)
+    return _evidence(surprise, weight, _pulled(residuals, measured), less, 1 - pull, measured)
 
 
-def _squared(residuals, measured):  # noqa: ANN001, ANN202
-    return jnp.einsum("tcki,tckij,tckj->tck", residuals, measured.precision, residuals)
+def _pulled(residuals: jax.Array, measured: Measured) -> jax.Array:
+    return (measured.precision * residuals[..., None, :]).sum(-1)
 
 
-def _evidence(surprise, weight, outlier, measured):  # noqa: ANN001, ANN202
+def _squared(residuals: jax.Array, measured: Measured) -> jax.Array:
+    return (residuals * _pulled(residuals, measured)).sum(-1)
+
+
+def _evidence(  # noqa: PLR0913
+    surprise: jax.Array, weight: jax.Array, along: jax.Array, less: jax.Array, outlier: jax.Array, measured: Measured
+) -> Evidence:
+    """Evidence whose curvature is the weight less `less` times the square of the vector `along`, or all it can lose."""
     there = measured.there
+    a, b, d = weight[..., 0, 0], weight[..., 0, 1], weight[..., 1, 1]
+    x, y = along[..., 0], along[..., 1]
+    size = (d * x**2 - 2 * b * x * y + a * y**2) / (a * d - b**2)  # along W^-1 along
+    share = less / jnp.maximum(less * size, 1)
+    curvature = weight - share[..., None, None] * along[..., :, None] * along[..., None, :]
     return Evidence(
-        jnp.where(there, surprise, 0), jnp.where(there[..., None, None], weight, 0), jnp.where(there, outlier, jnp.nan)
+        jnp.where(there, surprise, 0),
+        jnp.where(there[..., None, None], weight, 0),
+        jnp.where(there[..., None, None], curvature, 0),
+        jnp.where(there, outlier, jnp.nan),
     )

@@ -117,7 +117,7 @@ class Fit:
       outliers: [T, C, K], probability that each observation is an outlier; NaN where nothing was seen.
       surprise: minus the logarithm of the posterior density at the maximum, but for a constant; [K] where bodyparts
         are independent.
-      converged: bool, the shape of `surprise`: no position moved any more by 1 % of its standard deviation.
+      converged: bool, the shape of `surprise`: no position moved any more by 3 % of its standard deviation.
       steps: number of linear systems solved.
       heading: [T], radians from x towards y, or None.
       states: [T, S], probabilities of the pose states, or None.

@@ -96,7 +96,8 @@ def linear_start(problem: Problem) -> jax.Array:
     """
     measured = problem.measured
     rows = problem.rig.matrices[:, None, :2] - measured.pixels[..., None] * problem.rig.matrices[:, None, 2:]
-    pixels = pull_of_residuals(-rows[..., 3], rows[..., :3], measured.precision * measured.there[..., None, None])
+    weight = measured.precision * measured.there[..., None, None]
+    pixels = pull_of_residuals(-rows[..., 3], rows[..., :3], weight, weight)
     walk = walk_pull(jnp.zeros_like(pixels[0]), problem.step_precision)
     curvature = pixels[1] + walk.curvature
     factor = damped(curvature, walk_blocks(problem.step_precision, len(curvature)), jnp.zeros(curvature.shape[1]))
@@ -108,21 +109,25 @@ def pixel_pull(problem: Problem, positions: jax.Array, noise: Noise) -> tuple[Pu
     pixels, jacobians = project(problem.rig, positions)
     residuals = problem.measured.pixels - pixels
     evidence = noise(residuals, problem.measured)
-    gradient, curvature = pull_of_residuals(residuals, jacobians, evidence.weight)
+    gradient, curvature = pull_of_residuals(residuals, jacobians, evidence.weight, evidence.curvature)
     return Pull(evidence.surprise.sum(1), gradient, curvature), evidence.outlier
 
 
-def pull_of_residuals(residuals: jax.Array, jacobians: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Gradient [T, K, 3] and curvature of Gauss and Newton [T, K, 3, 3], summed over cameras.
+def pull_of_residuals(
+    residuals: jax.Array, jacobians: jax.Array, weight: jax.Array, curvature: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Gradient [T, K, 3] and curvature [T, K, 3, 3] but for that of the projection, summed over cameras.
 
     Args:
       residuals: [T, C, K, 2], y - f(x).
       jacobians: [T, C, K, 2, 3], of f.
-      weight: [T, C, K, 2, 2].
+      weight: [T, C, K, 2, 2], of the residuals in the gradient.
+      curvature: [T, C, K, 2, 2], by the residuals.
     """
-    weighted = (weight[..., None] * jacobians[..., None, :, :]).sum(-2)  # W J [T, C, K, 2, 3]
-    gradient = -(weighted * residuals[..., None]).sum((1, -2))
-    return gradient, (jacobians[..., :, None] * weighted[..., None, :]).sum((1, -3))
+    pulled = (weight * residuals[..., None, :]).sum(-1)
+    gradient = -(jacobians * pulled[..., None]).sum((1, -2))
+    bent = (curvature[..., None] * jacobians[..., None, :, :]).sum(-2)  # [T, C, K, 2, 3]
+    return gradient, (jacobians[..., :, None] * bent[..., None, :]).sum((1, -3))
 
 
 def walk_pull(positions: jax.Array, precision: jax.Array) -> Pull:

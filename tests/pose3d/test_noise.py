@@ -34,6 +34,12 @@ def test_weight_is_the_gradient(measured, kind):
     pulled = jnp.einsum("tckij,tckj->tcki", evidence.weight, residuals)
     np.testing.assert_allclose(pulled, gradient, atol=1e-12)
     assert evidence.surprise[1, 0, 2] == 0 and (evidence.weight[1, 0, 2] == 0).all()
+    hessian = jax.jacfwd(lambda residuals: jnp.einsum("tckij,tckj->tcki", kind(residuals, measured).weight, residuals))
+    hessian = jnp.einsum("tckitckj->tckij", jax.jit(hessian)(residuals))
+    convex = np.linalg.eigvalsh(hessian)[..., 0] > -1e-9
+    assert convex.sum() >= 3
+    np.testing.assert_allclose(evidence.curvature[convex], hessian[convex], atol=1e-9)
+    assert (np.linalg.eigvalsh(evidence.curvature) > -1e-9).all()
     assert np.isnan(evidence.outlier[1, 0, 2]) and np.isnan(evidence.outlier).sum() == 1
     assert (np.linalg.eigvalsh(evidence.weight) > -1e-12).all()
 

@@ -90,13 +90,14 @@ def prior_of(limbs=True):
 
 @pytest.fixture(scope="module")
 def seen():
-    """The truth [40, 4, 3], and pixels in which two of three cameras follow something that leaves the nose slowly."""
+    """The truth [40, 4, 3], and pixels in which the cameras that see the nose slowly lose it to something else."""
     rng = np.random.default_rng(2)
     truth = walking(rng, 40)
     pixels = pixels_of(CAMERAS, truth) + rng.normal(scale=3, size=(40, 4, 4, 2))
-    elsewhere = truth[:, 2] + np.clip((np.arange(40) - 10) / 15, 0, 1)[:, None] * [0, 45, 25]
+    ahead = np.clip((np.arange(40) - 10) / 15, 0, 2)[:, None]
+    elsewhere = truth[:, 2] + ahead * (truth[:, 2] - truth[:, 1])
     pixels[10:, :2, 2] = pixels_of(CAMERAS, elsewhere[:, None])[10:, :2, 0]
-    pixels[:, 3, 2] = np.nan
+    pixels[10:, 2:, 2] = np.nan
     return truth, pixels
 
 
@@ -106,7 +107,7 @@ def test_limbs_decide_between_two_stories(seen, form):
     error = lambda fit: np.linalg.norm(fit.mean - truth, axis=-1)[20:, 2].mean()  # noqa: E731
     deceived = model1.fit(Observations(pixels), CAMERAS, prior_of(), truth)
     fit = model2.fit(Observations(pixels), CAMERAS, prior_of(), truth, form)
-    assert fit.converged and error(fit) < 0.3 * error(deceived)
+    assert fit.converged and error(fit) < 0.6 * error(deceived)
     stretched = np.linalg.norm(fit.mean[:, 2] - fit.mean[:, 1], axis=-1)
     np.testing.assert_allclose(stretched, LENGTHS[2], atol=2.5)
 

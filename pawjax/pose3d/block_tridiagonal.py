@@ -14,6 +14,8 @@ from jax import lax
 
 from pawjax.pose3d.cholesky import inverse_factor
 
+full_precision = jax.default_matmul_precision("highest")  # else GPUs round the factors of float32 products to 10 bits
+
 
 class Factor(NamedTuple):
     """The Cholesky factor L of a matrix L L^T.
@@ -27,6 +29,7 @@ class Factor(NamedTuple):
     lower: jax.Array
 
 
+@full_precision
 def factorise(diagonal: jax.Array, lower: jax.Array) -> Factor:
     """The Cholesky factor of the matrix with these blocks (module docstring); NaN if it is not positive definite."""
 
@@ -45,6 +48,7 @@ def solve(factor: Factor, vector: jax.Array) -> jax.Array:
     return solve_upper(factor, solve_lower(factor, vector))
 
 
+@full_precision
 def solve_lower(factor: Factor, vector: jax.Array) -> jax.Array:
     """x of L x = `vector`, both [T, ..., n]."""
 
@@ -56,6 +60,7 @@ def solve_lower(factor: Factor, vector: jax.Array) -> jax.Array:
     return lax.scan(step, jnp.zeros_like(vector[0]), (*factor, vector))[1]
 
 
+@full_precision
 def solve_upper(factor: Factor, vector: jax.Array) -> jax.Array:
     """x of L^T x = `vector`, both [T, ..., n]. Of white noise it makes noise with the covariance A^-1."""
 
@@ -72,6 +77,7 @@ def log_determinant(factor: Factor) -> jax.Array:
     return -2 * jnp.log(jnp.diagonal(factor.inverse, axis1=-2, axis2=-1)).sum((0, -1))
 
 
+@full_precision
 def inverse_blocks(factor: Factor) -> tuple[jax.Array, jax.Array]:
     """Blocks of A^-1, the covariances of the states: (t, t) [T, ..., n, n], and (t + 1, t) [T - 1, ..., n, n]."""
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pawjax.pose3d import hamiltonian, model0, model2, tree
+from pawjax.pose3d.block_tridiagonal import full_precision
 from pawjax.pose3d.parameters import Array, Fit, Observations, Prior
 from pawjax.pose3d.problem import in_world, pose
 from pawjax.pose3d.sweeps import Chain, Draw, Model, draw_states, start, sweep
@@ -92,6 +93,7 @@ def sample(
 
 
 @partial(jax.jit, static_argnames=("chains", "burn_in", "kept", "thin", "leapfrogs"))
+@full_precision
 def _run(key, model, mean, heading, chains, burn_in, kept, thin, leapfrogs):  # noqa: ANN001, ANN202
     gaussian = start(model, mean, heading)
     sweep_of = partial(sweep, model=model, gaussian=gaussian, leapfrogs=leapfrogs)

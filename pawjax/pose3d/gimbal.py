@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from pawjax.errors import InputError
 from pawjax.pose3d import hidden_markov, model2, noise, tree, vmf
+from pawjax.pose3d.block_tridiagonal import full_precision
 from pawjax.pose3d.parameters import Fit, Limbs, Observations, PoseStates, Prior
 from pawjax.pose3d.problem import Problem, in_world, pixel_pull, pose, start_of
 
@@ -147,6 +148,7 @@ def spine_heading(positions: jax.Array, spine: tuple[int, int]) -> jax.Array:
 
 
 @jax.jit
+@full_precision
 def _fit(problem: Problem, limbs: Limbs, states: PoseStates, start: jax.Array) -> Fit:
     pull = partial(limb_pull, limbs, states, directions_of(states, limbs))
     first = spine_heading(start, states.spine), jnp.zeros((len(start), len(states.initial)), start.dtype)

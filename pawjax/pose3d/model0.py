@@ -71,6 +71,7 @@ def pose_each(observations: Observations, cameras: Any, prior: Prior) -> tuple[P
 
 
 @partial(jax.jit, static_argnames="noise")
+@block_tridiagonal.full_precision
 def _fit(problem: Problem, start: jax.Array, noise: Noise) -> Fit:
     minimum, lower = _minimum(problem, start, noise)
     _, outliers = pixel_pull(problem, minimum.positions, noise)
@@ -81,6 +82,7 @@ def _fit(problem: Problem, start: jax.Array, noise: Noise) -> Fit:
 
 
 @partial(jax.jit, static_argnames="count")
+@block_tridiagonal.full_precision
 def _sample(key: jax.Array, problem: Problem, start: jax.Array, count: int) -> jax.Array:
     minimum, lower = _minimum(problem, start, noise.gaussian)
     factor = damped(minimum.terms.curvature, lower, jnp.zeros_like(minimum.terms.value))

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from pawjax.errors import InputError
 from pawjax.pose3d import model1, noise, tree, vmf
+from pawjax.pose3d.block_tridiagonal import full_precision
 from pawjax.pose3d.parameters import Fit, Limbs, Observations, Prior
 from pawjax.pose3d.problem import Problem, in_world, pixel_pull, pose, start_of
 
@@ -92,6 +93,7 @@ FORMS = {"direction": direction, "distance": distance}
 
 
 @partial(jax.jit, static_argnames="form")
+@full_precision
 def _fit(problem: Problem, limbs: Limbs, start: jax.Array, form: str) -> Fit:
     pull = partial(FORMS[form], limbs)
     minimum = tree.most_probable(problem, limbs.parents, pull, start, (), noise.mixture)

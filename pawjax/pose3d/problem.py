@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pawjax.errors import InputError, listed
-from pawjax.pose3d.block_tridiagonal import solve
+from pawjax.pose3d.block_tridiagonal import full_precision, solve
 from pawjax.pose3d.newton import damped
 from pawjax.pose3d.noise import Evidence, Measured, measure
 from pawjax.pose3d.parameters import Observations, Prior, check_prior
@@ -88,6 +88,7 @@ def start_of(problem: Problem, start: Any, origin: np.ndarray) -> jax.Array:
 
 
 @jax.jit
+@full_precision
 def linear_start(problem: Problem) -> jax.Array:
     """Positions [T, K, 3] that need no start, as one linear system gives them.
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from pawjax.pose3d import vmf
+from pawjax.pose3d.block_tridiagonal import full_precision
 
 START = 10.0  # concentration around the poses that the states start from
 PSEUDOCOUNT = 1.0  # poses of uniform directions that each state has seen, so that a rare state is not too sure
@@ -21,6 +22,7 @@ class Mixture(NamedTuple):
 
 
 @partial(jax.jit, static_argnames=("number", "steps"))
+@full_precision
 def fit(
     key: jax.Array, directions: jax.Array, number: int, most: float, steps: int = 100
 ) -> tuple[Mixture, jax.Array, jax.Array]:

@@ -91,3 +91,9 @@ def test_float32_of_a_long_random_walk():
 def test_a_matrix_that_is_not_positive_definite_is_nan():
     factor = bt.factorise(jnp.array([[[1.0]], [[0.5]]]), jnp.array([[[1.0]]]))
     assert jnp.isnan(factor.inverse[1]).all()
+
+
+def test_products_keep_the_digits_of_float32_on_any_chip():
+    blocks = jnp.ones((2, 4, 4)), jnp.ones((1, 4, 4))
+    program = str(jax.make_jaxpr(lambda *blocks: bt.solve(bt.factorise(*blocks), jnp.ones((2, 4))))(*blocks))
+    assert program.count("dot_general") == program.count("Precision.HIGHEST, Precision.HIGHEST") > 0

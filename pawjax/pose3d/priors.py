@@ -13,7 +13,7 @@ import numpy as np
 from pawjax.errors import InputError
 from pawjax.pose3d import vmf_mixture
 from pawjax.pose3d.gimbal import spine_heading, turn
-from pawjax.pose3d.parameters import Limbs, Noise, PoseStates, check_tree
+from pawjax.pose3d.parameters import Limbs, Noise, Observations, PoseStates, Prior, check_tree
 
 FEWEST = 20  # observations of a bodypart in a camera, to learn its noise from them alone
 FAR = 15.0  # px, residuals that count as outliers at the start
@@ -22,6 +22,43 @@ LEAST_VARIANCE = 0.25  # of an inlier, px^2
 STEEPNESS, MIDDLE, SUREST = 20.0, 0.5, 1e-6  # of the outlier's probability by likelihood
 MOST_CONCENTRATED = 100.0
 TRANSITIONS = 1.0  # seen beforehand from each state to the states by their weights
+
+
+def learn_prior(
+    key: jax.Array,
+    observations: Observations,
+    cameras: Any,
+    poses: Any,
+    bodyparts: Sequence[str],
+    parents: Sequence[int],
+    spine: tuple[int, int],
+    number: int,
+) -> Prior:
+    """All of a prior from observations and the poses that they show.
+
+    Args:
+      key: for the pose states.
+      observations: of T frames, C cameras, K bodyparts.
+      cameras: [C, 3, 4], projection matrices to undistorted pixels.
+      poses: [T, K, 3], motion capture or a robust triangulation.
+      bodyparts: [K], names.
+      parents: [K], the root's own index for the root.
+      spine: indices of the rear and the front bodypart whose direction is the heading.
+      number: of pose states; 0 for none.
+
+    Raises:
+      InputError: too few poses or residuals for one of the parts.
+    """
+    poses = np.asarray(poses, np.float64)
+    image = np.einsum("cij,tkj->tcki", np.asarray(cameras, np.float64)[..., :3], poses)
+    image = image + np.asarray(cameras, np.float64)[:, None, :, 3]
+    return Prior(
+        learn_steps(poses),
+        learn_noise(np.asarray(observations.pixels, np.float64) - image[..., :2] / image[..., 2:]),
+        learn_limbs(poses, parents),
+        learn_states(key, poses, parents, spine, number) if number else None,
+        tuple(bodyparts),
+    )
 
 
 def learn_limbs(poses: Any, parents: Sequence[int]) -> Limbs:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pawjax.pose3d import block_tridiagonal as bt
 
-SHAPES = [(1, (), 2), (2, (), 1), (5, (3,), 3), (4, (2, 2), 2), (3, (2,), 11)]  # blocks, batch, rows of a block
+SHAPES = [(1, (), 2), (5, (3,), 3), (3, (), 11)]  # blocks, batch, rows of a block
 
 
 def random_blocks(seed, n_blocks, batch, size):
@@ -34,7 +34,7 @@ def in_order(vector, batch):
     return np.moveaxis(np.asarray(vector), 0, -2).reshape(*batch, -1)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=9, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     shape=st.sampled_from([(1, (), 2), (2, (), 1), (5, (3,), 3), (4, (2, 2), 2), (2, (), 11)]),

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from pawjax.errors import InputError
-from pawjax.pose3d import priors, vmf, vmf_mixture
+from pawjax.pose3d import gimbal, priors, vmf, vmf_mixture
 from pawjax.pose3d.gimbal import turn
-from pawjax.pose3d.parameters import Noise, Prior
+from pawjax.pose3d.parameters import Noise, Observations, Prior
 from pawjax.pose3d.prior_file import read_prior, save_prior
-from tests.pose3d.conftest import LENGTHS, PARENTS
+from tests.pose3d.conftest import LENGTHS, PARENTS, pixels_of, ring
 
 
 def mixture_poses(count, seed=0):
@@ -76,6 +76,23 @@ def test_limbs_steps_and_states_of_an_animal():
     np.testing.assert_allclose(up, [0, 1], atol=0.05)
     np.testing.assert_allclose(np.diagonal(learned.transitions), 0.98, atol=0.01)  # 50 frames each
     np.testing.assert_allclose(np.sum(learned.transitions, -1), 1)
+
+
+def test_a_whole_prior_is_learned_from_what_it_explains():
+    poses, _ = animal(400)
+    poses = poses + [30.0, -20, 10]
+    rng, cameras = np.random.default_rng(6), ring(3)
+    pixels = pixels_of(cameras, poses) + rng.normal(scale=2, size=(400, 3, 4, 2))
+    wrong = rng.random((400, 3, 4)) < 0.1
+    pixels[wrong] += rng.normal(scale=60, size=(wrong.sum(), 2))
+    poses[::7, 2] = np.nan
+    prior = priors.learn_prior(
+        jax.random.key(0), Observations(pixels), cameras, poses, tuple("abcd"), PARENTS, (3, 0), 2
+    )
+    np.testing.assert_allclose(prior.noise.inlier, 4, rtol=0.3)
+    np.testing.assert_allclose(prior.noise.probability, 0.1, atol=0.05)
+    fit = gimbal.fit(Observations(pixels[:30]), cameras, prior, np.nan_to_num(poses[:30], nan=30.0))
+    assert np.nanmean(np.linalg.norm(fit.mean - poses[:30], axis=-1)) < 1.5
 
 
 def test_noise_of_residuals():

@@ -36,7 +36,8 @@ def length_ratio(kappa: jax.Array) -> jax.Array:
     large = jnp.maximum(kappa, SERIES)
     square = jnp.minimum(kappa, SERIES) ** 2
     series = 1 / 3 - square * (1 / 45 - square * (2 / 945 - square * (1 / 4725 - square * 2 / 93555)))
-    return jnp.where(kappa < SERIES, series, (1 / jnp.tanh(large) - 1 / large) / large)
+    rest = jnp.exp(-2 * large)
+    return jnp.where(kappa < SERIES, series, ((1 + rest) / (1 - rest) - 1 / large) / large)
 
 
 def mean_length(kappa: jax.Array) -> jax.Array:
@@ -49,8 +50,8 @@ def mean_slope(kappa: jax.Array) -> jax.Array:
     large = jnp.maximum(kappa, SERIES)
     square = jnp.minimum(kappa, SERIES) ** 2
     series = 1 / 3 - square * (1 / 15 - square * (2 / 189 - square * (1 / 675 - square * 2 / 10395)))
-    falling = 2 * large * jnp.exp(-large) / -jnp.expm1(-2 * large)  # kappa / sinh(kappa)
-    return jnp.where(kappa < SERIES, series, (1 - falling**2) / large**2)
+    rest = jnp.exp(-2 * large)  # (kappa / sinh kappa)^2 = 4 kappa^2 rest / (1 - rest)^2
+    return jnp.where(kappa < SERIES, series, 1 / large**2 - 4 * rest / (1 - rest) ** 2)
 
 
 def concentration(length: jax.Array) -> jax.Array:

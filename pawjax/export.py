@@ -12,7 +12,8 @@ run: keypoints to 0.01 px, likelihoods to 0.0001.
   import jax, numpy, pathlib
   network = jax.jit(jax.export.deserialize(bytearray(pathlib.Path("FILE.jax").read_bytes())).call)
   points = network(frames)
---format=onnx needs `pip install 'pawjax[onnx]'` here, and any runtime of ONNX where it is used:
+--format=onnx needs `pip install 'pawjax[onnx]' && pip install --no-deps 'jax2onnx>=0.17'` here, and where it is used
+any runtime of ONNX:
   session = onnxruntime.InferenceSession("FILE.onnx")
   keypoints, likelihood = session.run(["keypoints", "likelihood"], {"frames": frames})
 """

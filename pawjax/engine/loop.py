@@ -173,8 +173,10 @@ def _say_calibration(training: Training, checkpoints: Checkpoints) -> None:
     if fitted:
         values = "temperature {:g}, bias {:g}".format(*fitted)
         text = f"likelihoods: calibrated on {n} points of dev at step {step}, the best ({values})"
-    else:
+    elif n < FEWEST_TO_FIT:
         text = f"likelihoods: not calibrated, because dev has only {n} points, and {FEWEST_TO_FIT} are needed"
+    else:
+        text = "likelihoods: not calibrated, because no step has been evaluated on dev yet"
     print(text, file=sys.stderr, flush=True)
 
 

@@ -62,14 +62,14 @@ class Format:
     Attributes:
       ending: of its name.
       modules: that must be installed.
-      extra: of pawjax, which installs them.
+      install: command for the shell that installs them.
       make: (run, `make_find_points`, shape) -> the file's bytes; raises InputError if the network cannot be exported.
       load: the bytes -> uint8 frames [B, H, W, C] to points.
     """
 
     ending: str
     modules: tuple[str, ...]
-    extra: str
+    install: str
     make: Callable[[Run, FindPoints, Shape], bytes]
     load: Callable[[bytes], Callable[[np.ndarray], Points]]
 
@@ -78,9 +78,7 @@ def check_format(name: str, files: RunFiles) -> None:
     """Raises InputError if a format needs a package that is not installed, or cannot hold the run's method."""
     kind = FORMATS[name]
     if missing := [module for module in kind.modules if importlib.util.find_spec(module) is None]:
-        raise InputError(
-            f"--format={name} needs {' and '.join(missing)}, not installed here: pip install 'pawjax[{kind.extra}]'"
-        )
+        raise InputError(f"--format={name} needs {' and '.join(missing)}, not installed here: {kind.install}")
     if name == "onnx" and type(files.method).score_maps is Method.score_maps:
         raise InputError(
             f"--format=onnx: {files.workdir} has config.method = '{files.config.method}', whose suppression of boxes "
@@ -266,7 +264,9 @@ def _traced_for(platform: str, find: FindPoints) -> FindPoints:
     return traced
 
 
+# jax2onnx asks for an older orbax-checkpoint than pawjax, which it does not need for networks.
+WITH_ONNX = "pip install 'pawjax[onnx]' && pip install --no-deps 'jax2onnx>=0.17'"
 FORMATS = {
-    "jax": Format(".jax", ("flatbuffers",), "export", _make_jax, _load_jax),
-    "onnx": Format(".onnx", ("jax2onnx", "onnxruntime"), "onnx", _make_onnx, _load_onnx),
+    "jax": Format(".jax", ("flatbuffers",), "pip install 'pawjax[export]'", _make_jax, _load_jax),
+    "onnx": Format(".onnx", ("jax2onnx", "onnx", "onnxruntime"), WITH_ONNX, _make_onnx, _load_onnx),
 }

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from PIL import Image
 
 from pawjax.errors import InputError
 from pawjax.inference.opening import predictor_of_run
@@ -99,7 +100,7 @@ class LiveTracker:
         """Hands over a frame and returns its number at once.
 
         Args:
-          frame: uint8 [H, W, C], RGB or, for a run on gray frames, gray; gray ones may be [H, W]. It is copied.
+          frame: uint8 [H, W, C], RGB or gray, which may be [H, W]. It is copied, in the network's channels.
           time: of the frame, s; now, by `time.monotonic`, if None.
 
         Raises InputError for another shape or dtype, or if the tracker is closed.
@@ -158,9 +159,11 @@ class LiveTracker:
         return put
 
     def _checked(self, frame: np.ndarray) -> np.ndarray:
-        """A copy of the frame, uint8 [H, W, C]; a gray one has its channel repeated for a network on colour."""
+        """A copy of the frame, uint8 [H, W, C], with as many channels as the network was trained on."""
         frame = np.asarray(frame)
         pixels = frame[..., None] if frame.ndim == 2 else frame
+        if pixels.dtype == np.uint8 and pixels.shape[-1:] == (3,) and self._shape[2] == 1:
+            pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
         if pixels.dtype == np.uint8 and pixels.shape[-1:] == (1,) and pixels.shape[:2] == self._shape[:2]:
             pixels = np.repeat(pixels, self._shape[2], axis=2)
         if pixels.dtype != np.uint8 or pixels.shape != self._shape:

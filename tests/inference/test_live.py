@@ -135,6 +135,13 @@ def test_gray_frames_suit_a_network_on_colour():
     assert set(network.shapes) == {(1, *SIZE, 3)}
 
 
+def test_frames_in_colour_suit_a_network_on_gray():
+    network = Network()
+    with LiveTracker(predictor(network, 1), SIZE) as live:
+        assert live.track(np.repeat(frame(9)[..., :1], 3, axis=-1)).likelihood == np.float32(9 / 255)
+    assert set(network.shapes) == {(1, *SIZE, 1)}
+
+
 @pytest.mark.parametrize("size, window", [((40,), 0), (40, 0), ((0, 5), 0), ((40, 60), -1), ((40, 60), "x")])
 def test_wrong_sizes(size, window):
     with pytest.raises(InputError, match="size=|track_window="):

@@ -1,5 +1,6 @@
 """pawjax: markerless tracking of animals in JAX/Flax."""
 
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
@@ -20,3 +21,10 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+if sys.argv[:1] == ["-m"] and any(word.startswith("pawjax.") for word in sys.orig_argv[1:]):
+    # `python -m pawjax.NAME` is about to import the entry point: Ctrl-C gives a line instead of a traceback.
+    from pawjax.interruptions import ending_at_once
+
+    ending_at_once()

@@ -24,6 +24,7 @@ from pawjax.interruptions import MAKE_ROOM, STOPPED, disk_error, stopping_at_onc
 _ALLOCATOR = ":".join(
     f"glibc.malloc.{name}" for name in ("hugetlb=1", "trim_threshold=100000000000", "mmap_threshold=100000000000")
 )
+READER_LEFT = 141  # 128 + SIGPIPE
 _HELP = ("--help", "-help", "-h", "--helpshort", "-helpshort", "-?")
 # The fields of config.predict, in their order in the name of an evaluation's folder. They are repeated here so that
 # --help does not import JAX.
@@ -72,6 +73,9 @@ def run(entry_point: EntryPoint) -> None:
     if _asks_for_help(sys.argv[1:]):
         sys.exit(call(entry_point, sys.argv[1:]))
     restart_with_allocator()
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal's encoding does not
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(guarded(lambda: _run(entry_point)))
 
 
@@ -110,23 +114,30 @@ def parse(entry_point: EntryPoint, words: list[str]) -> tuple[flags.FlagValues, 
 def guarded(action: Callable[[], None]) -> int:
     """Runs an action and returns its exit code.
 
-    0, or after a message on stderr 2 for a user error, a bad path or a disk that takes no more, and 3 for a signal.
+    0, or after a message on stderr 2 for a user error, a bad path or a disk that takes no more, and 3 for a signal. 141
+    is for a reader of stdout that has left, e.g. `head`, as a shell has it.
     """
+    stopped = bool  # False until there is the real one
     try:
-        with stopping_at_once():
+        with stopping_at_once() as stopped:
             action()
     except InputError as error:
         return _fail(str(error))
     except KeyboardInterrupt:  # already announced
         return STOPPED
+    except BrokenPipeError:
+        _discard_stdout()
+        return READER_LEFT
     except Exception as error:
+        if stopped():  # a library made something else of KeyboardInterrupt
+            return STOPPED
         path = error.filename if isinstance(error, OSError) else None
         words = disk_error(error)
         if path is None and not words:  # neither about a user's path nor about the disk
             raise
         reason = f"{words}: {MAKE_ROOM}" if words else error.strerror
         return _fail(f"{path}: {reason}" if path is not None else reason)
-    return 0
+    return STOPPED if stopped() else 0
 
 
 def help_text(entry_point: EntryPoint) -> str:
@@ -233,6 +244,13 @@ def _asks_for_help(words: list[str]) -> bool:
 def _fail(message: str) -> int:
     print(f"pawjax: {message}", file=sys.stderr)
     return 2
+
+
+def _discard_stdout() -> None:
+    """Sends what is left to print nowhere, so that Python does not fail to print it when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _set_up_jax() -> None:

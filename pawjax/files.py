@@ -29,7 +29,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     if path.is_dir():
         raise InputError(f"{path} is a folder: give the path of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    # Names may be as long as the file system allows, and this one is longer; 50 characters are at most 200 bytes.
+    temporary = path.with_name(f".{path.name[:50]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -70,6 +71,11 @@ def user_path(text: str | Path) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise InputError(f"{text}: this machine knows no such home folder; write the path without '~'") from error
+
+
+def printable(name: str) -> str:
+    """A file's name as text that every encoding of Unicode can hold: a byte that is not UTF-8 becomes an escape."""
+    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
 
 
 def regular(path: Path) -> Path:

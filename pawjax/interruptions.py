@@ -16,6 +16,7 @@ from pawjax.errors import InputError
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPED = 3  # exit code of a command that a signal ended
 TWICE_SECONDS = 1.0  # a signal that follows another one faster is the same: `timeout` and terminals send two
+AGAIN_SECONDS = 0.05  # until an interruption that was swallowed is raised again
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 MAKE_ROOM = "free some space, or raise the quota or the limit (ulimit -f), and run the same command again"
 
@@ -32,17 +33,55 @@ def stop_signal() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def stopping_at_once() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does; each is announced at once."""
-    received = []
+def stopping_at_once() -> Iterator[Callable[[], bool]]:
+    """Within the block SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does; each is announced at once.
+
+    Code that C calls, e.g. of a garbage collector, swallows exceptions: then KeyboardInterrupt is raised again soon
+    after. While a module is imported, which an exception would leave half made, the process ends at once with STOPPED.
+
+    Yields a function that returns whether a signal arrived.
+    """
+    received, swallowed = [], threading.Event()
+    former_hook = sys.unraisablehook
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        first = not received
         received.append(number)
-        if len(received) == 1:  # a second one would disturb what the first has to clean up
+        if first and _imports(frame):
+            announced.wait(TWICE_SECONDS)
+            os._exit(STOPPED)
+        if first or swallowed.is_set():  # another signal would disturb what the first has to clean up
+            swallowed.clear()
             raise KeyboardInterrupt
 
-    with _handling(interrupt, "stopping"):
-        yield
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if received and issubclass(unraisable.exc_type, KeyboardInterrupt):
+            swallowed.set()
+            again = threading.Timer(AGAIN_SECONDS, lambda: swallowed.is_set() and signal.raise_signal(received[0]))
+            again.daemon = True
+            again.start()
+        else:
+            former_hook(unraisable)
+
+    with _handling(interrupt, "stopping") as announced:
+        sys.unraisablehook = hook
+        try:
+            yield lambda: bool(received)
+        finally:
+            swallowed.clear()
+            sys.unraisablehook = former_hook
+
+
+def ending_at_once() -> None:
+    """From now on a signal ends the process with one line and STOPPED: for the time before there is work to stop."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os.write(2, f"pawjax: {signal.Signals(number).name}: stopping\n".encode())
+        os._exit(STOPPED)
+
+    for number in SIGNALS:
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            signal.signal(number, end)
 
 
 @contextmanager
@@ -71,13 +110,14 @@ def disk_error(error: BaseException | None) -> str:
 
 
 @contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None], words: str) -> Iterator[None]:
-    """Handles the signals, and says so at once; restores the former handlers on exit.
+def _handling(handler: Callable[[int, FrameType | None], None], words: str) -> Iterator[threading.Event]:
+    """Handles the signals, and says so at once; restores the former handlers on exit. Yields the event of saying so.
 
     Ignored signals stay ignored (nohup). Only the main thread can handle signals; in others this does nothing.
     """
+    announced = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield announced
         return
     former = {number: signal.getsignal(number) for number in SIGNALS}
     former = {number: old for number, old in former.items() if old not in (signal.SIG_IGN, None)}
@@ -85,12 +125,12 @@ def _handling(handler: Callable[[int, FrameType | None], None], words: str) -> I
     heard, signals = os.pipe()
     os.set_blocking(signals, False)
     former_pipe = signal.set_wakeup_fd(signals, warn_on_full_buffer=False)
-    listener = threading.Thread(target=_announce, args=(heard, words), daemon=True)
+    listener = threading.Thread(target=_announce, args=(heard, words, announced), daemon=True)
     listener.start()
     for number in former:
         signal.signal(number, handler)
     try:
-        yield
+        yield announced
     finally:
         for number, old in former.items():
             signal.signal(number, old)
@@ -99,7 +139,14 @@ def _handling(handler: Callable[[int, FrameType | None], None], words: str) -> I
         listener.join()
 
 
-def _announce(pipe: int, words: str) -> None:
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a frame, or one that called it, imports a module."""
+    while frame is not None and "importlib._bootstrap" not in frame.f_code.co_filename:
+        frame = frame.f_back
+    return frame is not None
+
+
+def _announce(pipe: int, words: str, announced: threading.Event) -> None:
     """Prints the first signal that arrives by the pipe, and ends the process at a later one."""
     first = 0.0
     while data := os.read(pipe, 1):
@@ -109,6 +156,7 @@ def _announce(pipe: int, words: str) -> None:
         if not first:
             first = time.monotonic()
             print(f"pawjax: {name}: {words}; a second signal ends it at once", file=sys.stderr, flush=True)
+            announced.set()
         elif time.monotonic() - first > TWICE_SECONDS:
             print(f"pawjax: {name}: ended at once", file=sys.stderr, flush=True)
             os._exit(128 + data[0])

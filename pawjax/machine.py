@@ -110,7 +110,7 @@ def _free_in_cgroups(root: Path) -> Iterator[int]:
 def _numbers(path: Path) -> dict[str, int]:
     """The lines 'name number' of a file of the kernel."""
     words = (line.split() for line in path.read_text().splitlines())
-    return {word[0]: int(word[1]) for word in words if len(word) > 1 and word[1].isdigit()}
+    return {word[0]: int(word[1]) for word in words if len(word) > 1 and word[1].isdecimal()}
 
 
 def device_name() -> str:

@@ -38,10 +38,11 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     from pawjax.inference.job import Job, shard_of
     from pawjax.inference.opening import open_predictor
     from pawjax.inference.videos import Options
-    from pawjax.tracks.formats import check_formats
+    from pawjax.tracks.formats import check_formats, check_scorer
 
     formats = [name for name in values.formats.split(",") if name]
     check_formats(formats)
+    check_scorer(values.dlc_scorer)
     if not arguments:
         raise InputError("no video to predict: python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ...")
     videos = find_videos(arguments)

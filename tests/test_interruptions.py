@@ -109,3 +109,68 @@ def test_other_errors_are_not_of_the_disk():
         with pytest.raises(type(error)) as caught, disk_errors(Path("/run")):
             raise error
         assert caught.value is error
+
+
+def run(code: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def test_swallowed_interruption_comes_again():
+    """JAX has a callback of the garbage collector, which swallows exceptions."""
+    done = run("""
+import gc, signal, sys, time
+from pawjax.cli import guarded
+def act():
+    gc.callbacks.append(lambda phase, info: gc.callbacks.pop() and signal.raise_signal(signal.SIGTERM))
+    gc.collect()
+    time.sleep(10)
+    print("went on")
+sys.exit(guarded(act))
+""")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "pawjax: SIGTERM: stopping; a second signal ends it at once\n"
+
+
+@pytest.mark.parametrize("ending", ["raise RuntimeError('a library')", "pass"])
+def test_interruption_that_a_library_caught_is_no_traceback_and_no_success(ending):
+    done = run(f"""
+import signal, sys
+from pawjax.cli import guarded
+def act():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        {ending}
+sys.exit(guarded(act))
+""")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "pawjax: SIGINT: stopping; a second signal ends it at once\n"
+
+
+def test_signal_during_an_import_ends_the_process(tmp_path):
+    (tmp_path / "slow.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\nprint('went on')\n")
+    done = run(f"""
+import sys
+from pawjax.cli import guarded
+sys.path.append({str(tmp_path)!r})
+def act():
+    try:
+        import slow
+    finally:
+        print("an exception")
+sys.exit(guarded(act))
+""")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "pawjax: SIGTERM: stopping; a second signal ends it at once\n"
+
+
+def test_signal_before_the_work_is_one_line():
+    done = run("import signal, pawjax.interruptions as i; i.ending_at_once(); signal.raise_signal(signal.SIGINT)")
+    assert (done.returncode, done.stderr) == (3, "pawjax: SIGINT: stopping\n")
+
+
+def test_reader_of_stdout_that_has_left_ends_it_quietly():
+    code = "import sys; from pawjax.cli import guarded; sys.exit(guarded(lambda: print('x' * 100_000, flush=True)))"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 141

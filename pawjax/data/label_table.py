@@ -185,7 +185,7 @@ def _refuse_foreign_paths(source: Path, files: Sequence[str]) -> None:
         if not file or "\0" in file or file.split("/")[0] == "..":
             problem = f"'{file}', which lies outside the project" if file.startswith("..") else "no image"
             raise InputError(f"{source}: row {row} of its frames names {problem}; correct the path, or remove the row")
-        if file.split("/")[-1].isdigit():
+        if file.split("/")[-1].isdecimal():
             raise InputError(
                 f"{source}: row {row} of its frames names '{file}', a number, not an image; write the path of each "
                 "image there, e.g. labeled-data/VIDEO/img0001.png"

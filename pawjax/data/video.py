@@ -73,7 +73,7 @@ def open_video(path: str | Path) -> Video:
                 raise InputError(f"{path}: has no frames; record it again, or leave it out")
             rate = _rate(stream)
             n_frames = stream.frames or round(_seconds(container, stream) * rate)
-            height, width = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
+            height, width = (frame.width, frame.height) if _turns(frame) % 2 else (frame.height, frame.width)
             return Video(path, height, width, frame.format.name.startswith("gray"), n_frames, rate)
     except InputError:
         raise
@@ -153,6 +153,8 @@ def find_videos(words: list[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for word in words:
+        if not word:
+            raise InputError("a video's name is empty: give its path, or '.' for this folder")
         path = user_path(word)
         if path.is_dir():
             videos = _unlabelled(file for file in path.iterdir() if file.suffix.lower() in VIDEO_ENDINGS)
@@ -162,7 +164,10 @@ def find_videos(words: list[str]) -> list[Path]:
         else:
             pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
             is_pattern = any(sign in word for sign in "*?[")
-            matches = _unlabelled(Path(path.anchor or ".").glob(pattern)) if is_pattern else []
+            try:
+                matches = _unlabelled(Path(path.anchor or ".").glob(pattern)) if is_pattern else []
+            except ValueError as error:
+                raise InputError(f"{word}: is no pattern ({error}); give one like 'videos/*.mp4'") from error
         if not matches:
             raise InputError(
                 f"{word}: names no video; give video files, a folder of them, or a pattern like 'videos/*.mp4'"
@@ -192,8 +197,13 @@ def _pixels(frame: av.VideoFrame, channels: int, reformatter: VideoReformatter) 
     """uint8 [H, W, channels], turned as the file says."""
     converted = reformatter.reformat(frame, format="gray" if channels == 1 else "rgb24")
     pixels = converted.to_ndarray().reshape(frame.height, frame.width, channels)
-    turns = frame.rotation // 90 % 4
+    turns = _turns(frame)
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def _turns(frame: av.VideoFrame) -> int:
+    """Quarter turns that the file asks for, 0 to 3; an angle between them is rounded down."""
+    return int(frame.rotation // 90 % 4)
 
 
 def _words(error: Exception) -> str:
@@ -204,7 +214,7 @@ def _picture_files(folder: Path) -> list[Path]:
     """The pictures of a folder in the order of their numbers: img2.png precedes img10.png."""
     files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS]
     return sorted(
-        files, key=lambda path: [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", path.name)]
+        files, key=lambda path: [int(word) if word.isdecimal() else word for word in re.split(r"(\d+)", path.name)]
     )
 
 

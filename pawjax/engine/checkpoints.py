@@ -41,7 +41,7 @@ NOT_DAMAGE = (_OtherArraysError, MemoryError, PermissionError, jax.errors.JaxRun
 
 def saved_steps(workdir: Path) -> list[int]:
     """The steps of a run's checkpoints, in order."""
-    return sorted(int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
+    return sorted(int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdecimal())
 
 
 def best_step(workdir: Path) -> int | None:
@@ -187,7 +187,7 @@ class Checkpoints:
             return steps[-1] if best is None else best
         if which == "last":
             return steps[-1]
-        if which.isdigit() and int(which) in steps:
+        if which.isdecimal() and int(which) in steps:
             return int(which)
         have = ", ".join(map(str, steps))
         raise InputError(f"--checkpoint={which} is not best, last or a saved step ({have})")

@@ -58,13 +58,15 @@ class Job:
         failed, ahead = [], TimeAhead(videos)
         for number, path in enumerate(videos, 1):
             try:
-                print(f"{number}/{len(videos)} {path}: {self.predict_one(path, ahead)}", flush=True)
+                said = self.predict_one(path, ahead)
             except (InputError, OSError) as error:
                 if not isinstance(error, InputError) and disk_error(error):
                     raise
                 words = str(error) if isinstance(error, InputError) else f"{error.filename or path}: {error.strerror}"
                 print(f"pawjax: {words}", file=sys.stderr, flush=True)
                 failed.append(path)
+            else:
+                print(f"{number}/{len(videos)} {path}: {said}", flush=True)
             ahead.done(path)
         return failed
 
@@ -138,13 +140,14 @@ def n_bytes(video: Path) -> int:
 
 def shard_of(videos: Sequence[Path], number: int, n_shards: int) -> list[Path]:
     """The videos of shard `number`, from 1 to `n_shards`: about equally many bytes, the same for the same videos."""
+    n_shards = min(n_shards, len(videos))  # those beyond have none
     loads = [0] * n_shards
     shards: list[list[Path]] = [[] for _ in loads]
     for path in sorted(videos, key=lambda path: (-n_bytes(path), str(path))):
         least = min(range(n_shards), key=lambda i: (loads[i], len(shards[i])))
         loads[least] += n_bytes(path)
         shards[least].append(path)
-    return sorted(shards[number - 1])
+    return sorted(shards[number - 1]) if number <= len(shards) else []
 
 
 def warn_of_other_frames(video: Video, predictor: Predictor) -> None:

@@ -224,7 +224,9 @@ class LiveTracker:
 
 def _is_size(size: Any) -> bool:
     sides = tuple(size) if isinstance(size, Sequence) else ()
-    return len(sides) == 2 and all(isinstance(side, numbers.Integral) and side > 0 for side in sides)
+    return len(sides) == 2 and all(
+        isinstance(side, numbers.Integral) and side is not True and side > 0 for side in sides
+    )
 
 
 def live(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pawjax.errors import InputError
-from pawjax.files import lock, read_json, write_json
+from pawjax.files import lock, printable, read_json, write_json
 from pawjax.inference.predictor import Predictor
 from pawjax.inference.windows import Pose
 from pawjax.tracks.file import count_frames, read_origin, read_tracks, write_tracks
@@ -35,6 +35,7 @@ class Parts:
             for part in self._files():
                 part.unlink()
             write_json(self._folder / "identity.json", self._identity)
+        self._drop_damaged()
         return file
 
     def n_frames(self) -> int:
@@ -59,6 +60,17 @@ class Parts:
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("[0-9]*.h5"))
+
+    def _drop_damaged(self) -> None:
+        """Removes the first part that cannot be read, and those after it: their frames are predicted again."""
+        files = self._files()
+        for number, part in enumerate(files):
+            try:
+                count_frames(part)
+            except InputError:
+                for late in reversed(files[number:]):
+                    late.unlink()
+                return
 
     def _is_ours(self) -> bool:
         path = self._folder / "identity.json"
@@ -96,4 +108,4 @@ def origin_of(video: Path) -> dict[str, str]:
             digest.update(str(size).encode() + file.read(2**20))
             file.seek(max(0, size - 2**20))
             digest.update(file.read())
-    return {"video": video.name, "video_sha256": digest.hexdigest()}
+    return {"video": printable(video.name), "video_sha256": digest.hexdigest()}

@@ -102,6 +102,8 @@ class Tracker:
         Raises InputError for what is no video, or a file that holds other tracks.
         """
         predictor = predictor_of_run(self._run, self._predict)
+        if crop is not None and len(crop) != 4:
+            raise InputError(f"crop={crop!r} must be (x, y, width, height) in pixels")
         options = Options(batch_size, Crop(*crop) if crop else None, track_window)
         job = Job(predictor, options, user_path(out) if out else None, formats=(), overwrite=overwrite)
         job.predict_one(user_path(path))

@@ -9,6 +9,7 @@ import collections
 import dataclasses
 import functools
 import itertools
+import numbers
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from pawjax.inference.windows import followed
 from pawjax.progress import announced_first, track
 from pawjax.tracks.tracks import Tracks
 
+MOST = 2**31 - 1  # rows or pixels of an array on a device
 PART = 1024  # frames in a part; at least this many are predicted again after a kill
 
 
@@ -61,6 +63,15 @@ class Options:
     batch_size: int = 8
     crop: Crop | None = None
     track_window: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a number that is none, or out of range."""
+        crop = {f"crop, its {name}": (value, 0) for name, value in vars(self.crop).items()} if self.crop else {}
+        wanted = {"batch_size": (self.batch_size, 1), "track_window": (self.track_window, 0), **crop}
+        for name, (value, low) in wanted.items():
+            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if not whole or not low <= value <= MOST:
+                raise InputError(f"{name}: {value!r} must be a whole number from {low} to {MOST}")
 
 
 def predict_video(
@@ -148,8 +159,12 @@ def _batches(reader: FrameReader, n_done: int, options: Options, stages: Stages)
         while batch := list(itertools.islice(frames, options.batch_size)):
             pixels = [_cropped(frame.pixels, options.crop) for frame in batch]
             stages.frames["decode"] += len(batch)
-            padding = pixels[:1] * (options.batch_size - len(pixels))
-            yield np.stack(pixels + padding), np.array([frame.time for frame in batch])
+            try:
+                padding = pixels[:1] * (options.batch_size - len(pixels))
+                stacked = np.stack(pixels + padding)
+            except (MemoryError, ValueError) as error:  # ValueError: beyond what an array can have
+                raise InputError(f"--batch={options.batch_size} frames do not fit into memory: lower it") from error
+            yield stacked, np.array([frame.time for frame in batch])
 
     return ahead(decoded(), AHEAD + 1)
 

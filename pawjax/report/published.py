@@ -55,7 +55,7 @@ def _value(path: Path, column: str, text: str) -> Any:
     if column not in NUMBERS:
         return name_in_csv(text)
     try:
-        value = int(text) if text.isdigit() else float(text)
+        value = int(text) if text.isdecimal() else float(text)
     except ValueError:
         value = -1
     if not 0 <= value < MOST:

@@ -38,16 +38,22 @@ def write_csv(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
 
 
 def write_h5(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
-    """Writes tracks of one animal in the table layout of pandas, replacing the file atomically. Needs the extra."""
+    """Writes tracks of one animal in the table layout of pandas, replacing the file atomically. Needs the extra.
+
+    The file is made in memory: PyTables crashes the process on a full disk.
+    """
     import pandas as pd
 
-    with replacing(path) as temporary, pd.HDFStore(temporary, "w") as store:
+    in_memory = {"driver": "H5FD_CORE", "driver_core_backing_store": 0}
+    with replacing(path) as temporary, pd.HDFStore(temporary, "w", **in_memory) as store:
         for first, piece in _numbered(pieces):
             columns = pd.MultiIndex.from_tuples(_columns(piece, scorer), names=LEVELS)
             index = range(first, first + len(piece))
             store.append(KEY, pd.DataFrame(values_of(piece), index=index, columns=columns), index=False)
         # pandas 2, with which DeepLabCut runs, does not read a table without it; pandas 3.1 leaves it out.
         store.get_node(KEY)._v_attrs.pandas_version = TABLE_VERSION
+        store.flush()
+        temporary.write_bytes(store._handle.get_file_image())
 
 
 def write_meta(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:

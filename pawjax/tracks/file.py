@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 
 from pawjax.errors import InputError
-from pawjax.files import regular, replacing
+from pawjax.files import regular
+from pawjax.tracks.hdf5 import write_pieces
 from pawjax.tracks.tracks import ARRAYS, Tracks, join
 
 ENDING = ".tracks.h5"
@@ -24,14 +25,7 @@ OPTIONAL = "disagreement"
 
 def write_tracks(path: Path, pieces: Iterable[Tracks]) -> None:
     """Writes tracks that come in pieces, replacing the file atomically; memory is bounded by a piece."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for piece in pieces:
-            if "times" not in file:
-                _write_header(file, piece)
-            for name in ARRAYS:
-                dataset, values = file[name], getattr(piece, name)
-                dataset.resize(len(dataset) + len(values), axis=0)
-                dataset[len(dataset) - len(values) :] = values
+    write_pieces(path, pieces, _append)
 
 
 def read_tracks(path: Path) -> Tracks:
@@ -58,7 +52,7 @@ def read_pieces(path: Path, n_frames: int = PIECE) -> Iterator[Tracks]:
     except InputError:
         raise
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: the tracks are damaged ({error}); predict the video again") from error
+        raise InputError(f"{path}: the tracks are damaged ({error}); remove it and predict the video again") from error
 
 
 def read_origin(path: Path) -> dict[str, str]:
@@ -69,6 +63,15 @@ def read_origin(path: Path) -> dict[str, str]:
 def count_frames(path: Path) -> int:
     """Number of frames in a file of tracks. Raises InputError if it is not a file of `write_tracks`."""
     return sum(map(len, read_pieces(path)))
+
+
+def _append(file: h5py.File, piece: Tracks) -> None:
+    if "times" not in file:
+        _write_header(file, piece)
+    for name in ARRAYS:
+        dataset, values = file[name], getattr(piece, name)
+        dataset.resize(len(dataset) + len(values), axis=0)
+        dataset[len(dataset) - len(values) :] = values
 
 
 def _write_header(file: h5py.File, like: Tracks) -> None:

@@ -70,6 +70,12 @@ def check_formats(names: Sequence[str]) -> None:
             warn(f"files {file.ending} of the format {name} are not written: they need {file.missing}")
 
 
+def check_scorer(name: str) -> None:
+    """Raises InputError for a scorer that cannot be part of a file's name."""
+    if "/" in name or "\0" in name:
+        raise InputError(f"--dlc_scorer={name} is part of the names of files: remove '/' from it")
+
+
 def dlc_scorer(scorer: str) -> str:
     """The scorer of DeepLabCut's files: its later steps look for names that begin with 'DLC_'."""
     return scorer if scorer.startswith("DLC_") else f"DLC_{scorer}"

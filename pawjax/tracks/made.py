@@ -7,6 +7,7 @@ and of its content.
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pawjax.errors import InputError
 from pawjax.files import read_json, regular, replacing, write_json
@@ -51,10 +52,20 @@ class Made:
         write_json(self._record, self._read() | {self._name(path): entry})
 
     def _read(self) -> dict:
-        return read_json(self._record, "remove it, and the files that it names") if self._record.exists() else {}
+        if not self._record.exists():
+            return {}
+        fix = "remove it, and the files that it names"
+        entries = read_json(self._record, fix)
+        if not isinstance(entries, dict) or not all(map(_is_entry, entries.values())):
+            raise InputError(f"{self._record} is damaged (it is no record of what was made): {fix}")
+        return entries
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._source.parent).as_posix()
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("from"), str) and isinstance(entry.get("sha256"), list)
 
 
 def _sha256(path: Path) -> str:

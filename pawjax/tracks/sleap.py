@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pawjax.files import replacing
+from pawjax.tracks.hdf5 import write_pieces
 from pawjax.tracks.tracks import Tracks
 
 CHUNK = 1024  # frames
@@ -20,12 +20,14 @@ CHUNK = 1024  # frames
 
 def write_sleap(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
     """Writes tracks that come in pieces, replacing the file atomically. An animal's score is its mean likelihood."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for piece in pieces:
-            if "tracks" not in file:
-                _write_header(file, piece, scorer)
-            for name, values in _arrays(piece).items():
-                _append(file, name, values, axis=0 if name == "track_occupancy" else -1)
+
+    def write(file: h5py.File, piece: Tracks) -> None:
+        if "tracks" not in file:
+            _write_header(file, piece, scorer)
+        for name, values in _arrays(piece).items():
+            _append(file, name, values, axis=0 if name == "track_occupancy" else -1)
+
+    write_pieces(path, pieces, write)
 
 
 def _arrays(tracks: Tracks) -> dict[str, np.ndarray]:

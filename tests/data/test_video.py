@@ -1,12 +1,15 @@
 """Videos are decoded as ffmpeg does (goldens: third_party/ffmpeg/make_golden.py), frame by frame."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
+from pawjax.data import video as module
 from pawjax.data.video import FrameReader, find_videos, open_video
 from pawjax.errors import InputError
 
@@ -106,3 +109,27 @@ def test_files_folders_and_patterns_name_videos(tmp_path):
         find_videos([str(tmp_path / "nothing")])
     with pytest.raises(InputError, match="names no video"):
         find_videos([str(tmp_path / "*.mkv")])
+
+
+def test_pictures_whose_names_hold_other_digits(tmp_path):
+    for name in ("a2.png", "a10.png", "a1²1.png", "²b٣.png"):
+        Image.new("L", (4, 3)).save(tmp_path / name)
+    assert open_video(tmp_path).n_frames == 4
+
+
+@pytest.mark.parametrize("word, message", [("", "name is empty"), ("a**/*.mp4", "a\\*\\*/\\*.mp4: .*pattern")])
+def test_words_that_name_nothing(word, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.mp4").write_bytes(b"")
+    with pytest.raises(InputError, match=message):
+        find_videos([word])
+
+
+@pytest.mark.parametrize("rotation, size", [(0, (8, 16)), (45, (8, 16)), (90, (16, 8)), (-90, (16, 8)), (180, (8, 16))])
+def test_frames_have_the_size_that_the_video_says_for_any_rotation(rotation, size, monkeypatch):
+    frame = av.VideoFrame(16, 8, "gray")
+    turned = SimpleNamespace(rotation=rotation)
+    turns = module._turns(turned)
+    assert (size == (16, 8)) == bool(turns % 2)
+    monkeypatch.setattr(module, "_turns", lambda _: turns)
+    assert module._pixels(frame, 1, VideoReformatter()).shape[:2] == size

@@ -1,6 +1,12 @@
 """Many videos: each has its line, a bad one does not stop the others, and shards divide them."""
 
 import dataclasses
+import io
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +18,10 @@ from pawjax.errors import InputError
 from pawjax.inference import job as module
 from pawjax.inference.job import Job, TimeAhead, shard_of, warn_of_other_frames
 from pawjax.inference.predictor import Predictor
-from pawjax.inference.videos import Options
+from pawjax.inference.videos import Crop, Options
 from tests.inference.test_videos import brightest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def make_video(folder, n_frames=3, size=(30, 40)):
@@ -127,3 +135,78 @@ def test_labelled_videos_are_not_videos_of_a_folder(tmp_path):
         (tmp_path / name).write_bytes(b"")
     assert find_videos([str(tmp_path)]) == find_videos([f"{tmp_path}/*.mp4"]) == [tmp_path / "m.mp4"]
     assert len(find_videos([str(path) for path in tmp_path.iterdir()])) == 2
+
+
+def test_names_of_any_bytes_are_printed_and_predicted(tmp_path):
+    code = f"""
+import os, sys
+from pathlib import Path
+from pawjax import cli
+from tests.inference.test_job import Job, Options, Predictor, brightest, make_video
+def main(values, words):
+    folder = make_video(Path(os.fsdecode(b"{tmp_path}/caf\\xe9")))
+    predictor = Predictor(brightest, ("paw",), 1, {{"run": "/runs/mine", "checkpoint": "3"}})
+    assert Job(predictor, Options(2), folder.parent / "out", ("dlc", "sleap", "coco")).predict_all([folder]) == []
+sys.argv = ["x"]
+cli.run(cli.EntryPoint("x", "", (), main, lambda values: None, ()))
+"""
+    names = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PAWJAX_NO_REEXEC": "1"}
+    for environment in ({"PAWJAX_NO_REEXEC": "1"}, names):
+        shutil.rmtree(tmp_path)
+        tmp_path.mkdir()
+        options = {"env": os.environ | environment, "cwd": ROOT, "capture_output": True, "text": True}
+        done = subprocess.run([sys.executable, "-c", code], **options)
+        assert done.returncode == 0 and "\\udce9" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", ["a/b", "/x"])
+def test_scorers_that_are_no_part_of_a_name_are_refused(name, tmp_path):
+    make_video(tmp_path / "a")
+    with pytest.raises(InputError, match=f"^--dlc_scorer={name} is part of the names"):
+        predict.main(*cli.parse(predict.ENTRY_POINT, ["--workdir=x", f"--dlc_scorer={name}", str(tmp_path / "a")]))
+
+
+def test_more_shards_than_videos(videos):
+    shards = [shard_of(videos, number, 99_999_999_999) for number in (1, 2, 3, 4, 99_999_999_999)]
+    assert sorted(sum(shards[:3], [])) == videos and shards[3:] == [[], []]
+
+
+def test_a_closed_stdout_is_no_fault_of_a_video(tmp_path, predictor, videos, monkeypatch, capsys):
+    class Closed(io.StringIO):
+        def write(self, _):
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        Job(predictor, Options(2), tmp_path / "out", ()).predict_all(videos)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("content", ["[]", '{"aDLC_pawjax_mine_3.csv": 3}', '{"a": {"from": 1}}'])
+def test_a_damaged_record_is_named(tmp_path, predictor, videos, content, capsys):
+    job = Job(predictor, Options(2), tmp_path / "out", ("dlc",))
+    assert job.predict_all(videos[:1]) == []
+    (tmp_path / "out/.apawjax_mine_3.tracks.h5.made.json").write_text(content)
+    assert job.predict_all(videos[:1]) == videos[:1]
+    assert "made.json is damaged" in capsys.readouterr().err
+
+
+def test_long_names_are_predicted(tmp_path, predictor):
+    assert Job(predictor, Options(2), tmp_path, ("dlc",)).predict_all([make_video(tmp_path / ("v" * 200))]) == []
+
+
+@pytest.mark.parametrize("numbers", [(0,), (-1,), ("8",), (True,), (10**23,), (8, None, -5), (8, None, float("nan"))])
+def test_wrong_options_are_named(numbers):
+    with pytest.raises(InputError, match=r"(batch_size|track_window): .* must be a whole number from"):
+        Options(*numbers)
+    with pytest.raises(InputError, match="crop, its y: 'a' must be"):
+        Options(8, Crop(0, "a", 3, 4))
+
+
+def test_a_batch_beyond_the_memory_is_named(tmp_path, predictor, videos, monkeypatch, capsys):
+    def stack(_):
+        raise MemoryError
+
+    monkeypatch.setattr("pawjax.inference.videos.np.stack", stack)
+    assert Job(predictor, Options(2), tmp_path / "out", ()).predict_all(videos[:1]) == videos[:1]
+    assert "--batch=2 frames do not fit into memory" in capsys.readouterr().err

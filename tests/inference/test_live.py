@@ -142,7 +142,9 @@ def test_frames_in_colour_suit_a_network_on_gray():
     assert set(network.shapes) == {(1, *SIZE, 1)}
 
 
-@pytest.mark.parametrize("size, window", [((40,), 0), (40, 0), ((0, 5), 0), ((40, 60), -1), ((40, 60), "x")])
+@pytest.mark.parametrize(
+    "size, window", [((40,), 0), (40, 0), ((0, 5), 0), ((40, 60), -1), ((True, 200), 0), ((40, 60), "x")]
+)
 def test_wrong_sizes(size, window):
     with pytest.raises(InputError, match="size=|track_window="):
         LiveTracker(predictor(Network()), size, window)

@@ -92,6 +92,19 @@ def test_stopped_prediction_goes_on_and_ends_with_the_same_bytes(tmp_path, video
     assert (tmp_path / "t.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
+def test_damaged_parts_are_predicted_again(tmp_path, video):
+    predict_video(predictor(), video, tmp_path / "whole.h5", Options(4))
+    with pytest.raises(KeyboardInterrupt):
+        predict_video(predictor(Stopping(5)), video, tmp_path / "t.h5", Options(4))
+    parts = sorted((tmp_path / ".t.h5.parts").glob("*.h5"))
+    assert parts
+    parts[-1].write_bytes(parts[-1].read_bytes()[:5000])
+    rest = Stopping(99)
+    predict_video(predictor(rest), video, tmp_path / "t.h5", Options(4))
+    assert rest.frames == 4 * -(-(N - 8 * (len(parts) - 1)) // 4)
+    assert (tmp_path / "t.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
 def test_other_weights_start_again(tmp_path, video):
     with pytest.raises(KeyboardInterrupt):
         predict_video(predictor(Stopping(5)), video, tmp_path / "t.h5", Options(4))

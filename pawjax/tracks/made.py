@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pawjax.errors import InputError
-from pawjax.files import read_json, regular, replacing, write_json
+from pawjax.files import locked_folder, read_json, regular, replacing, write_json
 
 
 class Made:
@@ -48,7 +48,8 @@ class Made:
         self._note(path, {"from": source, "sha256": [digest]})
 
     def _note(self, path: Path, entry: dict) -> None:
-        write_json(self._record, self._read() | {self._name(path): entry})
+        with locked_folder(self._record.parent):  # another process may note another file of the same tracks
+            write_json(self._record, self._read() | {self._name(path): entry})
 
     def _read(self) -> dict:
         return read_json(self._record, "remove it, and the files that it names") if self._record.exists() else {}

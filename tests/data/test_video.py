@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pawjax.data.video import FrameReader, find_videos, open_video
+from pawjax.data.video import FrameReader, content_sha256, find_videos, open_video
 from pawjax.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -106,3 +106,34 @@ def test_files_folders_and_patterns_name_videos(tmp_path):
         find_videos([str(tmp_path / "nothing")])
     with pytest.raises(InputError, match="names no video"):
         find_videos([str(tmp_path / "*.mkv")])
+
+
+def test_a_picture_folder_is_its_pictures(tmp_path):
+    def picture(level):
+        Image.new("L", (64, 64), 0 if level is None else level).save(tmp_path / "img1.bmp")
+
+    picture(1)
+    before = content_sha256(tmp_path)
+    (tmp_path / ".DS_Store").touch()
+    assert content_sha256(tmp_path) == before
+    picture(2)
+    assert content_sha256(tmp_path) != before
+    picture(1)
+    assert content_sha256(tmp_path) == before
+    (tmp_path / "img1.bmp").rename(tmp_path / "img2.bmp")
+    assert content_sha256(tmp_path) != before
+
+
+@pytest.mark.parametrize("ending", ["avi", "mkv"])
+def test_fewer_frames_than_the_header_states_are_an_early_end(tmp_path, ending):
+    path = tmp_path / f"v.{ending}"
+    noise = np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25, width=64, height=48, pix_fmt="yuvj420p")
+        for packet in (one for pixels in noise for one in stream.encode(av.VideoFrame.from_ndarray(pixels))):
+            container.mux(packet)
+        container.mux(stream.encode(None))
+    assert read(path)[2] == ""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    pixels, _, broken = read(path)
+    assert 10 < len(pixels) < 30 and broken == f"{len(pixels)} frames can be decoded, its header states 40"

@@ -5,7 +5,9 @@ are FFmpeg's own: turned as the file's rotation flag says, with the range (limit
 """
 
 import dataclasses
+import hashlib
 import itertools
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,6 +28,7 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 MOST_FRAMES_PER_SECOND = 100_000.0  # a stated rate above it is nonsense
 USUAL_FRAMES_PER_SECOND = 25.0  # where a file states none
 MOST_WITHOUT_TIME = 32  # frames at the start that wait for one with a time
+MOST_UNCERTAIN = 0.75  # share of a stated duration that the frames of a whole video cover at least
 DECODING_ERRORS = (av.error.FFmpegError, ValueError, MemoryError)
 
 
@@ -46,6 +49,7 @@ class Video:
       gray: whether its frames have no colour by their format.
       n_frames: what the file states or its duration implies; the frames that can be decoded may be fewer or more.
       frames_per_second: the average rate; a folder of pictures has the usual 25.
+      least_seconds: that its frames cover by its header, if it is whole; 0 if the header does not say.
     """
 
     path: Path
@@ -54,6 +58,7 @@ class Video:
     gray: bool
     n_frames: int
     frames_per_second: float
+    least_seconds: float = 0.0
 
 
 def open_video(path: str | Path) -> Video:
@@ -72,9 +77,11 @@ def open_video(path: str | Path) -> Video:
             if frame is None:
                 raise InputError(f"{path}: has no frames; record it again, or leave it out")
             rate = _rate(stream)
-            n_frames = stream.frames or round(_seconds(container, stream) * rate)
+            seconds = _seconds(container, stream)
+            n_frames = stream.frames or round(seconds * rate)
             height, width = (frame.width, frame.height) if _turns(frame) % 2 else (frame.height, frame.width)
-            return Video(path, height, width, frame.format.name.startswith("gray"), n_frames, rate)
+            least = _least_seconds(container, stream, seconds, rate)
+            return Video(path, height, width, frame.format.name.startswith("gray"), n_frames, rate, least)
     except InputError:
         raise
     except DECODING_ERRORS as error:
@@ -87,7 +94,7 @@ class FrameReader:
     """Iterates once over every frame of a video, in the order of presentation.
 
     Attributes:
-      broken: after the last frame, why the video ended early: '' or the decoder's reason.
+      broken: after the last frame, why the video ended early: '', the decoder's reason, or that its header states more.
 
     Args:
       video: from `open_video`.
@@ -100,12 +107,18 @@ class FrameReader:
 
     def __iter__(self) -> Iterator[Frame]:
         read = self._read_pictures if self.video.path.is_dir() else self._decode
+        first, last, n_frames = None, 0.0, 0
         for frame in read():
+            n_frames += 1
+            first, last = frame.time if first is None else first, frame.time
             height, width = frame.pixels.shape[:2]
             if (height, width) != (self.video.height, self.video.width):
                 self.broken = f"its frames change to {width}x{height} pixels"
                 return
             yield frame
+        seconds = last - (first or 0.0) + 1 / self.video.frames_per_second
+        if not self.broken and seconds < self.video.least_seconds:
+            self.broken = f"{n_frames} frames can be decoded, its header states {self.video.n_frames}"
 
     def _decode(self) -> Iterator[Frame]:
         try:
@@ -158,7 +171,7 @@ def find_videos(words: list[str]) -> list[Path]:
         path = user_path(word)
         if path.is_dir():
             videos = _unlabelled(file for file in path.iterdir() if file.suffix.lower() in VIDEO_ENDINGS)
-            matches = videos or ([path] if _picture_files(path) else [])
+            matches = videos or ([named(path)] if _picture_files(path) else [])
         elif path.exists():
             matches = [path]
         else:
@@ -176,6 +189,30 @@ def find_videos(words: list[str]) -> list[Path]:
     return list(found)
 
 
+def named(path: Path) -> Path:
+    """The same path, in full if it is '.' or ends in '..', which are no names."""
+    return Path(os.path.abspath(path)) if path.name in ("", "..") else path
+
+
+def video_name(path: Path) -> str:
+    """The name of a video in the names of what is made of it: without the ending; a folder's is whole."""
+    return named(path).name if path.is_dir() else path.stem
+
+
+def content_sha256(path: Path) -> str:
+    """A hash of a video: of its size and its first and last MB; of a folder, of these and the names of its pictures."""
+    digest = hashlib.sha256()
+    for file in _picture_files(path) if path.is_dir() else [path]:
+        size = file.stat().st_size
+        if file != path:
+            digest.update(os.fsencode(file.name) + b"\0")
+        with file.open("rb") as opened:
+            digest.update(str(size).encode() + opened.read(2**20))
+            opened.seek(max(0, size - 2**20))
+            digest.update(opened.read())
+    return digest.hexdigest()
+
+
 def _unlabelled(paths: Iterable[Path]) -> list[Path]:
     return sorted(path for path in paths if not path.stem.endswith(LABELLED))
 
@@ -191,6 +228,19 @@ def _seconds(container: av.container.InputContainer, stream: av.video.stream.Vid
     if stream.duration is not None and stream.time_base is not None:
         return max(0.0, float(stream.duration * stream.time_base))
     return max(0.0, (container.duration or 0) / av.time_base)
+
+
+def _least_seconds(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, seconds: float, rate: float
+) -> float:
+    """What the frames of a whole video cover.
+
+    A stated number of frames is exact, but not that of a QuickTime file, whose edit list may leave frames out, and
+    which cannot be cut without an error of the decoder. A duration may be of the sound.
+    """
+    if stream.frames and not container.format.name.startswith("mov"):
+        return (stream.frames - 0.5) / rate
+    return MOST_UNCERTAIN * seconds
 
 
 def _pixels(frame: av.VideoFrame, channels: int, reformatter: VideoReformatter) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from pawjax.data.names import nfc
 from pawjax.errors import InputError
 from pawjax.inference import compiler
-from pawjax.inference.predictor import Predictor
+from pawjax.inference.predictor import Predictor, identity_of
 from pawjax.inference.views import consensus
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
@@ -77,10 +77,13 @@ def _order(first: Predictor, member: Predictor) -> np.ndarray:
 
 
 def _refuse_repeated(predictors: Sequence[Predictor]) -> None:
-    origins = [member.origin for member in predictors]
-    for i, origin in enumerate(origins):
-        if origin in origins[:i]:
-            raise InputError(f"an ensemble of {_name(predictors[i])} with itself is no ensemble: name each run once")
+    seen: list[dict[str, str]] = []
+    for member in predictors:
+        if (identity := identity_of(member.origin)) in seen:
+            raise InputError(
+                f"an ensemble of {_name(member)} with itself, or a copy of it, is no ensemble: name each run once"
+            )
+        seen.append(identity)
 
 
 def _name(member: Predictor) -> str:

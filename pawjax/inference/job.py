@@ -6,18 +6,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pawjax.data.video import Video, open_video
+from pawjax.data.video import Video, open_video, video_name
 from pawjax.errors import InputError, warn
 from pawjax.files import need_output
 from pawjax.inference.opening import scorer_of
 from pawjax.inference.parts import is_done
 from pawjax.inference.pipeline import Stages
 from pawjax.inference.predictor import Predictor
-from pawjax.inference.videos import Options, predict_video
+from pawjax.inference.videos import Options, origin_of_tracks, predict_video
 from pawjax.interruptions import disk_error
 from pawjax.progress import clock
 from pawjax.report.looks import Looks
-from pawjax.tracks.file import ENDING, read_tracks
+from pawjax.tracks.file import ENDING, read_origin, read_tracks
 from pawjax.tracks.formats import write_filtered, write_formats
 from pawjax.tracks.truth import compare_with_truth
 
@@ -37,7 +37,7 @@ class Job:
       dlc_scorer: scorer in DeepLabCut's files, '' for pawjax's own.
       looks: what to draw; the filtered tracks if there are any.
       truth: a table of the true points of the one video, or None.
-      overwrite: predict and write again what is done.
+      overwrite: predict and write again what is done, also if by another predictor or with other options.
     """
 
     predictor: Predictor
@@ -74,19 +74,20 @@ class Job:
         """Predicts one video, writes what is wanted of it, and returns a line about it. Raises InputError."""
         scorer, target = scorer_of(self.predictor), self.target_of(path)
         said = "was done before"
-        if self.overwrite or not is_done(self.predictor, path, target):
+        origin = origin_of_tracks(self.predictor, path, self.options) if target.exists() else {}
+        if not is_done(origin, target, self.overwrite) or self.overwrite:
             need_output(target.parent, [target.name])
             video, stages = open_video(path), Stages()
             warn_of_other_frames(video, self.predictor)
-            broken = predict_video(self.predictor, video, target, self.options, stages, ahead.words if ahead else None)
-            if broken:
-                warn(f"{path} broke off early ({broken}): the tracks hold the frames before")
+            predict_video(self.predictor, video, target, self.options, stages, ahead.words if ahead else None)
             said = str(stages) if stages.frames["network"] else "had been predicted before"
+        if broken := read_origin(target).get("broken"):
+            warn(f"{path} broke off early ({broken}): the tracks hold the frames before")
         shown, more = target, dict(overwrite=self.overwrite, dlc=self.dlc_scorer)
-        write_formats(target, path.stem, scorer, self.formats, **more)
+        write_formats(target, video_name(path), scorer, self.formats, **more)
         if self.filter:
             shown = write_filtered(target, self.filter, self.overwrite)
-            write_formats(shown, path.stem, scorer, self.formats, **more)
+            write_formats(shown, video_name(path), scorer, self.formats, **more)
         if self.looks:
             self.looks.write(path, shown, self.overwrite)
         line = f"{said} -> {target}"
@@ -94,7 +95,7 @@ class Job:
 
     def target_of(self, video: Path) -> Path:
         """The file of the tracks of a video."""
-        return (self.out or video.parent) / f"{video.stem}{scorer_of(self.predictor)}{ENDING}"
+        return (self.out or video.parent) / f"{video_name(video)}{scorer_of(self.predictor)}{ENDING}"
 
     def _errors(self, tracks: Path) -> str:
         numbers = compare_with_truth(read_tracks(tracks), self.truth, self.predictor.pcutoff)

@@ -1,18 +1,22 @@
 """The finished parts of a prediction, kept so that a killed one resumes, and what tells two predictions apart."""
 
-import hashlib
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pawjax.data.video import content_sha256, named
 from pawjax.errors import InputError
 from pawjax.files import lock, printable, read_json, write_json
-from pawjax.inference.predictor import Predictor
+from pawjax.inference.predictor import identity_of
 from pawjax.inference.windows import Pose
 from pawjax.tracks.file import count_frames, read_origin, read_tracks, write_tracks
 from pawjax.tracks.tracks import Tracks
+
+VIDEO = ("video", "video_sha256")  # what `origin_of` says
+OPTIONS = ("crop", "track_window")  # entries that tracks of whole frames lack
 
 
 class Parts:
@@ -53,9 +57,11 @@ class Parts:
         """Writes the next part."""
         write_tracks(self._folder / f"{len(self._files()):06d}.h5", [tracks])
 
-    def finish(self) -> None:
-        """Joins the parts to the file of tracks and removes them."""
-        write_tracks(self._path, (read_tracks(part) for part in self._files()))
+    def finish(self, broken: str) -> None:
+        """Joins the parts to the file of tracks, with why the video broke off if it did, and removes them."""
+        pieces = map(read_tracks, self._files())
+        more = {"broken": broken} if broken else {}
+        write_tracks(self._path, (dataclasses.replace(piece, origin=piece.origin | more) for piece in pieces))
         shutil.rmtree(self._folder)
 
     def _files(self) -> list[Path]:
@@ -80,15 +86,17 @@ class Parts:
             return False
 
 
-def is_done(predictor: Predictor, video: Path, path: Path) -> bool:
-    """Whether `path` holds the tracks of a video by this predictor.
+def is_done(origin: dict[str, str], path: Path, overwrite: bool = False) -> bool:
+    """Whether `path` holds tracks of this origin, see `pawjax.inference.videos.origin_of_tracks`.
 
-    Raises InputError if it holds those of another run, checkpoint or video, or is no file of tracks.
+    With `overwrite`, tracks of the same video by another predictor or with other options are as good. Raises InputError
+    if it holds those of another predictor, video or crop, or is no file of tracks.
     """
     if not path.exists():
         return False
-    found, wanted = read_origin(path), predictor.origin | origin_of(video)
-    other = [name for name, value in wanted.items() if found.get(name) != value]
+    found, wanted = identity_of(read_origin(path)), identity_of(origin)
+    names = VIDEO if overwrite else dict.fromkeys((*wanted, *OPTIONS))
+    other = [name for name in names if found.get(name, "") != wanted.get(name, "")]
     if other:
         raise InputError(
             f"{path} holds other tracks ({', '.join(other)} differ), which are never overwritten: use another --out, "
@@ -98,14 +106,5 @@ def is_done(predictor: Predictor, video: Path, path: Path) -> bool:
 
 
 def origin_of(video: Path) -> dict[str, str]:
-    """The video's name and a hash of its content: its size and its first and last MB, or the names of its pictures."""
-    digest = hashlib.sha256()
-    if video.is_dir():
-        digest.update("\n".join(f"{file.name} {file.stat().st_size}" for file in sorted(video.iterdir())).encode())
-    else:
-        size = video.stat().st_size
-        with video.open("rb") as file:
-            digest.update(str(size).encode() + file.read(2**20))
-            file.seek(max(0, size - 2**20))
-            digest.update(file.read())
-    return {"video": printable(video.name), "video_sha256": digest.hexdigest()}
+    """The video's name and a hash of its content, see `content_sha256`."""
+    return dict(zip(VIDEO, (printable(named(video).name), content_sha256(video)), strict=True))

@@ -8,6 +8,7 @@ import numpy as np
 
 CELL = 16  # px of the network; its largest stride
 Predict = Callable[[np.ndarray], dict[str, Any]]  # uint8 [B, H, W, C] -> arrays [B, ...] of `make_find_points`
+PLACES = {"run": "checkpoint_sha256", "snapshot": "snapshot_sha256"}  # in `origin`, and the hash of what is there
 Batch = tuple[np.ndarray, np.ndarray]  # pixels uint8 [B, H, W, C], and the times of the real frames among them
 Points = dict[str, np.ndarray]  # of `make_find_points`, on the host
 Found = tuple[Points, np.ndarray]  # the points of the real frames of a batch, and their times
@@ -38,6 +39,16 @@ class Predictor:
     frame_sizes: tuple[tuple[int, int], ...] = ()
     value_range: tuple[float, ...] = ()
     grid: int = CELL
+
+
+def identity_of(origin: dict[str, str]) -> dict[str, str]:
+    """An origin without the places of runs and snapshots that it has hashes of: moved or copied, they are the same."""
+
+    def is_place(name: str) -> bool:
+        start, space, last = name.rpartition(" ")  # an ensemble has 'member1 run'
+        return last in PLACES and f"{start}{space}{PLACES[last]}" in origin
+
+    return {name: value for name, value in origin.items() if not is_place(name)}
 
 
 def shifted(points: Points, corner: tuple[int, int]) -> Points:

@@ -10,13 +10,13 @@ from PIL import Image
 
 from pawjax.data.names import nfc
 from pawjax.data.project import Project, frame_name
-from pawjax.data.video import FrameReader, Video, open_video
+from pawjax.data.video import FrameReader, Video, open_video, video_name
 from pawjax.errors import InputError, warn
 from pawjax.files import need_output
 from pawjax.inference.opening import scorer_of
 from pawjax.inference.parts import is_done
 from pawjax.inference.predictor import Predictor
-from pawjax.inference.videos import Options, predict_video
+from pawjax.inference.videos import Options, origin_of_tracks, predict_video
 from pawjax.report.gallery import points_grid
 from pawjax.tracks.choice import Choice, rank, vary
 from pawjax.tracks.deeplabcut import write_machine_labels
@@ -71,6 +71,8 @@ def refine_video(predictor: Predictor, path: Path, project: Project, request: Re
     config = project.config_with(video)
     source = _tracks_of(predictor, video, project, request, options)
     tracks = read_tracks(source)
+    if broken := tracks.origin.get("broken"):
+        warn(f"{path} broke off early ({broken}): frames are chosen among those before")
     ranked = rank(tracks, request.pcutoff, request.n_frames, project.labelled_frames(name))
     if not ranked:
         return f"{path}: every frame is labelled, or close in time to one that is"
@@ -87,19 +89,19 @@ def refine_video(predictor: Predictor, path: Path, project: Project, request: Re
 
 def _tracks_of(predictor: Predictor, video: Video, project: Project, request: Request, options: Options) -> Path:
     """The file of the video's tracks by this predictor, predicted into the project if there is none."""
-    name = f"{video.path.stem}{scorer_of(predictor)}{ENDING}"
+    name = f"{video_name(video.path)}{scorer_of(predictor)}{ENDING}"
     beside = (request.tracks or video.path.parent) / name
-    if request.tracks is None and not _is_ours(predictor, video, beside):
+    origin = origin_of_tracks(predictor, video.path, options)
+    if request.tracks is None and not _is_ours(origin, beside):
         beside = project.folder / TRACKS / name
-    if not is_done(predictor, video.path, beside):
-        if broken := predict_video(predictor, video, beside, options):
-            warn(f"{video.path} broke off early ({broken}): frames are chosen among those before")
+    if not is_done(origin, beside):
+        predict_video(predictor, video, beside, options)
     return beside
 
 
-def _is_ours(predictor: Predictor, video: Video, path: Path) -> bool:
+def _is_ours(origin: dict[str, str], path: Path) -> bool:
     try:
-        return is_done(predictor, video.path, path)
+        return is_done(origin, path)
     except InputError:  # of the same name, but predicted otherwise: it is not needed
         return False
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from pawjax.data.pictures import ValueRange, to_uint8
+from pawjax.data.video import named
 from pawjax.errors import InputError
 from pawjax.files import user_path
 from pawjax.inference import compiler
@@ -106,8 +107,9 @@ class Tracker:
             raise InputError(f"crop={crop!r} must be (x, y, width, height) in pixels")
         options = Options(batch_size, Crop(*crop) if crop else None, track_window)
         job = Job(predictor, options, user_path(out) if out else None, formats=(), overwrite=overwrite)
-        job.predict_one(user_path(path))
-        return read_tracks(job.target_of(user_path(path)))
+        video = named(user_path(path))
+        job.predict_one(video)
+        return read_tracks(job.target_of(video))
 
     def detect(
         self,

@@ -18,9 +18,9 @@ import numpy as np
 
 from pawjax.data.video import FrameReader, Video
 from pawjax.errors import InputError
-from pawjax.inference.parts import Parts, origin_of
+from pawjax.inference.parts import OPTIONS, Parts, origin_of
 from pawjax.inference.pipeline import Stages, ahead
-from pawjax.inference.predictor import Batch, Found, Predict, Predictor, shifted
+from pawjax.inference.predictor import Batch, Found, Predict, Predictor, identity_of, shifted
 from pawjax.inference.stream import AHEAD, stream
 from pawjax.inference.windows import followed
 from pawjax.progress import announced_first, track
@@ -73,6 +73,18 @@ class Options:
             if not whole or not low <= value <= MOST:
                 raise InputError(f"{name}: {value!r} must be a whole number from {low} to {MOST}")
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """The options that the tracks follow from; of whole frames, none. The window moves once in a batch."""
+        crop = self.crop and ",".join(map(str, dataclasses.astuple(self.crop)))
+        window = self.track_window and f"{self.track_window} px, placed every {self.batch_size} frames"
+        return {name: value for name, value in zip(OPTIONS, (crop, window), strict=True) if value}
+
+
+def origin_of_tracks(predictor: Predictor, video: Path, options: Options) -> dict[str, str]:
+    """`Tracks.origin`: what the tracks follow from."""
+    return predictor.origin | origin_of(video) | options.origin
+
 
 def predict_video(
     predictor: Predictor,
@@ -92,13 +104,15 @@ def predict_video(
       stages: counts the frames and the time of each stage.
       words: what the progress display adds, given the share that is done.
 
-    Returns why the video broke off before its end, '' if it did not. Raises InputError for a video without frames, a
-    crop beyond the frames, or if another process predicts into `path`.
+    Returns why the video broke off before its end, '' if it did not; the origin of the tracks has it too, as 'broken'.
+    Raises InputError for a video without frames or that changed meanwhile, a crop beyond the frames, or if another
+    process predicts into `path`.
     """
     stages, crop = stages or Stages(), options.crop
     if crop:
         crop.check(video)
-    parts = Parts(path, predictor.origin | origin_of(video.path) | {"options": str(options)})
+    origin = origin_of_tracks(predictor, video.path, options)
+    parts = Parts(path, identity_of(origin) | {"options": str(options)})
     with parts.locked():
         reader = FrameReader(video, 1 if video.gray else predictor.channels)
         batches = _batches(reader, parts.n_frames(), options, stages)
@@ -108,14 +122,16 @@ def predict_video(
             found = _predicted(predictor.predict, batches, stages)
         found = _shown(found, video, parts.n_frames(), stages, words)
         while batch := list(itertools.islice(found, -(-PART // options.batch_size))):
-            tracks = _as_tracks(batch, predictor, video, crop)
+            tracks = _as_tracks(batch, predictor, video, crop, origin)
             with stages.timed("write"):
                 parts.add(tracks)
             stages.frames["write"] += len(tracks)
         if not parts.n_frames():
             why = reader.broken or "it has none"
             raise InputError(f"{video.path}: no frame of it can be decoded ({why}): record it again, or leave it out")
-        parts.finish()
+        if origin_of_tracks(predictor, video.path, options) != origin:
+            raise InputError(f"{video.path} changed while it was predicted: predict it again when it is complete")
+        parts.finish(reader.broken)
     return reader.broken
 
 
@@ -177,7 +193,9 @@ def _cropped(pixels: np.ndarray, crop: Crop | None) -> np.ndarray:
     return pixels[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width] if crop else pixels
 
 
-def _as_tracks(found: Sequence[Found], predictor: Predictor, video: Video, crop: Crop | None) -> Tracks:
+def _as_tracks(
+    found: Sequence[Found], predictor: Predictor, video: Video, crop: Crop | None, origin: dict[str, str]
+) -> Tracks:
     """Tracks of one animal in pixels of the whole frame; NaN for what the method does not say."""
     points = {name: np.concatenate([batch[name] for batch, _ in found])[:, None] for name in found[0][0]}
     points = shifted(points, _corner(crop))
@@ -191,6 +209,6 @@ def _as_tracks(found: Sequence[Found], predictor: Predictor, video: Video, crop:
         bodyparts=predictor.bodyparts,
         size=(video.height, video.width),
         frames_per_second=video.frames_per_second,
-        origin=predictor.origin | origin_of(video.path),
+        origin=origin,
         disagreement=points.get("disagreement", np.full(shape, np.nan, np.float32)).astype(np.float32),
     )

@@ -49,7 +49,9 @@ def write_h5(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
         for first, piece in _numbered(pieces):
             columns = pd.MultiIndex.from_tuples(_columns(piece, scorer), names=LEVELS)
             index = range(first, first + len(piece))
-            store.append(KEY, pd.DataFrame(values_of(piece), index=index, columns=columns), index=False)
+            frame = pd.DataFrame(values_of(piece), index=index, columns=columns)
+            # Without the time, the same tracks always give the same bytes.
+            store.put(KEY, frame, format="table", append=first > 0, index=False, track_times=False)
         # pandas 2, with which DeepLabCut runs, does not read a table without it; pandas 3.1 leaves it out.
         store.get_node(KEY)._v_attrs.pandas_version = TABLE_VERSION
         store.flush()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pawjax.errors import InputError
-from pawjax.files import read_json, regular, replacing, write_json
+from pawjax.files import locked_folder, read_json, regular, replacing, write_json
 
 
 class Made:
@@ -49,7 +49,8 @@ class Made:
         self._note(path, {"from": source, "sha256": [digest]})
 
     def _note(self, path: Path, entry: dict) -> None:
-        write_json(self._record, self._read() | {self._name(path): entry})
+        with locked_folder(self._record.parent):  # another process may note another file of the same tracks
+            write_json(self._record, self._read() | {self._name(path): entry})
 
     def _read(self) -> dict:
         if not self._record.exists():

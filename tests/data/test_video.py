@@ -10,7 +10,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from pawjax.data import video as module
-from pawjax.data.video import FrameReader, find_videos, open_video
+from pawjax.data.video import FrameReader, content_sha256, find_videos, open_video
 from pawjax.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -133,3 +133,34 @@ def test_frames_have_the_size_that_the_video_says_for_any_rotation(rotation, siz
     assert (size == (16, 8)) == bool(turns % 2)
     monkeypatch.setattr(module, "_turns", lambda _: turns)
     assert module._pixels(frame, 1, VideoReformatter()).shape[:2] == size
+
+
+def test_a_picture_folder_is_its_pictures(tmp_path):
+    def picture(level):
+        Image.new("L", (64, 64), 0 if level is None else level).save(tmp_path / "img1.bmp")
+
+    picture(1)
+    before = content_sha256(tmp_path)
+    (tmp_path / ".DS_Store").touch()
+    assert content_sha256(tmp_path) == before
+    picture(2)
+    assert content_sha256(tmp_path) != before
+    picture(1)
+    assert content_sha256(tmp_path) == before
+    (tmp_path / "img1.bmp").rename(tmp_path / "img2.bmp")
+    assert content_sha256(tmp_path) != before
+
+
+@pytest.mark.parametrize("ending", ["avi", "mkv"])
+def test_fewer_frames_than_the_header_states_are_an_early_end(tmp_path, ending):
+    path = tmp_path / f"v.{ending}"
+    noise = np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25, width=64, height=48, pix_fmt="yuvj420p")
+        for packet in (one for pixels in noise for one in stream.encode(av.VideoFrame.from_ndarray(pixels))):
+            container.mux(packet)
+        container.mux(stream.encode(None))
+    assert read(path)[2] == ""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    pixels, _, broken = read(path)
+    assert 10 < len(pixels) < 30 and broken == f"{len(pixels)} frames can be decoded, its header states 40"

@@ -99,3 +99,6 @@ def test_origin_names_every_member_and_one_alone_is_itself():
     assert both.origin["member1 checkpoint_sha256"] == "oneoneone" and both.origin["member2 run"] == "/runs/two"
     with pytest.raises(InputError, match="an ensemble of /runs/one with itself"):
         ensemble([one, other, one])
+    copy = dataclasses.replace(one, origin=one.origin | {"run": "/copies/one"})
+    with pytest.raises(InputError, match="an ensemble of /copies/one with itself, or a copy of it"):
+        ensemble([one, other, copy])

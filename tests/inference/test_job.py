@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pawjax import cli, predict
+from pawjax import cli, errors, predict
 from pawjax.data.video import find_videos, open_video
 from pawjax.errors import InputError
 from pawjax.inference import job as module
@@ -210,3 +210,37 @@ def test_a_batch_beyond_the_memory_is_named(tmp_path, predictor, videos, monkeyp
     monkeypatch.setattr("pawjax.inference.videos.np.stack", stack)
     assert Job(predictor, Options(2), tmp_path / "out", ()).predict_all(videos[:1]) == videos[:1]
     assert "--batch=2 frames do not fit into memory" in capsys.readouterr().err
+
+
+def test_overwrite_replaces_only_tracks_of_the_same_video(tmp_path, predictor, videos, capsys):
+    def run(number, **how):
+        return Job(predictor, Options(2), tmp_path / "out", ("lp",), overwrite=True, **how).predict_all([path[number]])
+
+    path = videos[0], make_video(tmp_path / "other" / "a", 4)
+    assert run(0) == [] and run(0, dlc_scorer="x") == []
+    (tracks,) = (tmp_path / "out").glob("*.tracks.h5")
+    before = tracks.read_bytes()
+    assert run(1) == [path[1]] and tracks.read_bytes() == before
+    assert "holds other tracks (video_sha256 differ)" in capsys.readouterr().err
+    tracks.write_text("mine")
+    assert run(0) == [path[0]] and tracks.read_text() == "mine"
+
+
+def test_an_early_end_is_said_again(tmp_path, predictor, videos, capsys, monkeypatch):
+    (videos[1] / "2.png").write_text("no picture")
+    job = Job(predictor, Options(2), tmp_path / "out", ())
+    for _ in range(2):
+        monkeypatch.setattr(errors, "_said", set())  # a process says it once
+        assert job.predict_all(videos[1:2]) == []
+        assert f"{videos[1]} broke off early (" in capsys.readouterr().err
+    assert "broke off" not in (job.predict_all(videos[2:]), capsys.readouterr().err)[1]
+
+
+def test_folders_have_names_of_their_own_and_own_outputs_do_not_change_them(tmp_path, predictor, monkeypatch):
+    folders = [make_video(tmp_path / name, 2) for name in ("mouse.day1", "mouse.day2")]
+    assert Job(predictor, Options(2), None, ("lp",)).predict_all(folders) == []
+    assert len(list(tmp_path.glob("mouse.day?pawjax_mine_3.tracks.h5"))) == 2
+    for out in (folders[0], folders[0], None):
+        monkeypatch.chdir(folders[0])
+        assert Job(predictor, Options(2), out, ("lp",)).predict_all(find_videos(["."])) == []
+    assert (folders[0] / "mouse.day1pawjax_mine_3.lightning_pose.csv").exists()

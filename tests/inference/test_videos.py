@@ -1,6 +1,7 @@
 """Videos become tracks: in order, in bounded pieces, resumed after a kill with the same bytes."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import h5py
@@ -14,7 +15,7 @@ from pawjax.inference import videos
 from pawjax.inference.parts import Parts, is_done
 from pawjax.inference.pipeline import Stages, ahead
 from pawjax.inference.predictor import Predictor
-from pawjax.inference.videos import Crop, Options, predict_video
+from pawjax.inference.videos import Crop, Options, origin_of_tracks, predict_video
 from pawjax.tracks.file import read_tracks
 
 N, SIZE = 23, (30, 40)
@@ -138,7 +139,8 @@ def test_broken_video_keeps_the_frames_before(tmp_path, video):
     (tmp_path / "9.png").write_text("no picture")
     broken = dataclasses.replace(video, path=tmp_path)
     assert "9.png" in predict_video(predictor(), broken, tmp_path / "out/t.h5", Options(4))
-    assert len(read_tracks(tmp_path / "out/t.h5")) == 9
+    tracks = read_tracks(tmp_path / "out/t.h5")
+    assert len(tracks) == 9 and "9.png" in tracks.origin["broken"]
     (tmp_path / "0.png").write_text("no picture")
     with pytest.raises(InputError, match="no frame of it can be decoded .*0.png"):
         predict_video(predictor(), broken, tmp_path / "out/none.h5", Options(4))
@@ -171,16 +173,62 @@ def test_damaged_tracks_are_named(tmp_path, video):
         read_tracks(path)
 
 
+def done(video, path, by=None, options=None, overwrite=False):
+    return is_done(origin_of_tracks(by or predictor(), video.path, options or Options(4)), path, overwrite)
+
+
 def test_tracks_of_others_are_never_overwritten(tmp_path, video):
     path = tmp_path / "t.h5"
-    assert not is_done(predictor(), video.path, path)
+    assert not done(video, path)
     predict_video(predictor(), video, path, Options(4))
-    assert is_done(predictor(), video.path, path)
+    assert done(video, path) and done(video, path, options=Options(8))
     with pytest.raises(InputError, match=r"t.h5 holds other tracks \(checkpoint differ"):
-        is_done(predictor(checkpoint="4"), video.path, path)
+        done(video, path, predictor(checkpoint="4"))
+    assert done(video, path, predictor(checkpoint="4"), overwrite=True)
     path.write_text("notes of a user")
-    with pytest.raises(InputError, match="t.h5"):
-        is_done(predictor(), video.path, path)
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match="t.h5"):
+            done(video, path, overwrite=overwrite)
+
+
+@pytest.mark.parametrize("name, options", [
+    ("crop", Options(4, Crop(5, 5, 35, 25))), ("crop", Options(4, Crop(0, 0, 300, 300))),
+    ("track_window", Options(4, track_window=16)),
+])  # fmt: skip
+def test_tracks_of_whole_frames_are_not_those_of_a_part(tmp_path, video, name, options):
+    path = tmp_path / "t.h5"
+    predict_video(predictor(), video, path, Options(4))
+    with pytest.raises(InputError, match=rf"t.h5 holds other tracks \({name} differ"):
+        done(video, path, options=options)
+    assert done(video, path, options=options, overwrite=True)
+
+
+def test_a_moved_run_is_the_same(tmp_path, video):
+    path = tmp_path / "t.h5"
+    one, moved = (predictor(run=run, checkpoint_sha256="a1") for run in ("/old/r", "/new/r"))
+    with pytest.raises(KeyboardInterrupt):
+        predict_video(dataclasses.replace(one, predict=Stopping(5)), video, path, Options(4))
+    rest = Stopping(99)
+    predict_video(dataclasses.replace(moved, predict=rest), video, path, Options(4))
+    assert rest.frames < N and done(video, path, one) and done(video, path, moved)
+    with pytest.raises(InputError, match=r"\(checkpoint_sha256 differ"):
+        done(video, path, predictor(run="/old/r", checkpoint_sha256="b2"))
+
+
+def test_a_video_that_changes_meanwhile_is_not_done(tmp_path, video):
+    folder = tmp_path / "v"
+    shutil.copytree(video.path, folder)
+    growing = dataclasses.replace(video, path=folder)
+
+    def predict(images):
+        shutil.copy(folder / "0.png", folder / "99.png")
+        return brightest(images)
+
+    with pytest.raises(InputError, match="v changed while it was predicted: predict it again"):
+        predict_video(predictor(predict), growing, tmp_path / "t.h5", Options(4))
+    assert not (tmp_path / "t.h5").exists()
+    predict_video(predictor(), growing, tmp_path / "t.h5", Options(4))
+    assert len(read_tracks(tmp_path / "t.h5")) == N + 1
 
 
 def test_disagreement_goes_to_the_file_and_older_files_lack_it(tmp_path, video):

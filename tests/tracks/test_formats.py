@@ -1,9 +1,11 @@
 """Tracks in the formats of other tools: their structure, and each read by its tool where it is installed."""
 
+import concurrent.futures
 import importlib.util
 import json
 import os
 import pickle
+import time
 from pathlib import Path
 
 import h5py
@@ -14,6 +16,7 @@ from pawjax.errors import InputError
 from pawjax.tracks import formats
 from pawjax.tracks.file import read_tracks, write_tracks
 from pawjax.tracks.formats import FORMATS, File, check_formats, read, write_filtered, write_formats
+from pawjax.tracks.made import Made
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests/golden/pandas_tracks.h5"  # third_party/pandas/make_golden.py
@@ -222,3 +225,24 @@ def test_filtered_tracks_lie_beside_the_raw_ones(source, two):
     assert not list(source.parent.glob("*filtered_meta.pickle"))  # DeepLabCut would find two
     write_filtered(source, "kalman")
     assert "Kalman" in read_tracks(path).origin["filter"]
+
+
+def test_two_processes_that_make_files_of_the_same_tracks_lose_no_entry(source):
+    paths = [source.with_name(f"{number}.csv") for number in range(2)]
+
+    def make(path):
+        for _ in range(40):
+            Made(source).write(path, lambda temporary: temporary.write_text(path.name), overwrite=True)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(make, paths))
+
+
+def test_the_same_tracks_always_give_the_same_bytes(source):
+    pytest.importorskip("tables")
+    pytest.importorskip("pandas")
+    write(source, "dlc")
+    files = {path: path.read_bytes() for path in source.parent.glob("*DLC_*")}
+    time.sleep(1.1)  # HDF5's time stamps are whole seconds
+    write(source, "dlc", overwrite=True)
+    assert len(files) == 3 and all(path.read_bytes() == content for path, content in files.items())

@@ -151,13 +151,13 @@ def test_a_picture_folder_is_its_pictures(tmp_path):
     assert content_sha256(tmp_path) != before
 
 
-@pytest.mark.parametrize("ending", ["avi", "mkv"])
-def test_fewer_frames_than_the_header_states_are_an_early_end(tmp_path, ending):
+@pytest.mark.parametrize("ending, codec, pixels", [("avi", "mpeg4", "yuv420p"), ("mkv", "mjpeg", "yuvj420p")])
+def test_fewer_frames_than_the_header_states_are_an_early_end(tmp_path, ending, codec, pixels):
     path = tmp_path / f"v.{ending}"
     noise = np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg", rate=25, width=64, height=48, pix_fmt="yuvj420p")
-        for packet in (one for pixels in noise for one in stream.encode(av.VideoFrame.from_ndarray(pixels))):
+        stream = container.add_stream(codec, rate=25, width=64, height=48, pix_fmt=pixels)
+        for packet in (one for image in noise for one in stream.encode(av.VideoFrame.from_ndarray(image))):
             container.mux(packet)
         container.mux(stream.encode(None))
     assert read(path)[2] == ""

@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     flags = parser.parse_args()
     print("| run | points | right | temperature, bias | ECE raw | calibrated |\n|---|---|---|---|---|---|")
-    with style.picture(flags.out, 4.4 * len(flags.runs), 4.8) as figure:
+    with style.picture(flags.out, 5.2 * len(flags.runs), 4.8) as figure:
         for axes, (name, run) in zip(
             figure.subplots(1, len(flags.runs), squeeze=False)[0],
             (word.split("=", 1) for word in flags.runs),

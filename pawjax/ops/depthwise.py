@@ -1,7 +1,9 @@
 """Depthwise convolutions on CPUs: each channel has a kernel of its own (Sifre 2014, MobileNet 2017).
 
 XLA's grouped convolution computes one channel at a time there. Here a convolution is a sum of shifted inputs, each
-times its tap, over all channels at once, and so are its gradients. `pawjax.ops.conv` chooses between the forms.
+times its tap, over all channels at once, and so are its gradients. `pawjax.ops.conv` chooses between the forms. The
+layers of EfficientNet-Lite0 at 256x256, batch 8, take a sixteenth of the time forward and a sixth with gradients
+(`python -m tests.speed.depthwise`, a quiet 2-core AMD EPYC, 2026-11-28).
 """
 
 from functools import partial

@@ -13,12 +13,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-import deeplabcut
 import numpy as np
 import pandas as pd
 import tracks as shared
-from deeplabcut.refine_training_dataset.outlier_frames import ExtractFramesbasedonPreselection
-from deeplabcut.utils import auxiliaryfunctions
+
+OPERATORS = shared.OPERATORS  # declared before DeepLabCut is imported
+
+import deeplabcut  # noqa: E402
+from deeplabcut.refine_training_dataset.outlier_frames import ExtractFramesbasedonPreselection  # noqa: E402
+from deeplabcut.utils import auxiliaryfunctions  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 3

@@ -14,12 +14,16 @@ import tempfile
 from pathlib import Path
 
 import av
-import deeplabcut
 import numpy as np
 import pandas as pd
-from deeplabcut.core.engine import Engine
-from deeplabcut.pose_estimation_pytorch.config import make_pytorch_pose_config
-from deeplabcut.utils import auxiliaryfunctions
+from bench import declare_operators
+
+OPERATORS = declare_operators()
+
+import deeplabcut  # noqa: E402
+from deeplabcut.core.engine import Engine  # noqa: E402
+from deeplabcut.pose_estimation_pytorch.config import make_pytorch_pose_config  # noqa: E402
+from deeplabcut.utils import auxiliaryfunctions  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 BODYPARTS = ["snout", "tailbase"]

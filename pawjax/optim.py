@@ -188,6 +188,15 @@ def scale_groups(groups: tuple[tuple[str, float, int], ...], warmup_steps: int =
     return _at_each_step(groups, scale)
 
 
+def without_gradients_of_frozen(groups: tuple[tuple[str, float, int], ...], params: optax.Params) -> optax.Params:
+    """The parameters, without gradients to those of groups with factor 0: nothing is computed for them."""
+    return jax.tree.map(
+        lambda param, group: jax.lax.stop_gradient(param) if group >= 0 and not groups[group][1] else param,
+        params,
+        group_of(groups, params),
+    )
+
+
 def clip_by_moving_norm(max_norm: float, groups: tuple[tuple[str, float, int], ...]) -> optax.GradientTransformation:
     """Clips gradients by the global norm of those whose parameters are trained at this step.
 

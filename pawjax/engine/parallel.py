@@ -68,6 +68,7 @@ class StepOptions:
       n_steps: steps per call of the program.
       streamed: the store holds one step's batch (`put_batch`), not all frames (`replicate`).
       pairs: indices of the bodyparts that a mirrored frame swaps.
+      groups: the optimizer's parameter groups, see `train_step`.
     """
 
     augment: Augment
@@ -77,6 +78,7 @@ class StepOptions:
     n_steps: int = 1
     streamed: bool = False
     pairs: Pairs = ()
+    groups: tuple[tuple[str, float, int], ...] = ()
 
     @classmethod
     def of(cls, config: ConfigDict, streamed: bool = False, pairs: Pairs = ()) -> Self:
@@ -89,6 +91,7 @@ class StepOptions:
             n_steps=config.steps_per_dispatch,
             streamed=streamed,
             pairs=pairs,
+            groups=config.optimizer.groups,
         )
 
 
@@ -192,6 +195,7 @@ def _next_steps(
             optimizer=optimizer,
             ema_decay=options.ema_decay,
             microbatches=options.microbatches,
+            groups=options.groups,
             axis_name=axis_name,
         )
 

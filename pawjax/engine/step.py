@@ -1,6 +1,7 @@
 """One pure training step: gather, augment, loss, gradient, update. Compiled in `pawjax.engine.parallel`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ from pawjax.engine.state import TrainState, stream
 from pawjax.losses import weighted_total
 from pawjax.methods import Method
 from pawjax.ops import chains
+from pawjax.optim import without_gradients_of_frozen
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -60,12 +62,14 @@ def train_step(
     optimizer: optax.GradientTransformationExtraArgs,
     ema_decay: float = 0.0,
     microbatches: int = 1,
+    groups: tuple[tuple[str, float, int], ...] = (),
     axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """The state after one update on `batch` at a learning rate, float32 [], and the metrics of this step.
 
-    The batch passes through the network in `microbatches`; see `accumulate`. With `axis_name` the batch is one device's
-    shard; sums, counts and gradients are added over the axis, which gives the result of the whole batch.
+    The batch passes through the network in `microbatches`; see `accumulate`. No gradients are computed for those of the
+    optimizer's parameter `groups` that have factor 0. With `axis_name` the batch is one device's shard; sums, counts
+    and gradients are added over the axis, which gives the result of the whole batch.
 
     Metrics, float32 scalars: 'loss', 'loss/NAME' for each term of the method, 'gradient_norm'; and 'not_finite', int32:
     this step (from 0) if its loss is not finite, else `FINITE`.
@@ -74,7 +78,8 @@ def train_step(
     def add_up(tree: Any) -> Any:
         return tree if axis_name is None else jax.lax.psum(tree, axis_name)
 
-    sums, counts, extra = accumulate(method, state, batch, microbatches, add_up)
+    trained = partial(without_gradients_of_frozen, groups)
+    sums, counts, extra = accumulate(method, state, batch, microbatches, add_up, trained)
     loss, totals, gradients = add_up(sums)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params, rate=rate)
     params = optax.apply_updates(state.params, updates)
@@ -95,16 +100,21 @@ def train_step(
 
 
 def accumulate(
-    method: Method, state: TrainState, batch: Batch, microbatches: int, add_up: Callable[[Any], Any]
+    method: Method,
+    state: TrainState,
+    batch: Batch,
+    microbatches: int,
+    add_up: Callable[[Any], Any],
+    trained: Callable[[Any], Any],
 ) -> tuple[Sums, dict[str, jax.Array], dict[str, Any]]:
     """This device's sums, the counts {term: n} of the whole batch, and the updated extra collections.
 
     Several microbatches pass through the network one after another, to save memory. Sums and counts, and hence the
     update, are those of the whole batch, except that live batch norm normalizes each microbatch separately. `add_up`
-    adds over the devices.
+    adds over the devices; `trained` stops the gradients to parameters that are not.
     """
     if microbatches == 1:
-        return _gradients(method, state.params, state.extra, batch, add_up)
+        return _gradients(method, state.params, state.extra, batch, add_up, trained)
 
     # Every n-th sample, so that each device's shard is divided in the same way.
     pieces = [jax.tree.map(lambda x, i=i: x[i::microbatches], batch) for i in range(microbatches)]
@@ -115,23 +125,28 @@ def accumulate(
 
     def add_piece(carry: tuple[Sums, Any], piece: Batch) -> tuple[tuple[Sums, Any], None]:
         sums, extra = carry
-        more, _, extra = _gradients(method, state.params, extra, piece, lambda _: counts)
+        more, _, extra = _gradients(method, state.params, extra, piece, lambda _: counts, trained)
         return (jax.tree.map(jnp.add, sums, more), extra), None
 
-    first, _, extra = _gradients(method, state.params, state.extra, pieces[0], lambda _: counts)
+    first, _, extra = _gradients(method, state.params, state.extra, pieces[0], lambda _: counts, trained)
     rest = jax.tree.map(lambda *x: jnp.stack(x), *pieces[1:])
     (sums, extra), _ = jax.lax.scan(add_piece, (first, extra), rest)
     return sums, counts, extra
 
 
 def _gradients(
-    method: Method, params: Any, extra: dict[str, Any], batch: Batch, whole: Callable[[Any], Any]
+    method: Method,
+    params: Any,
+    extra: dict[str, Any],
+    batch: Batch,
+    whole: Callable[[Any], Any],
+    trained: Callable[[Any], Any],
 ) -> tuple[Sums, dict[str, jax.Array], dict[str, Any]]:
     """Like `accumulate`, for one pass; `whole` turns the counts of this batch into the divisors of its sums."""
 
     def loss_of(params: Any) -> tuple[jax.Array, tuple[Any, Any, Any]]:
         with chains.over(batch["image"]):
-            terms, updates = method.loss({"params": params, **extra}, batch)
+            terms, updates = method.loss({"params": trained(params), **extra}, batch)
         totals = {name: total for name, (total, _) in terms.items()}
         counts = whole({name: count for name, (_, count) in terms.items()})
         loss = weighted_total({name: (totals[name], counts[name]) for name in terms}, method.loss_weights)

@@ -156,6 +156,37 @@ def test_collections_are_opaque_to_the_step():
         assert after.eval_variables == {"params": after.params, **after.extra}
 
 
+def test_no_gradients_are_computed_for_frozen_parameters():
+    """The backward pass through them, most of a frozen backbone's work, is not even traced."""
+
+    @jax.custom_vjp
+    def double(x):
+        return 2 * x
+
+    def backward(*_):
+        raise AssertionError("a gradient was asked for")
+
+    double.defvjp(lambda x: (double(x), None), backward)
+
+    class Two:
+        loss_weights = {"error": 1.0}
+
+        def loss(self, variables, batch):
+            below, above = variables["params"]["backbone"]["w"], variables["params"]["head"]["w"]
+            return {"error": (jnp.sum(double(batch["image"] * below) * above), jnp.float32(1))}, {}
+
+    groups = (("backbone/.*", 0.0, 0),)
+    params = {"backbone": {"w": jnp.float32(3.0)}, "head": {"w": jnp.float32(1.0)}}
+    optimizer = make_optimizer(Optimizer(momentum=0.0, groups=groups))
+    state = TrainState(jnp.int32(0), params, {}, optimizer.init(params), {}, jax.random.key(0))
+    batch = {"image": jnp.array([1.0, 2.0])}
+    after, metrics = train_step(state, batch, 0.5, method=Two(), optimizer=optimizer, groups=groups)
+    assert float(metrics["gradient_norm"]) == 18, "2 * (1 + 2) * 3"
+    assert (float(after.params["backbone"]["w"]), float(after.params["head"]["w"])) == (3, 1 - 0.5 * 18)
+    with pytest.raises(AssertionError, match="a gradient was asked for"):
+        train_step(state, batch, 0.5, method=Two(), optimizer=optimizer)
+
+
 def test_sums_name_the_first_non_finite_step():
     sums = MetricSums()
     losses = [1.0, np.nan, np.inf]

@@ -5,7 +5,7 @@
 | (top level) | `Run`, below |
 | `data` | `pawjax.data.config.DataConfig` |
 | `model` | `pawjax.models.backbones.Model` |
-| `deeplabcut`, `faster_rcnn` | `Settings` in `pawjax.methods.deeplabcut` and `pawjax.methods.faster_rcnn.settings` |
+| `deeplabcut`, `faster_rcnn`, ... | `Settings` of the method, which `pawjax.methods.METHODS` names |
 | `predict` | `pawjax.methods.method.Prediction` |
 | `augment` | `pawjax.data.augment.Augment` |
 | `optimizer` | `pawjax.optim.Optimizer` |
@@ -61,7 +61,7 @@ class Run(Section):
       device_gb: maximum GB of frames kept on the device; a larger set streams from the host in the same batches.
       deterministic: bitwise reproducible results on GPUs, at some cost; on CPUs they always are.
       tensorboard: also write TensorBoard events; needs the extra 'tensorboard'.
-      method: a name in `pawjax.methods.METHODS`: 'deeplabcut' or 'faster_rcnn'.
+      method: a name in `pawjax.methods.METHODS`: 'deeplabcut', 'faster_rcnn' or 'hourglass'.
       scale: factor by which frames are resized for the network; 0 chooses by the size of the animal.
       pcutoff: minimum likelihood of a visible point, in reports.
     """

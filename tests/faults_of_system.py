@@ -34,16 +34,23 @@ FAULTS = (
             'weights = batch["weight"][:, None, None, None]',
             "weights = jnp.ones((1, 1, 1, 1))",
         ),
+        (
+            METHODS + "method.py",
+            'return present[:, None, None], batch["weight"][',
+            "return present[:, None, None], jnp.ones(3)[",
+        ),
     ),
     fault(
         "a missing label teaches that nothing is there",
         "tests/methods/test_deeplabcut.py -k counts",
         (METHODS + "deeplabcut.py", 'batch["labelled"] | batch["absent"]', 'batch["labelled"] | True'),
+        (METHODS + "method.py", 'batch["labelled"] | batch["absent"]', 'batch["labelled"] | True'),
     ),
     fault(
         "an absent bodypart teaches nothing",
         "tests/methods/test_deeplabcut.py -k counts",
         (METHODS + "deeplabcut.py", 'batch["labelled"] | batch["absent"]', 'batch["labelled"]'),
+        (METHODS + "method.py", 'batch["labelled"] | batch["absent"]', 'batch["labelled"]'),
     ),
     fault(
         "a gap is absent where nobody looked for the bodypart",
@@ -64,6 +71,21 @@ FAULTS = (
         "all checkpoints have the calibration of the best",
         "tests/integration/test_likelihood.py -k own",
         ("pawjax/inference/run.py", "checkpoints.calibration(str(step))", 'checkpoints.calibration("best")'),
+    ),
+    fault(
+        "an hourglass does not read the score maps of the one before",
+        "tests/models/test_hourglass.py -k reads",
+        (MODELS + "hourglass.py", 'name=f"reinject{stack}")(scores))', 'name=f"reinject{stack}")(0 * scores))'),
+    ),
+    fault(
+        "the cells of an hourglass lie half a cell off",
+        "tests/models/test_hourglass.py -k cells_lie",
+        (MODELS + "hourglass.py", "return 1.0 if self.stride == 4", "return 2.0 if self.stride == 4"),
+    ),
+    fault(
+        "what stands alone before a convolution is not folded",
+        "tests/models/test_hourglass.py -k folded",
+        (MODELS + "fold.py", 'return {"scale": gain, "bias": bias}', 'return {"scale": params["scale"], "bias": bias}'),
     ),
     fault(
         "offsets are learnt in pixels and decoded in deviations",

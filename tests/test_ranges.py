@@ -62,6 +62,12 @@ RANGES = {  # field: (smallest, largest) valid value of each number in it
     "deeplabcut.score_bias": (-100.0, 100.0),
     "deeplabcut.stride": (8, 8),  # of the default head
     "deeplabcut.topdown_channels": (1, 4096),
+    "hourglass.stacks": (1, 8),
+    "hourglass.levels": (1, 6),
+    "hourglass.stride": (4, 4),
+    "hourglass.growth": (0.0, 10.0),
+    "hourglass.sigma": (0.1, 1e4),
+    "hourglass.score_bias": (-100.0, 100.0),
     "faster_rcnn.dropout": (0.0, OPEN),
     "faster_rcnn.box": (1.0, 1e4),
     "faster_rcnn.box_shift": (-1e4, 1e4),

@@ -13,12 +13,20 @@ from ml_collections import ConfigDict
 
 from pawjax import losses
 from pawjax.errors import InputError
-from pawjax.methods.method import OF_SCORE_MAPS, Batch, NetworkMethod, Prediction, Variables, of_single_animal
+from pawjax.methods.method import (
+    OF_SCORE_MAPS,
+    Batch,
+    NetworkMethod,
+    Prediction,
+    Variables,
+    of_single_animal,
+    score_map_labels,
+)
 from pawjax.models.backbones import Model
 from pawjax.models.pose_net import DECONVOLUTION, HEADS, PoseNet
 from pawjax.models.resnet import UNITS, unit_names
 from pawjax.ops import scoremaps
-from pawjax.ops.decoding import SMALLEST, decode, doubt
+from pawjax.ops.decoding import decoded_points, logarithm
 from pawjax.sections import Section
 
 LONGEST = 10_000.0  # px
@@ -124,12 +132,9 @@ class DeepLabCut(NetworkMethod):
         maps, updates = self.apply_training(variables, self.padded(batch["image"]))
         _, height, width, _ = maps["scoremap"].shape
         offsets = scoremaps.offsets_to_keypoints(batch["keypoints"], height, width, self.net.stride, self.net.center)
-        present = (batch["labelled"] & (batch["weight"] > 0)[:, None])[:, None, None]  # [B, 1, 1, K]
+        present, weights = score_map_labels(batch)
         disc = scoremaps.disc_targets(offsets, settings.radius) * present
         targets = disc if settings.target == "disc" else scoremaps.gaussian_targets(offsets, settings.sigma) * present
-
-        known = (batch["labelled"] | batch["absent"])[:, None, None]  # the map of an absent bodypart is empty
-        weights = batch["weight"][:, None, None, None] * known
         score_loss = losses.sigmoid_cross_entropy if settings.score_loss == "cross_entropy" else losses.squared_error
         offsets = offsets / settings.locref_stdev
 
@@ -143,19 +148,12 @@ class DeepLabCut(NetworkMethod):
     def score_maps(self, variables: Variables, images: jax.Array) -> scoremaps.ScoreMaps:
         """Maps of uint8 images [B, H, W, C]."""
         maps = self.net.apply(variables, self.padded(images), train=False)
-        if self.settings.score_loss == "cross_entropy":
-            log_likelihood = jax.nn.log_sigmoid(maps["scoremap"])
-        else:
-            raw = maps["scoremap"]  # its logarithm goes on below as a tangent, so that the best cell is the raw map's
-            log_likelihood = jnp.log(jnp.maximum(raw, SMALLEST)) + jnp.minimum(raw - SMALLEST, 0) / SMALLEST
+        log_of = jax.nn.log_sigmoid if self.settings.score_loss == "cross_entropy" else logarithm
         offsets = self.settings.locref_stdev * maps["locref"]
-        return scoremaps.ScoreMaps(log_likelihood, offsets, self.net.stride, self.net.center)
+        return scoremaps.ScoreMaps(log_of(maps["scoremap"]), offsets, self.net.stride, self.net.center)
 
     def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
-        maps = self.score_maps(variables, images)
-        keypoints, likelihood = decode(maps, self.decoder)
-        covariance, second = doubt(maps, self.decoder)
-        return {"keypoints": keypoints, "likelihood": likelihood, "covariance": covariance, "second": second}
+        return decoded_points(self.score_maps(variables, images), self.decoder)
 
 
 def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> DeepLabCut:

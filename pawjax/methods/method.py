@@ -102,6 +102,18 @@ def of_single_animal(batch: Batch) -> Batch:
     return {**batch, **{name: batch[name][:, 0] for name in ("keypoints", "labelled", "absent")}}
 
 
+def score_map_labels(batch: Batch) -> tuple[jax.Array, jax.Array]:
+    """What a batch of a single animal tells of each score map: two arrays [B, 1, 1, K].
+
+    Returns:
+      Whether the map has a peak, which that of an absent bodypart has not; and the weight of its cells in the loss,
+      which is zero where nothing is known of the bodypart.
+    """
+    present = batch["labelled"] & (batch["weight"] > 0)[:, None]
+    known = batch["labelled"] | batch["absent"]
+    return present[:, None, None], batch["weight"][:, None, None, None] * known[:, None, None]
+
+
 @dataclasses.dataclass(frozen=True)
 class NetworkMethod(Method):
     """A method around one Flax network, called as `net(images, ..., train=...)`.

@@ -17,8 +17,8 @@ def fold(net: nn.Module, variables: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
       net: the network. It, and any network that it is composed of, may have a field `epsilon`, that of its batch norm.
-      variables: 'params', and in 'batch_stats' a mean and a variance beside every kernel, scale and bias of a
-        `ConvNorm`.
+      variables: 'params', and in 'batch_stats' a mean and a variance beside the parameters of every `ConvNorm` and
+        `NormRelu`.
 
     Returns:
       Only {'params': ...}.
@@ -30,6 +30,8 @@ def _folded(net: nn.Module | None, params: Mapping[str, Any], stats: Mapping[str
     epsilon = getattr(net, "epsilon", epsilon)
     if "mean" in stats:
         gain, bias = affine_of(params["scale"], params["bias"], stats["mean"], stats["var"], epsilon)
+        if "kernel" not in params:  # nothing before it to fold into
+            return {"scale": gain, "bias": bias}
         return {"kernel": params["kernel"] * gain, "bias": bias}
     return {
         name: _folded(getattr(net, name, None), leaf, stats[name], epsilon) if name in stats else leaf

@@ -1,10 +1,10 @@
-"""Layers of all networks: convolutions with or without normalisation, and a deconvolution head.
+"""Layers of all networks: convolutions with or without normalisation, normalisation alone, a deconvolution head.
 
 Arrays are [B, H, W, C]; kernels are [kh, kw, in, out], float32, cast to the input's type for the arithmetic.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import flax.linen as nn
 import jax
@@ -91,15 +91,12 @@ class ConvNorm(nn.Module):
             groups = math.gcd(GROUPS, self.features)
             return group_norm(convolve(kernel), scale, bias, groups, self.epsilon, **activation)
         if self.norm != "none":
-            mean = self.variable("batch_stats", "mean", jnp.zeros, (self.features,))
-            var = self.variable("batch_stats", "var", jnp.ones, (self.features,))
+            mean, var = _running(self, self.features)
             if train and self.norm == "batch":
                 y, *moments = batch_norm(
                     convolve(kernel), scale, bias, self.epsilon, axis_name=self.axis_name, **activation
                 )
-                if not self.is_initializing():
-                    for running, moment in zip((mean, var), moments, strict=True):
-                        running.value = self.momentum * running.value + (1 - self.momentum) * moment
+                _update(self, (mean, var), moments)
                 return y
             # Constant statistics are folded into the kernel, which is far smaller than the map.
             gain, bias = affine_of(scale, bias, mean.value, var.value, self.epsilon)
@@ -113,6 +110,50 @@ class ConvNorm(nn.Module):
             total = max(total - (n - 1) % self.stride, 0)
             return total // 2, total - total // 2
         return total // 2, total // 2
+
+
+class NormRelu(nn.Module):
+    """A normalisation and a ReLU before a convolution: a pre-activation (He et al. 2016, "Identity mappings").
+
+    Attributes:
+      norm: see `ConvNorm`; with 'none' scale and bias remain.
+      epsilon, momentum, axis_name: see `ConvNorm`.
+    """
+
+    norm: str = "batch"
+    epsilon: float = EPSILON
+    momentum: float = 0.9
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """[B, H, W, C] -> the same shape and dtype."""
+        channels = x.shape[-1]
+        gain = scale = self.param("scale", nn.initializers.ones, (channels,))
+        offset = bias = self.param("bias", nn.initializers.zeros, (channels,))
+        if self.norm == "group":
+            return group_norm(x, scale, bias, math.gcd(GROUPS, channels), self.epsilon, relu=True)
+        if self.norm != "none":
+            mean, var = _running(self, channels)
+            if train and self.norm == "batch":
+                y, *moments = batch_norm(x, scale, bias, self.epsilon, relu=True, axis_name=self.axis_name)
+                _update(self, (mean, var), moments)
+                return y
+            gain, offset = affine_of(scale, bias, mean.value, var.value, self.epsilon)
+        return rectify(x * gain + offset).astype(x.dtype)
+
+
+def _running(layer: nn.Module, channels: int) -> tuple[nn.Variable, nn.Variable]:
+    """The running mean and variance of a layer's channels."""
+    mean = layer.variable("batch_stats", "mean", jnp.zeros, (channels,))
+    return mean, layer.variable("batch_stats", "var", jnp.ones, (channels,))
+
+
+def _update(layer: nn.Module, running: Iterable[nn.Variable], moments: Iterable[jax.Array]) -> None:
+    """Moves the running statistics of a layer toward those of a training batch."""
+    if not layer.is_initializing():
+        for old, moment in zip(running, moments, strict=True):
+            old.value = layer.momentum * old.value + (1 - layer.momentum) * moment
 
 
 class Convolution(nn.Module):

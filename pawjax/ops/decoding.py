@@ -11,6 +11,14 @@ APART = 5  # cells between the best place and the next best, at least, on one ax
 SMALLEST = 1e-12  # likelihood
 
 
+def logarithm(likelihood: jax.Array) -> jax.Array:
+    """log of likelihoods that a network may put below zero, elementwise.
+
+    Below SMALLEST the logarithm goes on as its tangent, so that a map's best cell stays the best.
+    """
+    return jnp.log(jnp.maximum(likelihood, SMALLEST)) + jnp.minimum(likelihood - SMALLEST, 0) / SMALLEST
+
+
 def decode(maps: ScoreMaps, decoder: str = "locref", cells: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
     """The best cell of each map, refined to a point.
 
@@ -72,6 +80,13 @@ def doubt(maps: ScoreMaps, decoder: str = "locref") -> tuple[jax.Array, jax.Arra
     likelihood = jnp.exp(jnp.minimum(jnp.take_along_axis(others, next_best, axis=1), 0))
     point = jnp.take_along_axis(places, next_best[..., None], axis=1)
     return covariance, jnp.concatenate([point, likelihood[..., None]], axis=-1)[:, 0]
+
+
+def decoded_points(maps: ScoreMaps, decoder: str = "locref") -> dict[str, jax.Array]:
+    """The points of B images, each from its own map, as `Method.predict` returns them; see `decode` and `doubt`."""
+    keypoints, likelihood = decode(maps, decoder)
+    covariance, second = doubt(maps, decoder)
+    return {"keypoints": keypoints, "likelihood": likelihood, "covariance": covariance, "second": second}
 
 
 def cell_places(maps: ScoreMaps, decoder: str) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Max pooling with a deterministic gradient on every chip."""
+"""Max pooling with a deterministic gradient on every chip, and the repetition that undoes its change of size."""
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,17 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
         return x
 
     return chains.each(pool, x)
+
+
+def repeat_2x2(x: jax.Array) -> jax.Array:
+    """Every pixel of x [B, H, W, C] four times, as 2x2 pixels -> [B, 2H, 2W, C]: the inverse of a pool in size."""
+
+    def repeat(x: jax.Array) -> jax.Array:
+        batch, height, width, channels = x.shape
+        cells = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, 2, width, 2, channels))
+        return cells.reshape(batch, 2 * height, 2 * width, channels)
+
+    return chains.each(repeat, x)
 
 
 def _pool_axis(x, axis, before, after):

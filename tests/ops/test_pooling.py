@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from pawjax.ops.pooling import max_pool_2x2, max_pool_3x3_stride2
+from pawjax.ops.pooling import max_pool_2x2, max_pool_3x3_stride2, repeat_2x2
 
 
 def same(x):
@@ -54,3 +54,8 @@ def test_gradient_needs_no_select_and_scatter(pool):
 
 def test_pooling_keeps_bfloat16():
     assert max_pool_3x3_stride2(jnp.ones((1, 4, 4, 1), jnp.bfloat16)).dtype == jnp.bfloat16
+
+
+def test_repetition_makes_four_pixels_of_one():
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
+    np.testing.assert_array_equal(repeat_2x2(x), x.repeat(2, axis=1).repeat(2, axis=2))

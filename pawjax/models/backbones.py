@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import flax.linen as nn
 
 from pawjax.errors import InputError
+from pawjax.models.convnet import ConvNet
 from pawjax.models.efficientnet import SIZES, EfficientNetLite
 from pawjax.models.layers import NORMS
 from pawjax.models.resnet import UNITS, VARIANTS, ResNet
@@ -27,6 +28,7 @@ from pawjax.sections import Section
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     **{f"resnet{depth}": partial(ResNet, depth) for depth in UNITS},
     "vgg16": VGG16,
+    "convnet": ConvNet,
     **{f"efficientnet_lite{size}": partial(EfficientNetLite, size) for size in SIZES},
 }
 
@@ -36,8 +38,8 @@ class Model(Section):
     """The backbone of a method's network.
 
     Attributes:
-      backbone: a name in `BACKBONES`: 'resnet26', 'resnet50', 'resnet101', 'resnet152', 'vgg16', or
-        'efficientnet_lite0' to 'efficientnet_lite4'.
+      backbone: a name in `BACKBONES`: 'resnet26', 'resnet50', 'resnet101', 'resnet152', 'vgg16',
+        'convnet', or 'efficientnet_lite0' to 'efficientnet_lite4'.
       stem_channels: of the first layer, 64 as published; fewer make the whole network narrower. An EfficientNet-Lite's
         first layer has half as many.
       norm: 'batch', 'frozen' or 'group', see `pawjax.models.layers.ConvNorm`; VGG-16 has none. 'frozen' is for layers

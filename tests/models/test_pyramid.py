@@ -17,6 +17,7 @@ CASES = [
     (LITE, 8),
     (LITE, 4),
     ({"backbone": "vgg16"}, 8),
+    ({"backbone": "convnet"}, 4),
 ]
 
 

@@ -32,7 +32,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.checkpoint_every = 100
     config.hourglass.score_loss = "cross_entropy"
     config.hourglass.score_bias = -4.0
-    config.hourglass.sigma = 6.0
+    config.hourglass.sigma = 8.0
     config.predict.decode = "taylor"
     config.augment.crop = (256, 256)
     config.augment.anywhere_p = 0.2
@@ -42,11 +42,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.augment.scale_p = 1.0
     config.optimizer.name = "adamw"
     config.optimizer.schedule = "cosine"
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.weight_decay = 0.01
     config.optimizer.warmup_steps = 20
     config.optimizer.clip_norm = 10.0
-    config.optimizer.ema_decay = 0.99
+    config.optimizer.ema_decay = 0.98
     if arg == "smoke":  # compiles sooner
         config.hourglass.levels = 1
     return variant(config, arg)

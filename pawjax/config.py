@@ -61,7 +61,8 @@ class Run(Section):
       device_gb: maximum GB of frames kept on the device; a larger set streams from the host in the same batches.
       deterministic: bitwise reproducible results on GPUs, at some cost; on CPUs they always are.
       tensorboard: also write TensorBoard events; needs the extra 'tensorboard'.
-      method: a name in `pawjax.methods.METHODS`: 'deeplabcut', 'faster_rcnn' or 'hourglass'.
+      method: a name in `pawjax.methods.METHODS`: 'deeplabcut', 'faster_rcnn', 'hourglass' or
+        'patch'.
       scale: factor by which frames are resized for the network; 0 chooses by the size of the animal.
       pcutoff: minimum likelihood of a visible point, in reports.
     """

@@ -41,7 +41,7 @@ def test_default_config_is_valid_and_holds_the_sections_defaults():
         ("seed", -1, "at least 0"),
         ("parallel", "threads", "one of jit, pmap"),
         ("dtype", "float16", "one of float32, bfloat16"),
-        ("method", "deeplabcat", "one of deeplabcut, faster_rcnn, hourglass"),
+        ("method", "deeplabcat", "one of deeplabcut, faster_rcnn, hourglass, patch"),
         ("predict.temperature", 1e-4, "at least 0.001"),
         ("predict.scales", (1.0, 0.0), "at least 0.01"),
         ("data.unlabelled", "x", "one of auto, ignore, negative"),

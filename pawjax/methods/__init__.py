@@ -6,13 +6,14 @@
 from ml_collections import ConfigDict
 
 from pawjax.errors import InputError
-from pawjax.methods import deeplabcut, faster_rcnn, hourglass
+from pawjax.methods import deeplabcut, faster_rcnn, hourglass, patch
 from pawjax.methods.method import Method, MethodEntry, Variables
 
 METHODS: dict[str, MethodEntry] = {
     "deeplabcut": MethodEntry(deeplabcut.Settings, deeplabcut.make),
     "faster_rcnn": MethodEntry(faster_rcnn.Settings, faster_rcnn.make),
     "hourglass": MethodEntry(hourglass.Settings, hourglass.make),
+    "patch": MethodEntry(patch.Settings, patch.make),
 }
 
 

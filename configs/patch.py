@@ -1,0 +1,27 @@
+"""A logistic regression on patches of 17x17 pixels, at a quarter of the frame's size: the floor for any network.
+
+    python -m pawjax.train --config=configs/patch.py --config.data.source=deeplabcut --config.data.path=PROJECT
+    python -m pawjax.evaluate --workdir=runs/patch --split=test
+
+Positive patches lie within 1.5 px of the label; a third of the negative ones lies close around it. The loss is convex:
+all seeds and optimizers approach the same weights, one for each pixel of a patch and a bias, 290 for each bodypart.
+`launch/optimisers.py` compares optimizers on it.
+"""
+
+from ml_collections import ConfigDict
+
+from pawjax.config import default_config, variant
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = default_config()
+    config.method = "patch"
+    config.steps = 1000
+    config.scale = 0.25
+    config.batch_size = 16
+    config.eval_every = 200
+    config.checkpoint_every = 200
+    config.optimizer.name = "adam"
+    config.optimizer.schedule = "cosine"
+    config.optimizer.learning_rate = 3e-3
+    return variant(config, arg)

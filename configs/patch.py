@@ -3,9 +3,9 @@
     python -m pawjax.train --config=configs/patch.py --config.data.source=deeplabcut --config.data.path=PROJECT
     python -m pawjax.evaluate --workdir=runs/patch --split=test
 
-Positive patches lie within 1.5 px of the label; a third of the negative ones lies close around it. The loss is convex:
-all seeds and optimizers approach the same weights, one for each pixel of a patch and a bias, 290 for each bodypart.
-`launch/optimisers.py` compares optimizers on it.
+Positive patches lie within 1.5 px of the label; negative ones around it, anywhere, and where the classifier errs most:
+without these last ones a linear model finds bright places, not bodyparts. It has one weight for each pixel of a patch
+and a bias, 290 for each bodypart. `launch/optimisers.py` compares optimizers on it.
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,6 @@
 """Faults of methods, networks, the training, prediction, weight files and reports; see `tests/faults.py`."""
 
-from tests.faults_of_numbers import METHODS, fault
+from tests.faults_of_numbers import METHODS, OPS, fault
 
 MODELS, ENGINE, WEIGHTS, REPORT = "pawjax/models/", "pawjax/engine/", "pawjax/weights/", "pawjax/report/"
 TARGETS = (
@@ -86,6 +86,31 @@ FAULTS = (
         "what stands alone before a convolution is not folded",
         "tests/models/test_hourglass.py -k folded",
         (MODELS + "fold.py", 'return {"scale": gain, "bias": bias}', 'return {"scale": params["scale"], "bias": bias}'),
+    ),
+    fault(
+        "negative patches lie on the label",
+        "tests/methods/test_patch.py -k kind",
+        (METHODS + "patch.py", "axis=-1) >= settings.ring[0])", "axis=-1) >= 0)"),
+    ),
+    fault(
+        "hard patches are the likeliest of the classifier, none drawn",
+        "tests/methods/test_patch.py -k odds",
+        (METHODS + "patch.py", "chosen += jax.random.gumbel(keys[3], chosen.shape)", "chosen += 0"),
+    ),
+    fault(
+        "patches are cut with rows and columns exchanged",
+        "tests/methods/test_patch.py -k 'cut_around or convolution'",
+        (OPS + "patches.py", "(center[1], center[0])", "(center[0], center[1])"),
+    ),
+    fault(
+        "a logistic Hessian forgets the curvature of the likelihood",
+        "tests/ops/test_logistic.py -k autodiff",
+        (OPS + "logistic.py", "jax.nn.sigmoid(z) * jax.nn.sigmoid(-z)", "jax.nn.sigmoid(z) * jax.nn.sigmoid(z)"),
+    ),
+    fault(
+        "the penalty of the patch classifier is not divided among the bodyparts",
+        "tests/methods/test_patch.py -k penalty",
+        (METHODS + "patch.py", "jnp.array(float(weights.shape[1]))", "jnp.array(1.0)"),
     ),
     fault(
         "offsets are learnt in pixels and decoded in deviations",

@@ -71,7 +71,7 @@ RANGES = {  # field: (smallest, largest) valid value of each number in it
     "patch.size": (1, 255),
     "patch.radius": (0.0, 1000.0),
     "patch.ring": (0.0, 1000.0),
-    **dict.fromkeys(("patch.positives", "patch.hard_negatives", "patch.negatives"), (1, 1000)),
+    **dict.fromkeys(("patch.positives", "patch.near", "patch.anywhere", "patch.hard"), (1, 1000)),
     "patch.l2": FACTOR,
     "faster_rcnn.dropout": (0.0, OPEN),
     "faster_rcnn.box": (1.0, 1e4),

@@ -1,7 +1,7 @@
 """Patch classifier: a logistic regression on the pixels of a patch says whether a bodypart is in its middle.
 
-The simplest learned tracker. It is trained on patches drawn around the labels and away from them; run densely, it is
-one convolution, of which the best pixel is the keypoint.
+The simplest learned tracker. It is trained on patches at the labels and away from them, many of them where it errs; run
+densely, it is one convolution, of which the best pixel is the keypoint.
 """
 
 import dataclasses
@@ -33,9 +33,10 @@ class Settings(Section):
     Attributes:
       size: side of a patch, odd.
       radius: largest distance of the middle of a positive patch from the label.
-      ring: smallest and largest distance of a hard negative patch from the label; none is nearer than the smallest.
-      positives, hard_negatives: patches drawn within the radius and in the ring.
-      negatives: patches drawn anywhere on the frame.
+      ring: smallest and largest distance of a near negative patch from the label; none is nearer than the smallest.
+      positives, near: patches drawn within the radius and in the ring.
+      anywhere: negative patches drawn uniformly on the frame.
+      hard: negative patches drawn on the frame in proportion to the odds that the classifier gives them.
       l2: weight of the penalty |w|^2 / 2 of a bodypart's weights, beside the mean over its patches.
     """
 
@@ -45,8 +46,9 @@ class Settings(Section):
     radius: float = 1.5
     ring: tuple[float, float] = (4.0, 16.0)
     positives: int = 10
-    hard_negatives: int = 10
-    negatives: int = 20
+    near: int = 10
+    anywhere: int = 10
+    hard: int = 10
     l2: float = 0.01
 
     def __post_init__(self):
@@ -55,21 +57,36 @@ class Settings(Section):
         self.require_range("radius", 0, LONGEST)
         self.require_range("ring", 0, LONGEST)
         self.require("ring", self.ring[0] <= self.ring[1], "two distances, the smaller first")
-        for field in ("positives", "hard_negatives", "negatives"):
+        for field in ("positives", "near", "anywhere", "hard"):
             self.require_range(field, 1, MOST)
         self.require_range("l2", 0, 1000)
 
 
-def draw_centers(key: jax.Array, keypoints: jax.Array, size: tuple[int, int], settings: Settings) -> jax.Array:
-    """The middles of patches of one frame: int [K, N, 2], (x, y) px, first the positive, hard, then other ones.
+def draw_patches(
+    key: jax.Array,
+    keypoints: jax.Array,
+    labelled: jax.Array,
+    absent: jax.Array,
+    logits: jax.Array,
+    settings: Settings,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Draws patches of one frame: first the positive ones, then near, anywhere and hard.
+
+    A bodypart without a label has none; if it is known to be absent, those anywhere and the hard ones are negative.
 
     Args:
       key: PRNG key.
       keypoints: [K, 2], (x, y) px.
-      size: (height, width) of the frame.
-      settings: the numbers and distances. Middles near a keypoint may lie off the frame.
+      labelled, absent: bool [K].
+      logits: [K, H, W], what the classifier says of each pixel.
+      settings: the numbers and distances.
+
+    Returns:
+      The middles, int [K, N, 2], (x, y) px; whether they show the bodypart, float32 [K, N]; and their weights [K, N],
+      0 for those that do not count.
     """
-    keys, n_keypoints = jax.random.split(key, 3), len(keypoints)
+    n_keypoints, height, width = logits.shape
+    keys, frame = jax.random.split(key, 4), jnp.array([width, height])
 
     def around(key: jax.Array, number: int, smallest: float, largest: float) -> jax.Array:
         """Points that are uniform in a ring."""
@@ -78,42 +95,26 @@ def draw_centers(key: jax.Array, keypoints: jax.Array, size: tuple[int, int], se
         angle = 2 * jnp.pi * turn
         return keypoints[:, None] + distance[..., None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1)
 
-    height, width = size
-    anywhere = jax.random.uniform(keys[2], (n_keypoints, settings.negatives, 2)) * jnp.array([width, height]) - 0.5
-    points = [
+    def is_far(points: jax.Array) -> jax.Array:
+        """Whether points [K, n, 2] are no part of the label."""
+        return (jnp.linalg.norm(points - keypoints[:, None], axis=-1) >= settings.ring[0]) | ~labelled[:, None]
+
+    place = jnp.arange(height * width)
+    pixels = jnp.stack([place % width, place // width], axis=-1)
+    chosen = jnp.where(is_far(pixels[None]), logits.reshape(n_keypoints, -1), -jnp.inf)
+    chosen += jax.random.gumbel(keys[3], chosen.shape)  # the largest are then drawn by their odds, none twice
+    groups = (
         around(keys[0], settings.positives, 0.0, settings.radius),
-        around(keys[1], settings.hard_negatives, *settings.ring),
-        anywhere,
-    ]
-    return jnp.round(jnp.concatenate(points, axis=1)).astype(jnp.int32)
-
-
-def patch_labels(
-    centers: jax.Array,
-    keypoints: jax.Array,
-    labelled: jax.Array,
-    absent: jax.Array,
-    size: tuple[int, int],
-    settings: Settings,
-) -> tuple[jax.Array, jax.Array]:
-    """What is known of the patches of one frame: whether they show the bodypart, and their weights, both [K, N].
-
-    A bodypart without a label has no patches, but if it is known to be absent, those drawn anywhere are negative.
-
-    Args:
-      centers: int [K, N, 2], of `draw_centers`.
-      keypoints: [K, 2].
-      labelled, absent: bool [K].
-      size: (height, width) of the frame.
-      settings: as of `draw_centers`.
-    """
-    kind = np.repeat(np.arange(3), (settings.positives, settings.hard_negatives, settings.negatives))
-    positive, anywhere = jnp.asarray(kind == 0), jnp.asarray(kind == 2)
-    height, width = size
-    inside = ((centers >= 0) & (centers < jnp.array([width, height]))).all(-1)
-    far = jnp.linalg.norm(centers - keypoints[:, None], axis=-1) >= settings.ring[0]
-    usable = (labelled[:, None] & (positive | far)) | (absent[:, None] & anywhere)
-    return jnp.broadcast_to(positive, inside.shape).astype(jnp.float32), (inside & usable).astype(jnp.float32)
+        around(keys[1], settings.near, *settings.ring),
+        jax.random.uniform(keys[2], (n_keypoints, settings.anywhere, 2)) * frame - 0.5,
+        pixels[jax.lax.top_k(chosen, min(settings.hard, height * width))[1]],
+    )
+    kind = np.repeat(range(4), [group.shape[1] for group in groups])
+    centers = jnp.round(jnp.concatenate(groups, axis=1)).astype(jnp.int32)
+    inside = ((centers >= 0) & (centers < frame)).all(-1)
+    positive, of_frame = jnp.asarray(kind == 0), jnp.asarray(kind >= 2)
+    counted = inside & jnp.where(labelled[:, None], positive | is_far(centers), absent[:, None] & of_frame)
+    return centers, jnp.broadcast_to(positive, inside.shape).astype(jnp.float32), counted.astype(jnp.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,17 +146,17 @@ class PatchClassifier(NetworkMethod):
     def loss(self, variables: Variables, batch: Batch) -> tuple[dict[str, losses.Term], Variables]:
         """Terms 'patches', the mean negative log likelihood, and 'l2', |w|^2 / 2 per bodypart."""
         batch, settings = of_single_animal(batch), self.settings
-        features = self.net.features(batch["image"])
         layer = variables["params"]["scoremap"]
         weights = layer["kernel"].reshape(settings.size**2, -1)
+        dense = jax.lax.stop_gradient(self.net.apply(variables, batch["image"], train=False))
 
-        def of_frame(image: jax.Array, key: jax.Array, *known: jax.Array) -> tuple[jax.Array, ...]:
-            centers = draw_centers(key, known[0], image.shape, settings)
-            patches = cut_patches(image, centers, settings.size).astype(jnp.float32)
-            return patches, *patch_labels(centers, *known, image.shape, settings)
+        def of_frame(image: jax.Array, *drawing: jax.Array) -> tuple[jax.Array, ...]:
+            centers, labels, counted = draw_patches(*drawing, settings)
+            return cut_patches(image, centers, settings.size).astype(jnp.float32), labels, counted
 
         known = (batch[name] for name in ("keypoints", "labelled", "absent"))
-        patches, labels, counted = jax.vmap(of_frame)(features, batch["key"], *known)
+        features = self.net.features(batch["image"])
+        patches, labels, counted = jax.vmap(of_frame)(features, batch["key"], *known, jnp.moveaxis(dense, -1, 1))
         logits = jnp.einsum("bknp,pk->bkn", patches, weights) + layer["bias"][:, None]
         nll = losses.sigmoid_cross_entropy(logits, labels)
         penalty = (weights**2).sum() / 2, jnp.array(float(weights.shape[1]))

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from pawjax.config import default_config
 from pawjax.errors import InputError
 from pawjax.methods import make_method
-from pawjax.methods.patch import Settings, draw_centers, patch_labels
+from pawjax.methods.patch import Settings, draw_patches
 from pawjax.ops import logistic
 from pawjax.ops.patches import cut_patches
 from tests.methods.test_deeplabcut import make_batch as batch_without_keys
 
 SIZE = (40, 56)  # height, width
 SETTINGS = Settings()
-COUNTS = (SETTINGS.positives, SETTINGS.hard_negatives, SETTINGS.negatives)
+COUNTS = (SETTINGS.positives, SETTINGS.near, SETTINGS.anywhere, SETTINGS.hard)
 
 
 def method_of(**fields):
@@ -42,31 +42,48 @@ def variables_of(method, seed=0):
     return {"params": {"scoremap": jax.tree.map(jnp.float32, layer)}, "batch_stats": {}}
 
 
+FLAT = jnp.zeros((2, *SIZE))
+KNOWN = jnp.array([True, False]), jnp.array([False, True])  # the second bodypart is absent
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0, 55), st.floats(0, 39))
 def test_patches_lie_where_their_kind_says(seed, x, y):
     keypoints = jnp.array([[x, y], [30.0, 20.0]])
-    centers = draw_centers(jax.random.key(seed), keypoints, SIZE, SETTINGS)
-    near, ring, anywhere = np.split(np.asarray(centers), np.cumsum(COUNTS)[:2], axis=1)
+    drawn = draw_patches(jax.random.key(seed), keypoints, *KNOWN, FLAT, SETTINGS)
+    centers, labels, counted = map(np.asarray, drawn)
+    near, ring, *of_frame = np.split(centers, np.cumsum(COUNTS)[:3], axis=1)
     rounding = 2**-0.5 + 1e-4
     distance = [np.linalg.norm(some - np.asarray(keypoints)[:, None], axis=-1) for some in (near, ring)]
     assert (distance[0] <= 1.5 + rounding).all()
     assert (distance[1] >= 4 - rounding).all() and (distance[1] <= 16 + rounding).all()
-    assert (anywhere >= 0).all() and (anywhere < [56, 40]).all()
-    known = jnp.array([True, False]), jnp.array([False, True])  # the second is absent
-    labels, counted = map(np.asarray, patch_labels(centers, keypoints, *known, SIZE, SETTINGS))
-    assert (labels == np.repeat([1, 0], (COUNTS[0], sum(COUNTS[1:])))).all()
-    inside = ((centers >= 0) & (centers < jnp.array([56, 40]))).all(-1)
-    far = np.linalg.norm(np.asarray(centers) - np.asarray(keypoints)[:, None], axis=-1) >= 4
+    assert all((some >= 0).all() and (some < [56, 40]).all() for some in of_frame)
+    assert (labels == np.repeat([1, 0, 0, 0], COUNTS)).all()
+    inside = ((centers >= 0) & (centers < [56, 40])).all(-1)
+    far = np.linalg.norm(centers - np.asarray(keypoints)[:, None], axis=-1) >= 4
     assert (counted[0] == inside[0] * ((labels[0] == 1) | far[0])).all()
-    assert (counted[1] == np.repeat([0, 0, 1], COUNTS)).all()
+    assert (counted[1] == np.repeat([0, 0, 1, 1], COUNTS)).all()
 
 
 def test_every_place_of_the_frame_is_drawn():
-    many = dataclasses.replace(SETTINGS, negatives=1000)
-    centers = draw_centers(jax.random.key(0), jnp.zeros((1, 2)), (2, 3), many)[0, -1000:]
-    places, counts = np.unique(np.asarray(centers), axis=0, return_counts=True)
+    many = dataclasses.replace(SETTINGS, anywhere=1000, hard=1)
+    unknown = jnp.zeros(1, bool)
+    drawn, *_ = draw_patches(jax.random.key(0), jnp.zeros((1, 2)), unknown, unknown, jnp.zeros((1, 2, 3)), many)
+    places, counts = np.unique(np.asarray(drawn[0, -1001:-1]), axis=0, return_counts=True)
     assert len(places) == 6 and counts.min() > 120
+
+
+def test_hard_patches_are_drawn_by_their_odds_but_not_on_the_label():
+    """Odds of 1, 2 and 4 on three pixels, and far greater ones on the label itself."""
+    logits = jnp.full((1, *SIZE), -30.0).at[0, 30, 8].set(0.0).at[0, 30, 18].set(jnp.log(2.0))
+    logits = logits.at[0, 30, 28].set(jnp.log(4.0)).at[0, 5, 5].set(30.0)
+    one, known = dataclasses.replace(SETTINGS, hard=1), (jnp.array([True]), jnp.array([False]))
+    draw = jax.vmap(lambda key: draw_patches(key, jnp.array([[6.0, 5.0]]), *known, logits, one)[0][0, -1])
+    drawn = np.asarray(draw(jax.random.split(jax.random.key(0), 700)))
+    assert (drawn[:, 1] == 30).all()
+    places, counts = np.unique(drawn[:, 0], return_counts=True)
+    np.testing.assert_array_equal(places, [8, 18, 28])
+    np.testing.assert_allclose(counts, [100, 200, 400], atol=50)
 
 
 def test_patches_are_cut_around_their_middles():
@@ -103,8 +120,9 @@ def test_the_loss_is_that_of_a_logistic_regression_of_each_bodypart():
     rows, labels = [], []
     for i, image in enumerate(method.net.features(batch["image"])):
         known = (batch[name][i, 0] for name in ("keypoints", "labelled", "absent"))
-        centers = draw_centers(batch["key"][i], batch["keypoints"][i, 0], SIZE, method.settings)
-        label, counted = patch_labels(centers, *known, SIZE, method.settings)
+        dense = method.net.apply(variables, batch["image"][i : i + 1], train=False)[0]
+        drawing = (batch["key"][i], *known, jnp.moveaxis(dense, -1, 0))
+        centers, label, counted = draw_patches(*drawing, method.settings)
         rows.append(cut_patches(image, centers, 5)[counted == 1])
         labels.append(label[counted == 1])
     x, y = jnp.concatenate(rows), jnp.concatenate(labels)
@@ -121,6 +139,14 @@ def test_the_loss_is_that_of_a_logistic_regression_of_each_bodypart():
     )(variables)["params"]["scoremap"]
     expected = logistic.gradient(w, x, y, l2)
     np.testing.assert_allclose(jnp.append(gradient["kernel"].ravel(), gradient["bias"]), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_penalty_is_that_of_one_bodypart():
+    """A bodypart is penalised alike, however many there are: |w|^2 / 2, the mean over the bodyparts."""
+    variables = variables_of(METHOD)
+    total, count = jax.jit(METHOD.loss)(variables, make_batch())[0]["l2"]
+    kernel = np.asarray(variables["params"]["scoremap"]["kernel"])
+    assert float(total / count) == pytest.approx((kernel**2).sum((0, 1, 2)).mean() / 2, rel=1e-5)
 
 
 def test_padding_and_missing_labels_change_nothing():

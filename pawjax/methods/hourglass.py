@@ -17,10 +17,10 @@ from pawjax.methods.method import (
     NetworkMethod,
     Prediction,
     Variables,
+    model_without_backbone,
     of_single_animal,
     score_map_labels,
 )
-from pawjax.models.backbones import Model
 from pawjax.models.hourglass import BLOCKS, MOST_STACKS, STRIDES, StackedHourglass
 from pawjax.ops import scoremaps
 from pawjax.ops.decoding import decoded_points, logarithm
@@ -123,7 +123,7 @@ class StackedHourglasses(NetworkMethod):
 
 def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> StackedHourglasses:
     """The method that a config describes. Raises InputError for a wrong setting."""
-    settings, model = Settings.of(config), Model.of(config)
+    settings, model = Settings.of(config), model_without_backbone(config)
     net = StackedHourglass(
         len(bodyparts),
         stacks=settings.stacks,

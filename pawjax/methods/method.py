@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from pawjax.errors import InputError
 from pawjax.losses import Term
+from pawjax.models.backbones import Model
 from pawjax.models.fold import fold, with_fields
 from pawjax.ops.decoding import DECODERS
 from pawjax.ops.scoremaps import ScoreMaps
@@ -100,6 +102,16 @@ class Method(abc.ABC):
 def of_single_animal(batch: Batch) -> Batch:
     """The batch without its animal axis, which must have length 1: keypoints [B, K, 2], labelled, absent [B, K]."""
     return {**batch, **{name: batch[name][:, 0] for name in ("keypoints", "labelled", "absent")}}
+
+
+def model_without_backbone(config: ConfigDict) -> Model:
+    """The section `config.model` of a method that has no backbone. Raises InputError if weights of one are wanted."""
+    if config.init_from == "imagenet":
+        raise InputError(
+            f"config.init_from = 'imagenet' has weights of backbones, and config.method = '{config.method}' has none: "
+            "name another run, or leave it out"
+        )
+    return Model.of(config)
 
 
 def score_map_labels(batch: Batch) -> tuple[jax.Array, jax.Array]:

@@ -13,7 +13,15 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax import losses
-from pawjax.methods.method import OF_SCORE_MAPS, Batch, NetworkMethod, Prediction, Variables, of_single_animal
+from pawjax.methods.method import (
+    OF_SCORE_MAPS,
+    Batch,
+    NetworkMethod,
+    Prediction,
+    Variables,
+    model_without_backbone,
+    of_single_animal,
+)
 from pawjax.models.patch_net import PatchNet
 from pawjax.ops.decoding import decoded_points
 from pawjax.ops.patches import cut_patches
@@ -175,5 +183,6 @@ class PatchClassifier(NetworkMethod):
 def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> PatchClassifier:
     """The method that a config describes. Raises InputError for a wrong setting."""
     settings = Settings.of(config)
+    model_without_backbone(config)
     net = PatchNet(len(bodyparts), settings.size, jnp.dtype(config.dtype))
     return PatchClassifier(net, settings, Prediction.of(config).decode)

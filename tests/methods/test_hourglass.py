@@ -131,3 +131,22 @@ def test_heads_of_other_bodyparts_may_be_replaced(variables):
 def test_invalid_value_is_named(field, value):
     with pytest.raises(InputError, match=f"config.{field} = {value!r} must be"):
         method_of(**{field: value})
+
+
+LEAP = {"hourglass.stride": 1, "hourglass.reinject": False, "hourglass.sigma": 5.0}
+SLEAP = {"hourglass.stacks": 3, "hourglass.block": "plain", "hourglass.growth": 0.5, "hourglass.sigma": 10.0}
+
+
+@pytest.mark.parametrize("fields", [LEAP, SLEAP], ids=["LEAP", "SLEAP"])
+def test_variants_of_other_tools_have_losses_and_maps(fields):
+    method, batch = method_of(**fields), make_batch()
+    shapes = jax.eval_shape(lambda: method.loss(method.init(jax.random.key(0), batch), batch)[0])
+    assert shapes.keys() == method.loss_weights.keys() and len(shapes) == method.net.stacks
+    found = jax.eval_shape(lambda: method.score_maps(method.init(jax.random.key(0), batch), batch["image"]))
+    stride = method.net.stride
+    assert found.log_likelihood.shape == (3, 40 // stride, 56 // stride, 2)
+
+
+def test_weights_of_a_backbone_are_refused():
+    with pytest.raises(InputError, match="config.init_from = 'imagenet' .* config.method = 'hourglass' has none"):
+        method_of(init_from="imagenet")

@@ -186,3 +186,8 @@ def test_the_best_pixel_is_the_keypoint():
 def test_invalid_value_is_named(field, value, wanted):
     with pytest.raises(InputError, match=rf"config\.patch\.{field} = .* must be {wanted}"):
         method_of(**{f"patch.{field}": value})
+
+
+def test_weights_of_a_backbone_are_refused():
+    with pytest.raises(InputError, match="config.init_from = 'imagenet' .* config.method = 'patch' has none"):
+        method_of(init_from="imagenet")

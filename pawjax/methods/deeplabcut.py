@@ -36,6 +36,8 @@ class Settings(Section):
       radius: of the disc, and of the cells in the locref loss.
       sigma: of the Gaussian.
       score_loss: 'cross_entropy' (of a sigmoid) or 'squared_error' (of the raw map).
+      location_weight: weight of a cross entropy between the softmax of each map over its cells and the Gaussian, sum
+        1: the cells compete, so that look-alikes elsewhere in the frame are told apart sooner. 0 leaves it out.
       locref_weight: weight of the offsets' Huber loss; that of the score maps has weight 1.
       locref_stdev: pixels per unit of the offset maps.
       score_bias: initial bias of the score maps, see `PoseNet`.
@@ -53,6 +55,7 @@ class Settings(Section):
     radius: float = 17.0
     sigma: float = 11.33
     score_loss: str = "cross_entropy"
+    location_weight: float = 0.0
     locref_weight: float = 0.05
     locref_stdev: float = 7.2801
     score_bias: float = 0.0
@@ -72,7 +75,7 @@ class Settings(Section):
         self.require_choice("score_loss", ("cross_entropy", "squared_error"))
         for field in ("radius", "sigma", "locref_stdev"):
             self.require_range(field, 0.1, LONGEST)
-        for field in ("locref_weight", "intermediate_weight"):
+        for field in ("location_weight", "locref_weight", "intermediate_weight"):
             self.require_range(field, 0, 1000)
         self.require_range("score_bias", -100, 100)
 
@@ -113,12 +116,15 @@ class DeepLabCut(NetworkMethod):
         if self.net.intermediate and self.settings.intermediate_weight:
             names = weights if self.net.intermediate_locref else ("scoremap",)
             weights |= {f"intermediate_{name}": self.settings.intermediate_weight * weights[name] for name in names}
+        if self.settings.location_weight:
+            weights["location"] = self.settings.location_weight
         return weights
 
     def loss(self, variables: Variables, batch: Batch) -> tuple[dict[str, losses.Term], Variables]:
         """Terms 'scoremap' (mean over cells and bodyparts) and 'locref' (mean over the discs' cells and axes).
 
         With intermediate supervision also 'intermediate_scoremap' and 'intermediate_locref', with the same targets.
+        With a `location_weight` also 'location' (mean over labelled bodyparts).
         """
         settings, batch = self.settings, of_single_animal(batch)
         maps, updates = self.apply_training(variables, self.padded(batch["image"]))
@@ -126,7 +132,8 @@ class DeepLabCut(NetworkMethod):
         offsets = scoremaps.offsets_to_keypoints(batch["keypoints"], height, width, self.net.stride, self.net.center)
         present = (batch["labelled"] & (batch["weight"] > 0)[:, None])[:, None, None]  # [B, 1, 1, K]
         disc = scoremaps.disc_targets(offsets, settings.radius) * present
-        targets = disc if settings.target == "disc" else scoremaps.gaussian_targets(offsets, settings.sigma) * present
+        gaussian = scoremaps.gaussian_targets(offsets, settings.sigma)
+        targets = disc if settings.target == "disc" else gaussian * present
 
         known = (batch["labelled"] | batch["absent"])[:, None, None]  # the map of an absent bodypart is empty
         weights = batch["weight"][:, None, None, None] * known
@@ -134,6 +141,10 @@ class DeepLabCut(NetworkMethod):
         offsets = offsets / settings.locref_stdev
 
         def term(name: str) -> losses.Term:
+            if name == "location":
+                shares = gaussian / jnp.maximum(gaussian.sum((1, 2), keepdims=True), SMALLEST)
+                surprise = -(shares * jax.nn.log_softmax(maps["scoremap"], axis=(1, 2))).sum((1, 2), keepdims=True)
+                return losses.weighted_sum(surprise, weights * present)
             if name.endswith("scoremap"):
                 return losses.weighted_sum(score_loss(maps[name], targets), weights)
             return losses.weighted_sum(losses.huber(maps[name] - offsets), (disc * weights)[..., None])

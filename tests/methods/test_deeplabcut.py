@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 
 from pawjax.config import default_config
 from pawjax.errors import InputError
@@ -118,9 +119,27 @@ def test_offsets_are_learned_in_units_of_locref_stdev(variables):
     assert found == pytest.approx(expected, rel=1e-4)
 
 
+def test_location_is_the_cross_entropy_over_the_cells_of_labelled_bodyparts(variables):
+    method, batch = method_of(**{"deeplabcut.location_weight": 0.1, "deeplabcut.sigma": 9.0}), make_batch()
+    assert method.loss_weights == METHOD.loss_weights | {"location": 0.1}
+    batch["absent"], batch["weight"] = ~batch["labelled"], jnp.array([1.0, 1.0, 0.0])
+    maps = jax.jit(METHOD.score_maps)(variables, batch["image"]).log_likelihood
+    logits = np.asarray(maps - jnp.log(-jnp.expm1(maps)), np.float64)  # of the sigmoid
+    y, x = np.meshgrid(8 * np.arange(6) + 4, 8 * np.arange(8) + 4, indexing="ij")
+    expected = 0
+    for image, bodypart in ((0, 0), (0, 1), (1, 0)):
+        px, py = batch["keypoints"][image, 0, bodypart]
+        aims = special.softmax(-((x - px) ** 2 + (y - py) ** 2) / (2 * 9.0**2))
+        expected -= (aims * special.log_softmax(logits[image, :, :, bodypart])).sum()
+    # In training, batch norm would use the batch's statistics.
+    frozen = method_of(**{"deeplabcut.location_weight": 0.1, "deeplabcut.sigma": 9.0, "model.norm": "frozen"})
+    assert terms_of(frozen, variables, batch)["location"] == (pytest.approx(expected, rel=1e-4), 3)
+
+
 @pytest.mark.parametrize("target, score_loss", [("disc", "cross_entropy"), ("gaussian", "squared_error")])
 def test_gradients_are_finite_even_without_labels(variables, target, score_loss):
-    method = method_of(**{"deeplabcut.target": target, "deeplabcut.score_loss": score_loss})
+    fields = {"target": target, "score_loss": score_loss, "location_weight": 0.1}
+    method = method_of(**{f"deeplabcut.{name}": value for name, value in fields.items()})
     batch = make_batch() | {"labelled": jnp.zeros((3, 1, 2), bool), "weight": jnp.zeros(3)}
 
     def total(params):

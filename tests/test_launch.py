@@ -18,13 +18,12 @@ from pawjax.errors import InputError
 from pawjax.methods import make_method
 
 ROOT = Path(__file__).parents[1]
-SWEEPS = {"experiment1": 7, "experiment2": 3, "experiment3": 7, "experiment4": 7, "label_efficiency": 10}
+SWEEPS = {"experiment1": 7, "experiment2": 3, "experiment3": 7, "experiment4": 7, "label_efficiency": 20}
 NARROW = {
     "experiment1": "mirror_paw_",
     "experiment2": "mirror_paw_",
     "experiment3": "boxes_",
     "experiment4": "ball_",
-    "label_efficiency": "mirror_mouse_",
 }
 
 

@@ -56,16 +56,15 @@ def keep_flags(path: Path, flags: dict[str, list[str]]) -> None:
 
 
 def commands(flags: list[str], workdir: Path, seed: int, split: Path | None) -> list[list[str]]:
-    """Commands that one run still needs: training, then evaluations. Raises InputError for a damaged run.json."""
+    """Commands that one run still needs: training, then evaluation. Raises InputError for a damaged run.json."""
     run = workdir / "run.json"
     left = []
     if not run.exists() or "steps" not in run_files.read_run(run):
         flags = [flag.replace("{seed}", str(seed)) for flag in flags]
         train = [sys.executable, "-m", "pawjax.train", *flags, f"--workdir={workdir}", f"--config.seed={seed}"]
         left.append(train + ([f"--config.data.split_file={split}"] if split else []))
-    for name in SPLITS:
-        if left or not is_evaluated(workdir / "eval" / name):
-            left.append([sys.executable, "-m", "pawjax.evaluate", f"--workdir={workdir}", f"--split={name}"])
+    if splits := [name for name in SPLITS if left or not is_evaluated(workdir / "eval" / name)]:
+        left.append([sys.executable, "-m", "pawjax.evaluate", f"--workdir={workdir}", f"--split={','.join(splits)}"])
     return left
 
 

@@ -1,4 +1,4 @@
-"""python -m pawjax.evaluate --workdir=RUN [--split=dev] [--checkpoint=best|last|STEP]
+"""python -m pawjax.evaluate --workdir=RUN [--split=dev,test] [--checkpoint=best|last|STEP]
                           [--data=FOLDER] [--decode=votes --structure=tree --flip --scales=1,1.2] [--proposals=10]
                           [--boxes]
 
@@ -17,6 +17,7 @@ from typing import Any
 from absl import flags
 
 from pawjax import cli
+from pawjax.data.splits import SPLITS
 from pawjax.files import user_path
 
 
@@ -26,12 +27,13 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
 
     cli.no_arguments(arguments)
     workdir, prediction = user_path(values.workdir), cli.prediction_of_flags(values)
-    folder = evaluation_folder(workdir, values.split, values.checkpoint, prediction)
     extra = ("boxes",) if values.boxes else ()
-    summary = evaluate_run(workdir, values.split, values.checkpoint, extra, values.data, **prediction)
-    print(errors_line(values.split, summary, folder))
-    if values.boxes:
-        print(boxes_line(summary["boxes"], folder / "boxes.json"))
+    for split in values.split:
+        folder = evaluation_folder(workdir, split, values.checkpoint, prediction)
+        summary = evaluate_run(workdir, split, values.checkpoint, extra, values.data, **prediction)
+        print(errors_line(split, summary, folder))
+        if values.boxes:
+            print(boxes_line(summary["boxes"], folder / "boxes.json"))
 
 
 def errors_line(split: str, numbers: dict[str, Any], folder: Path) -> str:
@@ -72,8 +74,9 @@ def _shown(value: float | None, digits: int = 3) -> str:
 def define_flags(values: flags.FlagValues) -> None:
     """The flags of this entry point."""
     flags.DEFINE_string("workdir", None, "Run folder.", flag_values=values)
-    splits = ["train", "dev", "test"]
-    flags.DEFINE_enum("split", "dev", splits, "Split to evaluate.", flag_values=values)
+    flags.DEFINE_list("split", "dev", f"Of {', '.join(SPLITS)}: those to evaluate.", flag_values=values)
+    message = f"must be one or several of {', '.join(SPLITS)}, divided by commas"
+    flags.register_validator("split", lambda names: names and set(names) <= set(SPLITS), message, flag_values=values)
     flags.DEFINE_string("checkpoint", "best", "best (on dev), last, or a step's number.", flag_values=values)
     flags.DEFINE_string("data", "", "Folder of the run's data, if it is elsewhere now.", flag_values=values)
     flags.DEFINE_bool("boxes", False, "Also evaluate the boxes of Faster R-CNN.", flag_values=values)

@@ -44,6 +44,8 @@ class Settings(Section):
       radius: of the disc, and of the cells in the locref loss.
       sigma: of the Gaussian.
       score_loss: 'cross_entropy' (of a sigmoid) or 'squared_error' (of the raw map).
+      location_weight: weight of a cross entropy in which the cells of a map, and 'none', compete for the bodypart (see
+        `pawjax.losses.cell_cross_entropy`), so that look-alikes are told apart sooner. 0 leaves it out.
       locref_weight: weight of the offsets' Huber loss; that of the score maps has weight 1.
       locref_stdev: pixels per unit of the offset maps.
       score_bias: initial bias of the score maps, see `PoseNet`.
@@ -61,6 +63,7 @@ class Settings(Section):
     radius: float = 17.0
     sigma: float = 11.33
     score_loss: str = "cross_entropy"
+    location_weight: float = 0.0
     locref_weight: float = 0.05
     locref_stdev: float = 7.2801
     score_bias: float = 0.0
@@ -80,7 +83,7 @@ class Settings(Section):
         self.require_choice("score_loss", ("cross_entropy", "squared_error"))
         for field in ("radius", "sigma", "locref_stdev"):
             self.require_range(field, 0.1, LONGEST)
-        for field in ("locref_weight", "intermediate_weight"):
+        for field in ("location_weight", "locref_weight", "intermediate_weight"):
             self.require_range(field, 0, 1000)
         self.require_range("score_bias", -100, 100)
 
@@ -121,12 +124,15 @@ class DeepLabCut(NetworkMethod):
         if self.net.intermediate and self.settings.intermediate_weight:
             names = weights if self.net.intermediate_locref else ("scoremap",)
             weights |= {f"intermediate_{name}": self.settings.intermediate_weight * weights[name] for name in names}
+        if self.settings.location_weight:
+            weights["location"] = self.settings.location_weight
         return weights
 
     def loss(self, variables: Variables, batch: Batch) -> tuple[dict[str, losses.Term], Variables]:
         """Terms 'scoremap' (mean over cells and bodyparts) and 'locref' (mean over the discs' cells and axes).
 
         With intermediate supervision also 'intermediate_scoremap' and 'intermediate_locref', with the same targets.
+        With a `location_weight` also 'location' (mean over bodyparts).
         """
         settings, batch = self.settings, of_single_animal(batch)
         maps, updates = self.apply_training(variables, self.padded(batch["image"]))
@@ -135,10 +141,13 @@ class DeepLabCut(NetworkMethod):
         present, weights = score_map_labels(batch)
         disc = scoremaps.disc_targets(offsets, settings.radius) * present
         targets = disc if settings.target == "disc" else scoremaps.gaussian_targets(offsets, settings.sigma) * present
+        places = scoremaps.place_targets(offsets, settings.sigma, self.net.stride) * present
         score_loss = losses.sigmoid_cross_entropy if settings.score_loss == "cross_entropy" else losses.squared_error
         offsets = offsets / settings.locref_stdev
 
         def term(name: str) -> losses.Term:
+            if name == "location":
+                return losses.weighted_sum(losses.cell_cross_entropy(maps["scoremap"], places), weights[:, 0, 0])
             if name.endswith("scoremap"):
                 return losses.weighted_sum(score_loss(maps[name], targets), weights)
             return losses.weighted_sum(losses.huber(maps[name] - offsets), (disc * weights)[..., None])

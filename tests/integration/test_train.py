@@ -270,10 +270,11 @@ def test_changed_frames_are_refused(whole_run, tmp_path):
 
 def test_run_on_four_devices_is_evaluated_on_one(whole_run):
     assert read(whole_run)["n_devices"] == 4
-    command = [*tiny_command("pawjax.evaluate"), f"--workdir={whole_run}", "--split=train"]
+    command = [*tiny_command("pawjax.evaluate"), f"--workdir={whole_run}", "--split=train,test"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # with one CPU device
     assert result.returncode == 0, result.stderr
-    assert read(whole_run / "eval" / "train", "metrics.json")["n_images"] == read(whole_run)["data"]["n_train"]
+    for split in ("train", "test"):
+        assert read(whole_run / "eval" / split, "metrics.json")["n_images"] == read(whole_run)["data"][f"n_{split}"]
 
 
 def test_changed_config_is_refused_field_by_field(whole_run):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 
 from pawjax.config import default_config
 from pawjax.errors import InputError
@@ -118,9 +119,28 @@ def test_offsets_are_learned_in_units_of_locref_stdev(variables):
     assert found == pytest.approx(expected, rel=1e-4)
 
 
+def test_cells_and_nowhere_compete_for_each_bodypart(variables):
+    fields = {"deeplabcut.location_weight": 0.1, "deeplabcut.sigma": 9.0}
+    assert method_of(**fields).loss_weights == METHOD.loss_weights | {"location": 0.1}
+    frozen, batch = method_of(**fields, **{"model.norm": "frozen"}), make_batch()
+    batch["keypoints"] = batch["keypoints"].at[0, 0, 1].set(jnp.array([90.0, 20.0]))  # labelled outside the crop
+    batch["absent"], batch["weight"] = ~batch["labelled"], jnp.array([1.0, 1.0, 0.0])
+    maps = jax.jit(METHOD.score_maps)(variables, batch["image"]).log_likelihood
+    logits = np.asarray(maps - jnp.log(-jnp.expm1(maps)), np.float64)  # of the sigmoid
+    y, x = np.meshgrid(8 * np.arange(6) + 4, 8 * np.arange(8) + 4, indexing="ij")
+    expected = 0
+    for image, bodypart, is_there in ((0, 0, True), (0, 1, False), (1, 0, True), (1, 1, False)):
+        px, py = batch["keypoints"][image, 0, bodypart]
+        shares = special.log_softmax(np.append(logits[image, :, :, bodypart], 0))
+        aims = special.softmax(-((x - px) ** 2 + (y - py) ** 2) / (2 * 9.0**2)).ravel()
+        expected -= shares[:-1] @ aims if is_there else shares[-1]
+    assert terms_of(frozen, variables, batch)["location"] == (pytest.approx(expected, rel=1e-4), 4)
+
+
 @pytest.mark.parametrize("target, score_loss", [("disc", "cross_entropy"), ("gaussian", "squared_error")])
 def test_gradients_are_finite_even_without_labels(variables, target, score_loss):
-    method = method_of(**{"deeplabcut.target": target, "deeplabcut.score_loss": score_loss})
+    fields = {"target": target, "score_loss": score_loss, "location_weight": 0.1}
+    method = method_of(**{f"deeplabcut.{name}": value for name, value in fields.items()})
     batch = make_batch() | {"labelled": jnp.zeros((3, 1, 2), bool), "weight": jnp.zeros(3)}
 
     def total(params):

@@ -77,15 +77,17 @@ def steps_to(gap: float, gaps: np.ndarray) -> int | None:
     return int(np.argmax(gaps < gap)) + 1 if (gaps < gap).any() else None
 
 
-def order_of(gaps: np.ndarray) -> float:
-    """Slope of log(next gap) against log(gap) in the last TAIL steps before rounding: 1 is linear, 2 quadratic.
+def order_of(gaps: np.ndarray) -> tuple[float, float]:
+    """How the gap shrinks in the last TAIL steps before rounding: the order of convergence, and the factor per step.
 
-    NaN if fewer than three steps below 0.1 are left.
+    The order is the slope of log(next gap) against log(gap): 1 is linear convergence, 2 quadratic. NaN if fewer than
+    three steps below 0.1 are left.
     """
     useful = np.flatnonzero((gaps[:-1] < 0.1) & (gaps[1:] > NOISE) & (gaps[1:] < gaps[:-1]))[-TAIL:]
     if len(useful) < 3:
-        return math.nan
-    return float(np.polyfit(np.log(gaps[useful]), np.log(gaps[useful + 1]), 1)[0])
+        return math.nan, math.nan
+    before, after = np.log(gaps[useful]), np.log(gaps[useful + 1])
+    return float(np.polyfit(before, after, 1)[0]), float(np.exp((after - before).mean()))
 
 
 def patches_of(run: Run, split: str, bodypart: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
@@ -147,14 +149,16 @@ def sweep(problem: Problem, accuracy: Callable[[jax.Array], float]) -> dict[str,
 def print_sweep(results: dict[str, dict[str, Any]]) -> None:
     """Prints a row for each optimizer."""
     reached = " / ".join(f"{gap:g}" for gap in GAPS)
-    print(f"| optimizer | rate | steps to {reached} | order | last gap | ms a step | s to {GAPS[1]:g} | held out |")
+    print(
+        f"| optimizer | rate | steps to {reached} | order, factor | last gap | ms a step | s to {GAPS[1]:g} | held out |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for name, found in results.items():
         gaps = found["gaps"]
         steps = [steps_to(gap, gaps) for gap in GAPS]
-        order = order_of(gaps) if name not in MINIBATCH else math.nan
+        order, factor = order_of(gaps) if name not in MINIBATCH else (math.nan, math.nan)
         cells = [" / ".join("-" if step is None else str(step) for step in steps)]
-        cells += ["-" if math.isnan(order) else f"{order:.2f}", f"{max(gaps[-1], NOISE):.0e}"]
+        cells += ["-" if math.isnan(order) else f"{order:.1f}, {factor:.3g}", f"{max(gaps[-1], NOISE):.0e}"]
         cells += [f"{1000 * found['seconds']:.2f}", "-" if steps[1] is None else f"{steps[1] * found['seconds']:.3f}"]
         print(f"| {name} | {found['rate']:.2g} | {' | '.join(cells)} | {found['accuracy']:.3f} |")
 

@@ -59,14 +59,14 @@ def test_all_reach_the_optimum_of_scipy(problem, make, steps):
 def test_newton_converges_quadratically_and_gradient_descent_linearly(problem):
     problem = Problem(*map(jnp.asarray, problem))
     least = losses_of(newton(1.0), problem, 20)[1].min()
-    assert 1.5 < order_of(losses_of(newton(1.0), problem, 8)[1] - least) < 2.5
-    assert order_of(losses_of(of_optax(optax.sgd(0.02)), problem, 500)[1] - least) == pytest.approx(1, abs=0.05)
+    assert 1.5 < order_of(losses_of(newton(1.0), problem, 8)[1] - least)[0] < 2.5
+    assert order_of(losses_of(of_optax(optax.sgd(0.02)), problem, 500)[1] - least)[0] == pytest.approx(1, abs=0.05)
 
 
 def test_order_is_read_off_the_gaps():
-    assert order_of(0.05 * 0.9 ** np.arange(40)) == pytest.approx(1)
-    assert order_of(0.05 ** (2.0 ** np.arange(4))) == pytest.approx(2)
-    assert np.isnan(order_of(np.array([0.05, 0.01])))
+    assert order_of(0.05 * 0.9 ** np.arange(40)) == pytest.approx((1, 0.9))
+    assert order_of(0.05 ** (2.0 ** np.arange(4)))[0] == pytest.approx(2)
+    assert np.isnan(order_of(np.array([0.05, 0.01]))).all()
 
 
 def test_undamped_newton_fails_on_separable_examples_and_backtracking_does_not():

@@ -149,9 +149,8 @@ def sweep(problem: Problem, accuracy: Callable[[jax.Array], float]) -> dict[str,
 def print_sweep(results: dict[str, dict[str, Any]]) -> None:
     """Prints a row for each optimizer."""
     reached = " / ".join(f"{gap:g}" for gap in GAPS)
-    print(
-        f"| optimizer | rate | steps to {reached} | order, factor | last gap | ms a step | s to {GAPS[1]:g} | held out |"
-    )
+    columns = ("optimizer", "rate", f"steps to {reached}", "order, factor", "last gap", "ms a step")
+    print(f"| {' | '.join(columns)} | s to {GAPS[1]:g} | held out |")
     print("|---|---|---|---|---|---|---|---|")
     for name, found in results.items():
         gaps = found["gaps"]

@@ -198,21 +198,26 @@ def draw(results: dict[str, dict[str, Any]], found: dict[str, list[float]], out:
     with style.picture(out, 12, 8.5) as figure:
         (whole, mini), (clock, cost) = figure.subplots(2, 2)
         for name, result in results.items():
-            gaps = np.maximum(result["gaps"], NOISE)
-            steps, line = np.arange(1, len(gaps) + 1), "--" if name in MINIBATCH else "-"
-            (mini if name in MINIBATCH else whole).plot(steps, gaps, color=colours[name], label=name)
-            clock.plot(steps * result["seconds"], gaps, line, color=colours[name], label=name)
+            gaps = result["gaps"][: steps_to(NOISE, result["gaps"])]
+            steps, line, axes = np.arange(1, len(gaps) + 1), "-", whole
+            if name in MINIBATCH:  # means over the epochs, each drawn at its end
+                steps, line, axes = steps.reshape(EPOCHS, -1)[:, -1], "--", mini
+                gaps = gaps.reshape(EPOCHS, -1).mean(1)
+            axes.plot(steps, np.maximum(gaps, NOISE), line, color=colours[name], label=name)
+            clock.plot(steps * result["seconds"], np.maximum(gaps, NOISE), line, color=colours[name], label=name)
         for name, seconds in found.items():
             cost.plot(WEIGHTS, seconds, "o-", color=colours[name], label=name)
-        style.title(whole, "All patches in each step", "gap to the optimum against steps")
-        style.title(mini, f"{BATCH} patches in each step", "gap to the optimum against steps")
-        style.title(clock, "Time", "gap against seconds; dashed: 64 patches in each step")
-        style.title(cost, "Cost of a step", "seconds against the number of weights p")
+        style.title(whole, "All patches in each step", "gap to the optimum, by steps")
+        style.title(mini, f"{BATCH} patches in each step", "gap to the optimum, mean of an epoch, by steps")
+        style.title(clock, "Time", f"gap to the optimum, by seconds; dashed: {BATCH} patches in each step")
+        style.title(cost, "Cost of a step", "seconds, by the number of weights p")
         for axes in (whole, mini, clock, cost):
             axes.set_xscale("log")
             axes.set_yscale("log")
-        for axes in (whole, mini, cost):
-            axes.legend(loc="lower left" if axes is not cost else "upper left")
+            for axis in (axes.xaxis, axes.yaxis):
+                style.plain_log_axis(axis)
+        for axes, place in ((whole, "lower left"), (mini, "lower left"), (cost, "upper left")):
+            axes.legend(loc=place)
 
 
 def print_tracker(

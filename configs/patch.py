@@ -5,7 +5,7 @@
 
 Positive patches lie within 1.5 px of the label; negative ones around it, anywhere, and where the classifier errs most:
 without these last ones a linear model finds bright places, not bodyparts. It has one weight for each pixel of a patch
-and a bias, 290 for each bodypart. `launch/optimisers.py` compares optimizers on it.
+and a bias, 290 for each bodypart. Frames are not augmented. `launch/optimisers.py` compares optimizers on it.
 """
 
 from ml_collections import ConfigDict
@@ -16,14 +16,14 @@ from pawjax.config import default_config, variant
 def get_config(arg: str = "") -> ConfigDict:
     config = default_config()
     config.method = "patch"
-    config.steps = 1000
+    config.steps = 600
     config.scale = 0.25
     config.batch_size = 16
     config.eval_every = 200
     config.checkpoint_every = 200
     for kind in ("rotation", "scale", "brightness", "contrast", "gamma", "blur", "noise", "occlusion"):
         config.augment[f"{kind}_p"] = 0.0  # a linear model cannot become invariant to any of them
-    config.augment.shift = 0.0
+    config.augment.shift, config.augment.margin = 0.0, 0.0  # frames stay in place: their border is part of patches
     config.optimizer.name = "adam"
     config.optimizer.schedule = "cosine"
     config.optimizer.learning_rate = 3e-2

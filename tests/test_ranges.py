@@ -58,7 +58,9 @@ RANGES = {  # field: (smallest, largest) valid value of each number in it
     "optimizer.rate_factor": (TINY, 1000.0),
     **dict.fromkeys(("optimizer.warmup_steps", "optimizer.groups_warmup_steps"), (0, 2**31 - 1)),
     **dict.fromkeys(("deeplabcut.radius", "deeplabcut.sigma", "deeplabcut.locref_stdev"), (0.1, 1e4)),
-    **dict.fromkeys(("deeplabcut.locref_weight", "deeplabcut.intermediate_weight"), FACTOR),
+    **dict.fromkeys(
+        ("deeplabcut.locref_weight", "deeplabcut.intermediate_weight", "deeplabcut.location_weight"), FACTOR
+    ),
     "deeplabcut.score_bias": (-100.0, 100.0),
     "deeplabcut.stride": (8, 8),  # of the default head
     "deeplabcut.topdown_channels": (1, 4096),

@@ -18,8 +18,8 @@ class Positions:
       name: of the way, e.g. "ransac" or "gimbal".
       mean: float [T, K, 3] in the world, mm; NaN where missing.
       covariance: float [T, K, 3, 3] in the world, mm^2, NaN where missing; None if the way has none.
-      outlier: float [T, C, K], the probability that a camera's point is an outlier, NaN where there is no point; None if
-        the way has none.
+      outlier: float [T, C, K], the probability that a camera's point is an outlier, NaN where there is no point; None
+        if the way has none.
     """
 
     name: str

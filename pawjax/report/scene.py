@@ -5,9 +5,14 @@ World and camera frames as in `pawjax.pose3d.cameras`: millimetres, and a camera
 
 import dataclasses
 
+import jax
 import numpy as np
 
-from pawjax.pose3d.cameras import Cameras
+from pawjax.pose3d.cameras import Cameras, depth, project
+
+FRAMES_AT_ONCE = 4096  # that are projected: bounds the memory
+
+_project = jax.jit(project)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,3 +58,27 @@ class Scene:
     def named(self, name: str) -> Positions:
         """The positions of this name. Raises KeyError if there are none."""
         return {one.name: one for one in self.positions}[name]
+
+
+def reprojected(cameras: Cameras, mean: np.ndarray) -> np.ndarray:
+    """Where each camera sees positions [T, K, 3] in the world, mm: float32 [C, T, K, 2], (x, y) px.
+
+    NaN where the position is missing, or lies behind a camera without a fisheye.
+    """
+    pieces = []
+    for start in range(0, max(len(mean), 1), FRAMES_AT_ONCE):
+        piece = mean[start : start + FRAMES_AT_ONCE]
+        hidden = ~(np.asarray(depth(cameras, piece)) > 0) & ~np.asarray(cameras.fisheye)[:, None, None]
+        pieces.append(np.where(hidden[..., None], np.nan, np.asarray(_project(cameras, piece), np.float32)))
+    return np.concatenate(pieces, axis=1)
+
+
+def reprojection_error(scene: Scene, positions: Positions) -> np.ndarray:
+    """Mean distance of the tracked points to the reprojected ones over the cameras that have both, px: float32 [T, K].
+
+    NaN where there is none. Points that a way holds to be outliers count as the others.
+    """
+    distance = np.linalg.norm(reprojected(scene.cameras, positions.mean) - scene.pixels, axis=-1)
+    known = np.isfinite(distance)
+    with np.errstate(invalid="ignore"):
+        return (np.where(known, distance, 0).sum(0) / known.sum(0)).astype(np.float32)

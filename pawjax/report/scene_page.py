@@ -12,10 +12,10 @@ from matplotlib.colors import to_hex
 
 from pawjax.files import write_text
 from pawjax.pose3d.cameras import Cameras
-from pawjax.pose3d.rotations import rotation_matrix
 from pawjax.report.browser_page import fill
 from pawjax.report.packed import LEAST, MISSING_POSITION, MOST, covariances, logarithms, pack, shares
 from pawjax.report.scene import Scene, reprojection_error
+from pawjax.report.scene_view import places_of, sizes_of, up_axis
 from pawjax.report.style import FAINT, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, bodypart_colors
 
 COLORS = (FAINT, ORANGE, SKY, GREEN, VERMILION, PURPLE, YELLOW)  # of the ways, on a dark ground
@@ -86,7 +86,7 @@ def _content(scene: Scene, errors: list[np.ndarray], shown: np.ndarray, step: in
         "numbers": shown.tolist(),
         "times": np.round(times[shown], 6).tolist(),
         "cameras": _cameras(scene.cameras),
-        "up": _up(scene.cameras, origin),
+        "up": up_axis(scene.cameras, origin).tolist(),
         "origin": origin.tolist(),
         "unit": unit,
         "logarithms": [LEAST, MOST],
@@ -124,26 +124,19 @@ def _mean_of_cameras(outlier: np.ndarray) -> np.ndarray:
 
 
 def _cameras(cameras: Cameras) -> list[dict]:
-    """Of each camera: its pose, and its lens as a pinhole; sizes (width, height) that are not known follow from it."""
-    about = []
-    for name, size, matrix, rotation, translation in zip(
-        *(cameras.names, cameras.sizes, np.asarray(cameras.matrix, np.float64)),
-        *(np.asarray(rotation_matrix(cameras.rotation), np.float64), np.asarray(cameras.translation, np.float64)),
-        strict=True,
-    ):
-        principal = matrix[:2, 2]
-        size = size or (2 * principal + 1)
-        lens = {"focal": [matrix[0, 0], matrix[1, 1]], "principal": principal.tolist(), "size": [*map(float, size)]}
-        place = -rotation.T @ translation
-        about.append({"name": name, "turn": rotation.tolist(), "place": place.tolist(), **lens})
-    return about
-
-
-def _up(cameras: Cameras, origin: np.ndarray) -> list[int]:
-    """The world's axis that points up, as a unit vector: cameras hang above the animal, and are upright."""
-    rotations = np.asarray(rotation_matrix(cameras.rotation), np.float64)
-    above = -np.einsum("cij,ci->cj", rotations, np.asarray(cameras.translation, np.float64)) - origin
-    above /= np.maximum(np.linalg.norm(above, axis=-1, keepdims=True), 1e-9)
-    direction = (above - rotations[:, 1]).mean(0)
-    axis = int(np.abs(direction).argmax())
-    return [int(np.sign(direction[axis]) or 1) * (k == axis) for k in range(3)]
+    """Of each camera: its pose, and its lens as a pinhole's."""
+    rotations, places = places_of(cameras)
+    matrix = np.asarray(cameras.matrix, np.float64)
+    return [
+        {
+            "name": name,
+            "turn": rotation.tolist(),
+            "place": place.tolist(),
+            "focal": [k[0, 0], k[1, 1]],
+            "principal": k[:2, 2].tolist(),
+            "size": size.tolist(),
+        }
+        for name, rotation, place, k, size in zip(
+            cameras.names, rotations, places, matrix, sizes_of(cameras), strict=True
+        )
+    ]

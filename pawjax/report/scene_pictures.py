@@ -13,7 +13,7 @@ from pawjax.data.video import LABELLED, Video, open_video
 from pawjax.errors import InputError, did_you_mean
 from pawjax.pose3d.cameras import Cameras
 from pawjax.progress import track
-from pawjax.report.labelled_video import PRESET, QUALITY, Drawing, write_labelled_video
+from pawjax.report.labelled_video import Drawing, write_labelled_video
 from pawjax.report.mp4 import write_mp4
 from pawjax.report.scene import Positions, Scene, reprojected
 from pawjax.report.scene_view import DEPTH, View, ground_axes, overview, places_of, pyramids_of, up_axis
@@ -22,6 +22,7 @@ from pawjax.tracks.tracks import Tracks
 
 PANEL = 560  # px, the side of a panel of the video of the skeleton
 FINER = 2  # the factor at which it is drawn, then averaged: smooth lines
+QUALITY, PRESET = "23", "superfast"  # of x264; a slower preset takes most of the time
 SECONDS = 1.0  # over which the view that follows the animal is averaged
 GROUND, PALE, LINE = (12, 14, 16), (44, 50, 58), (216, 222, 228)
 SQUARES = 8  # of the grid on the ground, on either side of the animal
@@ -116,13 +117,13 @@ def _drawn(scene: Scene, chosen: Positions, panels: list[Positions], rate: float
     step = _round_up(reach / 3)
     font = ImageFont.load_default(FINER * 13)
     for number, (centre, time) in enumerate(zip(centres, scene.times, strict=True)):
-        image = Image.new("RGB", (FINER * PANEL * len(panels), FINER * PANEL), GROUND)
-        grid = _grid(view, centre, up, level, step)
+        image = Image.new("RGB", (FINER * PANEL * len(panels), FINER * PANEL))
+        ground = Image.new("RGB", (FINER * PANEL, FINER * PANEL), GROUND)
+        for ends in _grid(view, centre, up, level, step):
+            ImageDraw.Draw(ground).line([*ends.ravel()], fill=PALE, width=FINER)
         for place, one in enumerate(panels):
-            panel = Image.new("RGB", (FINER * PANEL, FINER * PANEL), GROUND)
+            panel = ground.copy()
             draw = ImageDraw.Draw(panel)
-            for ends in grid:
-                draw.line([*ends.ravel()], fill=PALE, width=FINER)
             _draw_skeleton(draw, view.project(one.mean[number] - centre), scene.edges, colors)
             missing = int((~np.isfinite(one.mean[number]).all(-1)).sum())
             words = f"{one.name}" + (f", {missing} missing" if missing else "")

@@ -25,32 +25,37 @@ const MOST = 100; // bad frames in the list
 const measure = () => MEASURES[$("kind").value];
 const measured = () => shownWays().filter((way) => measure().has(way));
 
-// The largest value of each frame over the visible bodyparts, and whose it is.
-function worstOf(way) {
+// The largest or the mean value of each frame over the visible bodyparts, and whose is the largest.
+function framesOf(way) {
   const values = new Float32Array(N).fill(NaN), whose = new Int32Array(N);
-  const { of } = measure();
+  const { of } = measure(), mean = $("over").value === "mean";
   for (let frame = 0; frame < N; frame++) {
+    let most = -1, sum = 0, n = 0;
     for (let k = 0; k < K; k++) {
       const value = visible[k] ? of(way, frame * K + k) : NaN;
-      if (value > values[frame] || (isNaN(values[frame]) && !isNaN(value))) [values[frame], whose[frame]] = [value, k];
+      if (isNaN(value)) continue;
+      sum += value;
+      n++;
+      if (value > most) [most, whose[frame]] = [value, k];
     }
+    if (n) values[frame] = mean ? sum / n : most;
   }
   return { way, values, whose };
 }
 
-let worst = []; // of the reconstructions that are shown
+let courses = []; // of each reconstruction that is shown
 let top = 1; // of the curves: the few values that are higher touch it
 
 function measureAll() {
-  worst = measured().map(worstOf);
-  const limits = worst.map(({ values }) => quantile(Array.from(values), 0.995)).filter(isFinite);
+  courses = measured().map(framesOf);
+  const limits = courses.map(({ values }) => quantile(Array.from(values), 0.995)).filter(isFinite);
   top = $("kind").value === "outlier" ? 1 : 1.2 * Math.max(...limits, 0) || 1;
   stale = true;
 }
 
 // The worst frames of the last reconstruction that is shown, no two within 5 frames.
 function badFrames() {
-  const one = worst.at(-1);
+  const one = courses.at(-1);
   if (!one) return [];
   const found = [], taken = new Uint8Array(N);
   const order = [...one.values.keys()].filter((frame) => one.values[frame] > 0);
@@ -75,7 +80,7 @@ function drawCurves(context, width, height, listed) {
   const band = [TOP + MARKS, height - TOP - MARKS - AXIS];
   frameOf(context, width, band, [+top.toPrecision(2) + "", "0"], measure().unit);
   context.textAlign = "left";
-  context.fillText(`${measure().title} of the worst bodypart`, LEFT + 6, band[0] + 9);
-  for (const { way, values } of worst) curve(context, width, band, way.color, (frame) => values[frame] / top, Math.max);
+  context.fillText(`${measure().title}, ${$("over").selectedOptions[0].text}`, LEFT + 6, band[0] + 9);
+  for (const { way, values } of courses) curve(context, width, band, way.color, (frame) => values[frame] / top, Math.max);
   for (const { at, way } of listed.slice(0, 20)) mark(context, content.numbers[at], width, marksAt(), way.color, 3);
 }

@@ -191,7 +191,7 @@ $("slider").addEventListener("input", () => go(Number($("slider").value)));
 $("speed").addEventListener("change", () => playing && restart());
 $("view").addEventListener("change", chooseView);
 $("up").addEventListener("change", chooseUp);
-$("kind").addEventListener("change", () => { listMoments(); redraw(); });
+for (const id of ["kind", "over"]) $(id).addEventListener("change", changed);
 for (const id of ["deviations", "coloured", "follow", "trail", "skeleton", "rig", "ground"]) {
   $(id).addEventListener("change", redraw);
 }

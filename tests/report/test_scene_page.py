@@ -231,7 +231,7 @@ def test_reconstructions_and_bodyparts_are_hidden(start, scene):
     start.press("2")
     empty = start.value("look()")
     assert start.value(f"at({x:.0f}, {y:.0f})") == [0, 0, 0]
-    assert "no shown reconstruction has a reprojection error" in start.value("words('count')")
+    assert "no shown reconstruction has this measure" in start.value("words('count')")
     start.press("2")
     start.click_on("#bodyparts li:nth-child(2) label")
     assert start.value(f"at({x:.0f}, {y:.0f})") == [0, 0, 0] and start.value("look()") != empty
@@ -326,4 +326,4 @@ def test_a_page_without_positions_opens(scene, tmp_path, browser, page):
     browser.wait("document.title", "nothing")
     browser.wait("document.getElementById('picture')?.dataset.frame", "0")
     assert "missing here: raw: nose, neck" in browser.value("missing.textContent") and browser.problems == []
-    assert "no shown reconstruction" in browser.value("count.textContent")
+    assert "nothing stands out" in browser.value("count.textContent")

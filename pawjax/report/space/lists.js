@@ -53,8 +53,8 @@ function listMoments() {
       return element("li", "", null, button);
     }),
   );
-  const missing = `no shown reconstruction has a ${measure().title}`;
-  $("count").textContent = listed.length ? `largest ${measure().title} of ${listed[0].way.name} first` : missing;
+  const none = courses.length ? "nothing stands out" : "no shown reconstruction has this measure";
+  $("count").textContent = listed.length ? `largest ${measure().title} of ${listed[0].way.name} first` : none;
   choose(null);
 }
 

@@ -58,7 +58,7 @@ function badFrames() {
   const one = courses.at(-1);
   if (!one) return [];
   const found = [], taken = new Uint8Array(N);
-  const order = [...one.values.keys()].filter((frame) => one.values[frame] > 0);
+  const order = [...one.values.keys()].filter((frame) => one.values[frame] > least);
   order.sort((a, b) => one.values[b] - one.values[a]);
   for (const at of order) {
     if (taken[at]) continue;
@@ -69,7 +69,11 @@ function badFrames() {
   return found;
 }
 
-const told = (value) => (isNaN(value) ? "-" : `${+value.toPrecision(3)} ${measure().unit}`.trim());
+// A value in words; what is less than the codes of one byte tell is said to be so.
+function told(value, { unit } = measure()) {
+  if (isNaN(value)) return "-";
+  return `${value > least ? +value.toPrecision(3) : `<${least}`} ${unit}`.trim();
+}
 
 const marksAt = () => TOP + MARKS / 2;
 

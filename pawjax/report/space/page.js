@@ -141,9 +141,9 @@ function tellSpot(x, y) {
   const { way, k, position } = spot;
   const i = frame * K + k;
   const lines = [`${content.bodyparts[k]}, ${way.name}`, `${position.map((value) => value.toFixed(1)).join(", ")} mm`];
-  for (const { title, unit, has, of } of Object.values(MEASURES)) {
-    const value = has(way) ? of(way, i) : NaN;
-    if (!isNaN(value)) lines.push(`${title} ${+value.toPrecision(3)} ${unit}`.trim());
+  for (const one of Object.values(MEASURES)) {
+    const value = one.has(way) ? one.of(way, i) : NaN;
+    if (!isNaN(value)) lines.push(`${one.title} ${told(value, one)}`);
   }
   $("tip").textContent = lines.join("\n");
   const [width, height] = view.box;

@@ -10,7 +10,7 @@ FAULTS = (
     fault(
         "scene: a camera without the point counts in the mean error",
         f"{PAGE} -k cameras_that_see",
-        (REPORT + "scene.py", "/ known.sum(0)", "/ len(known)"),
+        (REPORT + "scene.py", "/ weight.sum(0)", "/ len(weight)"),
     ),
     fault(
         "scene: points behind a camera are projected",

@@ -74,7 +74,7 @@ content.cameras.forEach((camera) => (VIEWS[`camera ${camera.name}`] = () => look
 
 function chooseView() {
   view.target = extent.centre;
-  VIEWS[$("view").value]();
+  VIEWS[$("view").value || "overview"]();
   redraw();
 }
 
@@ -98,6 +98,7 @@ function listChoices() {
 
 function changeView(change, ...values) {
   change(...values);
+  $("view").value = ""; // it is none of the list any more
   redraw();
 }
 

@@ -32,7 +32,8 @@ function show(which) {
 function listAll() {
   ways.forEach((way, i) => switchFor($("ways"), way.color, way.name, true, () => toggleWay(i)));
   content.bodyparts.forEach((name, k) => {
-    switchFor($("bodyparts"), content.colors[k], name, true, (on) => show((other) => (other === k ? on : visible[other])));
+    const change = (on) => show((other) => (other === k ? on : visible[other]));
+    switchFor($("bodyparts"), content.colors[k], name, true, change);
   });
   for (const [name, { title, has }] of Object.entries(MEASURES)) {
     if (ways.some((way) => has(way))) $("kind").append(new Option(title, name));

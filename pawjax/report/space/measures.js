@@ -85,6 +85,8 @@ function drawCurves(context, width, height, listed) {
   frameOf(context, width, band, [+top.toPrecision(2) + "", "0"], measure().unit);
   context.textAlign = "left";
   context.fillText(`${measure().title}, ${$("over").selectedOptions[0].text}`, LEFT + 6, band[0] + 9);
-  for (const { way, values } of courses) curve(context, width, band, way.color, (frame) => values[frame] / top, Math.max);
+  for (const { way, values } of courses) {
+    curve(context, width, band, way.color, (frame) => values[frame] / top, Math.max);
+  }
   for (const { at, way } of listed.slice(0, 20)) mark(context, content.numbers[at], width, marksAt(), way.color, 3);
 }

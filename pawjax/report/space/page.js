@@ -87,13 +87,10 @@ function chooseUp() {
 
 function listChoices() {
   for (const name of Object.keys(VIEWS)) $("view").append(new Option(name, name));
-  for (const axis of ["x", "y", "z"]) for (const sign of "+-") $("up").append(new Option(sign + axis, sign + axis));
+  for (const signed of ["+x", "-x", "+y", "-y", "+z", "-z"]) $("up").append(new Option(signed, signed));
   const axis = up.findIndex((value) => value);
   $("up").value = (up[axis] > 0 ? "+" : "-") + "xyz"[axis];
-  const speeds = [16, 8, 4, 2, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16];
-  for (const speed of speeds) $("speed").append(new Option(speed < 1 ? `1/${1 / speed}\u00d7` : `${speed}\u00d7`, speed));
-  // Fast cameras start slowed down, to at most 60 frames a second.
-  $("speed").value = speeds.find((speed) => speed <= 1 && speed * content.rate <= 60) ?? 1 / 16;
+  listSpeeds(content.rate);
 }
 
 function changeView(change, ...values) {

@@ -33,12 +33,14 @@ class Adjusted(NamedTuple):
         the board to the world.
       errors: [C, B, M], px, the distance from each pixel to the projection; NaN where there is no pixel.
       steps: how many were made; STEPS if it has not settled.
+      pixels: those that the projections were fitted to, as they were given.
     """
 
     cameras: Cameras
     blocks: np.ndarray
     errors: np.ndarray
     steps: int
+    pixels: np.ndarray
 
 
 def free_parameters(cameras: Cameras, lens: int = 2, intrinsics: bool = True) -> np.ndarray:
@@ -69,7 +71,7 @@ def adjust_points(
     Raises InputError if the shapes do not fit.
     """
     pixels, points = np.asarray(pixels, np.float64), np.asarray(points, np.float64)
-    return _run(cameras, pixels[:, :, None], points, None, free, scale)
+    return _run(cameras, pixels[:, :, None], points, None, free, scale)._replace(pixels=pixels)
 
 
 def adjust_boards(
@@ -106,6 +108,7 @@ def _run(
             np.array(blocks),
             np.where(np.isfinite(pixels).all(-1), errors, np.nan),
             int(steps),
+            pixels,
         )
 
 

@@ -184,8 +184,8 @@ def _doubts_of_errors(made: Calibrated, options: Options) -> list[str]:
     named = [f"{source.label(int(made.views[worst, view]))} ({own[view]:.1f} px)" for view in order]
     return [
         f"the error of the camera '{source.camera}' stays high, {of_cameras[worst]:.2f} px where "
-        f"--max_error_px={options.max_error_px:g}; its worst pictures are {listed(named, NAMED)}: look whether they are "
-        f"sharp and of the same moment as those of the others, and whether the board is flat and not slack"
+        f"--max_error_px={options.max_error_px:g}; its worst pictures are {listed(named, NAMED)}: look whether "
+        f"they are sharp and of the same moment as those of the others, and whether the board is flat"
     ]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from pawjax.errors import InputError, did_you_mean
 from pawjax.pose3d.board import CHESSBOARD, Board
 
-LARGEST_WINDOW = 11  # px, half the side of the window in which a corner is refined
+LARGEST_WINDOW = 6  # px, half the side of the window in which a corner is refined
 STEPS, PRECISION = 60, 1e-3  # of the refinement: at most, and px
 PREFIX = "DICT_"
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LogNorm
 
 from pawjax.data.board_views import read_views
@@ -13,7 +14,7 @@ from pawjax.report.rig import draw_rig
 
 N_WORST = 6  # pictures shown
 MOST_BOARDS = 40  # drawn with the rig
-LOWEST_PX, HIGHEST_PX = 0.05, 10.0  # of the colours
+LOWEST_PX, HIGHEST_PX = 0.05, 5.0  # of the colours
 COLORS = "viridis"
 
 
@@ -30,9 +31,7 @@ def draw_errors(path: Path, made: Calibrated) -> None:
         top.invert_yaxis()
         top.grid(False)
         top.set_xlabel("view, in the order of time")
-        bar = figure.colorbar(mesh, ax=top, pad=0.01, aspect=12, extend="both")
-        bar.set_label("RMS error (px)")
-        bar.outline.set_visible(False)
+        _explain(figure.colorbar(mesh, ax=top, pad=0.01, aspect=12, extend="both"), "RMS error (px)")
         below = "white: the board was not found" + ("; a cross: left out" if made.left_out.any() else "")
         style.title(top, "Error of each picture", below)
         _draw_histograms(bottom, made)
@@ -56,7 +55,7 @@ def draw_coverage(path: Path, made: Calibrated) -> None:
     columns = min(n, 3)
     rows = -(-n // columns)
     width, height = made.cameras.sizes[0]
-    with style.picture(path, 11, rows * (10.2 / columns * height / width + 0.6) + 0.5) as figure:
+    with style.picture(path, 11, rows * (10 / columns * height / width + 0.35) + 0.35) as figure:
         panels = figure.subplots(rows, columns, squeeze=False)
         for axes in panels.flat:
             axes.set_axis_off()
@@ -74,9 +73,7 @@ def draw_coverage(path: Path, made: Calibrated) -> None:
             axes.set_title(style.shorten(made.cameras.names[index], 30), fontsize=10)
             share = f"{style.share(made.coverage()[index])} of the frame"
             axes.set_title(share, loc="right", fontsize=9, fontweight="normal", color=style.GREY)
-        bar = figure.colorbar(dots, ax=panels, fraction=0.025, aspect=30, pad=0.01, extend="both")
-        bar.set_label("error (px)")
-        bar.outline.set_visible(False)
+        _explain(figure.colorbar(dots, ax=panels, fraction=0.025, aspect=25, pad=0.01, extend="both"), "error (px)")
         caption = "%: share of the fields of an 8 x 6 grid with a corner; lenses are not known where there is none"
         figure.supxlabel(caption, fontsize=9, color=style.GREY)
 
@@ -95,9 +92,8 @@ def draw_scene(path: Path, made: Calibrated) -> None:
         draw_rig(made.cameras, axes, places[shown])
         if made.upright:
             axes.view_init(elev=25, azim=-60)
-        else:  # y goes down, z away from the first camera
-            axes.view_init(elev=25, azim=-150, vertical_axis="y")
-            axes.invert_yaxis()
+        else:  # from behind the first camera and above it: y goes down
+            axes.view_init(elev=-25, azim=-150, roll=180, vertical_axis="y")
         title = "Cameras and boards" + (f", {len(shown)} of {len(known)}" if len(shown) < len(known) else "")
         axes.set_title(title, pad=0)
 
@@ -128,6 +124,12 @@ def draw_worst(path: Path, made: Calibrated) -> None:
             axes.set_title(f"{style.pixels(errors[camera, view])} px", loc="right", fontsize=9, fontweight="normal")
             _zoom(axes, found, pictures[camera, view].shape)
         panels[0, 0].legend(loc="lower left", frameon=True, framealpha=0.9)
+
+
+def _explain(bar: Colorbar, label: str) -> None:
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    style.plain_log_axis(bar.ax.yaxis)
 
 
 def _zoom(axes: Axes, found: np.ndarray, shape: tuple[int, int]) -> None:

@@ -26,8 +26,10 @@ def draw_rig(cameras: Cameras, axes: Axes3D, points: np.ndarray | None = None) -
     low, high = scene.min(0), scene.max(0)
     size = max(float((high - low).max()), 1.0)
     for index, color in enumerate(style.bodypart_colors(len(cameras))):
-        _draw_pyramid(axes, _frame_corners(cameras, index, LONG * size), places[index], color)
-        axes.text(*places[index], f"  {cameras.names[index]}", color=color, fontsize=9, fontweight="bold")
+        corners = _frame_corners(cameras, index, LONG * size)
+        _draw_pyramid(axes, corners, places[index], color)
+        label = style.shorten(cameras.names[index], 20)
+        axes.text(*corners[1], f" {label}", color=color, fontsize=9, fontweight="bold", va="bottom")
     for direction, color in zip(np.eye(3), (style.VERMILION, style.GREEN, style.BLUE), strict=True):
         axes.quiver(0, 0, 0, *(LONG * size * direction), color=color, lw=2, arrow_length_ratio=0.2)
     margin = MARGIN * size + LONG * size / 2

@@ -49,7 +49,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     check_ending(out)
     check_out(out, report, values.overwrite)
     check_report(report)
-    options = Options(values.lens, values.fisheye, values.frames, values.world, values.max_error_px, values.force)
+    options = Options(values.lens, values.fisheye or (), values.frames, values.world, values.max_error_px, values.force)
     made = calibrate_from_pictures(cameras, board, options)
     print(write_report(report, made))
     write_calibration(out, made.cameras, overwrite=values.overwrite)
@@ -75,7 +75,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("dictionary", "4X4_50", text, flag_values=values)
     text = "Coefficients of the lenses that are fitted: k1, k2, p1, p2, k3 in this order; of a fisheye k1 to k4."
     flags.DEFINE_integer("lens", 2, text, lower_bound=0, upper_bound=5, flag_values=values)
-    flags.DEFINE_list("fisheye", [], "Names of the cameras that have a fisheye.", flag_values=values)
+    flags.DEFINE_list("fisheye", None, "Names of the cameras that have a fisheye.", flag_values=values)
     text = "Frames of each video, or pictures of each camera, that are searched for the board, evenly spaced."
     flags.DEFINE_integer("frames", 400, text, lower_bound=1, flag_values=values)
     text = "Picture, or number of a frame, whose board carries the world, z up; empty for the first camera's frame."
@@ -91,7 +91,7 @@ ENTRY_POINT = cli.EntryPoint(
     usage=__doc__,
     examples=(
         "python -m pawjax.calibrate --board=chessboard --squares=9x6 --square_mm=30 "
-        "--cameras=left=shots/left*.jpg,right=shots/right*.jpg --out=calibration.toml",
+        "--cameras=left=left/,right=right/ --out=calibration.toml",
     ),
     main=main,
     define_flags=define_flags,

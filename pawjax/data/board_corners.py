@@ -17,6 +17,7 @@ from pawjax.pose3d.planar import FEWEST as FEWEST_FOUND
 from pawjax.progress import track
 
 TRIED = 8  # pictures of each camera on which other boards are tried
+FEW = 3  # the same, where the board was found, or there are many others
 AHEAD = 4  # pictures for each thread that wait for it
 MOSTLY = 0.5  # share of the pictures in which a larger board also fits from which the board is the larger one
 
@@ -72,7 +73,7 @@ def _check_found(sources: Sequence[Source], views: np.ndarray, board: Board, cor
                 f"{_what_fits(board, _some([source], own[None]))}"
             )
     if board.kind == CHESSBOARD:
-        pictures = _some(sources, np.where(found, views, -1), first=True)
+        pictures = _some(sources, np.where(found, views, -1), FEW, first=True)
         larger = [_resized(board, *by) for by in ((1, 0), (0, 1), (1, 1))]
         numbers = [_number_found(other, pictures) / len(other.points) for other in larger]
         if max(numbers) > MOSTLY * len(pictures):
@@ -98,7 +99,7 @@ def _what_fits(board: Board, pictures: list[np.ndarray]) -> str:
         size = name_of(fitting.size)
         return f"{size} fits, as {COUNTED[board.kind]} are counted: write --squares={size}"
     if board.kind == CHARUCO:
-        other = _best([dataclasses.replace(board, dictionary=name) for name in dictionaries()], pictures)
+        other = _best([dataclasses.replace(board, dictionary=name) for name in dictionaries()], pictures[:FEW])
         if other:
             return f"its markers are of the dictionary {other.dictionary}: write --dictionary={other.dictionary}"
         kind, size = CHESSBOARD, (board.size[0] - 1, board.size[1] - 1)
@@ -131,12 +132,12 @@ def _number_found(board: Board, pictures: list[np.ndarray]) -> int:
         return sum(int(np.isfinite(found).all(-1).sum()) for found in pool.map(finder, pictures))
 
 
-def _some(sources: Sequence[Source], views: np.ndarray, first: bool = False) -> list[np.ndarray]:
-    """At most TRIED pictures of each camera: evenly spaced, or the first, which of a video is faster."""
+def _some(sources: Sequence[Source], views: np.ndarray, most: int = TRIED, first: bool = False) -> list[np.ndarray]:
+    """At most so many pictures of each camera: evenly spaced, or the first, which of a video is faster."""
     chosen = np.full_like(views, -1)
     for camera, own in enumerate(views):
         there = np.flatnonzero(own >= 0)
-        number = min(TRIED, len(there))
+        number = min(most, len(there))
         some = there[:number] if first else there[np.linspace(0, len(there) - 1, number).astype(int)]
         chosen[camera, some] = own[some]
     return [read() for _, read in _pictures(sources, chosen)]

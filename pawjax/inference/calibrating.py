@@ -15,7 +15,7 @@ from pawjax.pose3d.bundle import Adjusted
 from pawjax.pose3d.calibration import calibrate
 from pawjax.pose3d.cameras import project
 from pawjax.pose3d.movement import Movement, find_movement
-from pawjax.pose3d.placing import pose_vector, vector_pose
+from pawjax.pose3d.placing import board_places, pose_vector, vector_pose
 from pawjax.pose3d.world import moved_world, upright_on_board
 from pawjax.progress import announced
 from pawjax.report.calibrated import Calibrated, rms
@@ -78,7 +78,7 @@ def calibrate_from_pictures(cameras: Mapping[str, str], board: Board, options: O
     with announced(f"fitting {len(sources)} cameras to {corners.shape[1]} views, and compiling that before"):
         result = fit(corners, board.turns())
         movement = find_movement(result, board.points)
-        doubts = _doubts_of_movement(sources, views, result, movement, options)
+        doubts = _doubts_of_movement(sources, views, movement, options)
         left_out = _wrong_pictures(result.errors)
         if left_out.any():
             result = _without(fit(np.where(left_out[..., None, None], np.nan, result.pixels)), result, left_out, board)
@@ -130,11 +130,10 @@ def _find_view(sources: Sequence[Source], views: np.ndarray, name: str) -> int:
 
 
 def _doubts_of_movement(
-    sources: Sequence[Source], views: np.ndarray, result: Adjusted, movement: Movement, options: Options
+    sources: Sequence[Source], views: np.ndarray, movement: Movement, options: Options
 ) -> list[str]:
-    noise = np.array([np.median(own[np.isfinite(own)]) for own in result.errors])
     moved = movement.pixels
-    clear = (moved > LEAST_MOVE) & (moved > CLEARLY * noise)
+    clear = (moved > LEAST_MOVE) & (moved > CLEARLY * movement.noise)
     if not clear.any():
         return []
     first = int(np.argmax(np.where(clear, moved, 0)))
@@ -143,8 +142,8 @@ def _doubts_of_movement(
     view = int(movement.views[first])
     since = sources[first].moment(int(views[first, view]))
     sentence = (
-        f"the camera {names} was moved during the recording: its picture is off by {moved[first]:.1f} px from {since} "
-        f"on: calibrate with the pictures before or after it alone"
+        f"the camera {names} was moved during the recording: its picture is off by {moved[first]:.1f} px or more from "
+        f"{since} on: calibrate with the pictures before or after it alone"
     )
     if moved[first] > options.max_error_px:
         return [sentence]
@@ -162,13 +161,11 @@ def _wrong_pictures(errors: np.ndarray) -> np.ndarray:
 
 def _without(result: Adjusted, before: Adjusted, left_out: np.ndarray, board: Board) -> Adjusted:
     """The result, with the pixels and errors also of the pictures that it was not fitted to."""
-    placed = np.isfinite(result.blocks).all(-1)
-    points = np.c_[board.points, np.ones(len(board.points))]
-    places = np.stack([(points @ vector_pose(block).T)[:, :3] for block in result.blocks[placed]])
-    errors = np.where(left_out[..., None], before.errors, result.errors)
+    places = board_places(board.points, result.blocks)
     with jax.enable_x64(True):
-        now = np.linalg.norm(np.asarray(project(result.cameras, places)) - before.pixels[:, placed], axis=-1)
-    errors[:, placed] = np.where(left_out[:, placed, None], now, errors[:, placed])
+        now = np.linalg.norm(np.asarray(jax.jit(project)(result.cameras, places)) - before.pixels, axis=-1)
+    known = np.isfinite(places).all((-1, -2))[:, None]  # a view of which all pictures are left out has no place
+    errors = np.where(left_out[..., None], np.where(known, now, before.errors), result.errors)
     return result._replace(pixels=before.pixels, errors=errors)
 
 

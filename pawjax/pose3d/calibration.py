@@ -20,6 +20,7 @@ from pawjax.pose3d.planar import board_pose, focal_length, homography
 
 FEWEST_VIEWS = 3  # of a camera
 LOOSE = 10.0  # px, the loss's scale while a camera's distortion is not known
+_undistort = jax.jit(undistort)
 
 
 def calibrate(
@@ -119,7 +120,7 @@ def _calibrate_one(camera: Cameras, corners: np.ndarray, board: np.ndarray, lens
     """The camera with focal length and lens fitted to corners [B, M, 2], and the board's poses in its frame by view."""
     found = {}
     with jax.enable_x64(True):
-        ideal = np.asarray(undistort(camera, corners[None]))[0]
+        ideal = np.asarray(_undistort(camera, corners[None]))[0]
     positions = (ideal - camera.matrix[0, :2, 2]) / camera.matrix[0, 0, 0]
     for view, seen in enumerate(positions):
         h = homography(board[:, :2], seen)

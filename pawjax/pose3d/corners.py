@@ -28,8 +28,14 @@ def opencv() -> ModuleType:
 
 
 def dictionaries() -> list[str]:
-    """Names of OpenCV's dictionaries of markers, without DICT_."""
-    return [name.removeprefix(PREFIX) for name in dir(opencv().aruco) if name.startswith(PREFIX)]
+    """Names of OpenCV's dictionaries of markers, without DICT_, small ones first."""
+    aruco = opencv().aruco
+    sizes = {
+        name.removeprefix(PREFIX): len(aruco.getPredefinedDictionary(getattr(aruco, name)).bytesList)
+        for name in dir(aruco)
+        if name.startswith(PREFIX)
+    }
+    return sorted(sizes, key=sizes.get)
 
 
 class Finder:

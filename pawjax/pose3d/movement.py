@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from pawjax.pose3d.bundle import Adjusted
-from pawjax.pose3d.cameras import EXACT, Cameras, project
+from pawjax.pose3d.cameras import Cameras, project
 from pawjax.pose3d.jacobians import N_POSE, parameters, project_with_jacobians, with_parameters
-from pawjax.pose3d.rotations import rotation_matrix
+from pawjax.pose3d.placing import board_places
 
 FEWEST_VIEWS = 4  # on each side of the moment
 SEARCHES = 8  # of the moment, at most
@@ -27,12 +27,15 @@ class Movement(NamedTuple):
     """The result.
 
     Attributes:
-      pixels: [C], by how much each camera's picture moved, px; 0 of a camera that shares too few views to tell.
+      pixels: [C], by how much each camera's picture moved, px, or more, as the boards' places give way to it; 0 of a
+        camera that shares too few views to tell.
       views: int [C], the first view after the move; -1 where `pixels` is 0.
+      noise: [C], median error, px, with the pose of the own side.
     """
 
     pixels: np.ndarray
     views: np.ndarray
+    noise: np.ndarray
 
 
 def find_movement(result: Adjusted, board: np.ndarray) -> Movement:
@@ -46,25 +49,24 @@ def find_movement(result: Adjusted, board: np.ndarray) -> Movement:
     """
     seen = np.isfinite(result.errors).any(-1)  # [C, B]
     views = np.flatnonzero(seen.sum(0) > 1)
-    moved, since = np.zeros(len(seen)), np.full(len(seen), -1)
+    found = Movement(np.zeros(len(seen)), np.full(len(seen), -1), np.zeros(len(seen)))
     if not len(views):
-        return Movement(moved, since)
+        return found
     with jax.enable_x64(True):
-        blocks = jnp.asarray(result.blocks[views])
-        points = jnp.einsum("bij,mj->bmi", rotation_matrix(blocks[:, :3]), board, precision=EXACT)
-        points += blocks[:, None, 3:]
+        points = board_places(board, result.blocks[views])
         pixels = result.pixels[:, views]
         for camera, own in enumerate(seen[:, views]):
             places = np.flatnonzero(own)
             if len(places) >= 2 * FEWEST_VIEWS:
-                one = jax.tree.map(lambda leaf, i=camera: jnp.asarray(leaf[i : i + 1]), _nameless(result.cameras))
-                moved[camera], place = _search(one, points, pixels[camera], places)
-                since[camera] = views[place]
-    return Movement(moved, since)
+                one = jax.tree.map(lambda leaf, i=camera: np.asarray(leaf[i : i + 1]), _nameless(result.cameras))
+                moved, place, noise = _search(one, points, pixels[camera], places)
+                for array, value in zip(found, (moved, views[place], noise), strict=True):
+                    array[camera] = value
+    return found
 
 
-def _search(camera: Cameras, points: jax.Array, pixels: np.ndarray, places: np.ndarray) -> tuple[float, int]:
-    """How far the picture moved, px, and the first of the views after it."""
+def _search(camera: Cameras, points: np.ndarray, pixels: np.ndarray, places: np.ndarray) -> tuple[float, int, float]:
+    """How far the picture moved, px, the first of the views after it, and the median error, px."""
     order = np.arange(len(points))
     moment = len(places) // 2
     for _ in range(SEARCHES):
@@ -78,7 +80,9 @@ def _search(camera: Cameras, points: jax.Array, pixels: np.ndarray, places: np.n
             break
         moment = best
     known = np.isfinite(pixels).all(-1)
-    return float(np.linalg.norm(projected[1] - projected[0], axis=-1)[known].mean()), int(places[moment])
+    errors = np.linalg.norm(np.where(sides[0][:, None, None], *projected) - pixels, axis=-1)
+    apart = np.linalg.norm(projected[1] - projected[0], axis=-1)
+    return float(apart[known].mean()), int(places[moment]), float(np.median(errors[known]))
 
 
 @jax.jit
@@ -90,7 +94,7 @@ def _fit(camera: Cameras, points: jax.Array, pixels: jax.Array) -> Cameras:
         projection = project_with_jacobians(with_parameters(camera, values), points)
         residual = jnp.where(seen[..., None], pixels - projection.pixels[0], 0)
         by_pose = jnp.where(seen[..., None, None], projection.pose[0], 0)
-        weight = 1 / jnp.sqrt(1 + (residual**2).sum(-1, keepdims=True) / SCALE**2)
+        weight = 1 / (1 + (residual**2).sum(-1, keepdims=True) / SCALE**2)  # Cauchy's: pictures of others hardly count
         normal = jnp.einsum("bmip,bmi,bmiq->pq", by_pose, jnp.broadcast_to(weight, residual.shape), by_pose)
         side = jnp.einsum("bmip,bmi->p", by_pose, weight * residual)
         normal += DAMPING * jnp.diag(jnp.diagonal(normal))

@@ -53,6 +53,15 @@ def vector_pose(vector: np.ndarray) -> np.ndarray:
     return pose_matrix(Rotation.from_rotvec(np.array(vector[:3], float)), vector[3:])
 
 
+def board_places(board: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """[B, M, 3], mm, the corners [M, 3] of a board at poses [B, 6]; NaN at a pose that is not known."""
+    places = np.full((len(blocks), len(board), 3), np.nan)
+    known = np.isfinite(blocks).all(-1)
+    turns = Rotation.from_rotvec(blocks[known, :3]).as_matrix()
+    places[known] = board @ turns.swapaxes(-1, -2) + blocks[known, None, 3:]
+    return places
+
+
 def board_turn(board: np.ndarray, order: np.ndarray) -> np.ndarray:
     """The motion [4, 4] of the board [M, 3] that takes each corner to the place of the one that `order` puts there."""
     middle = board.mean(0)

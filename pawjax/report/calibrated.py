@@ -10,7 +10,7 @@ from pawjax.data.board_views import Source
 from pawjax.pose3d.board import Board
 from pawjax.pose3d.bundle import Adjusted
 from pawjax.pose3d.cameras import Cameras, project
-from pawjax.pose3d.placing import vector_pose
+from pawjax.pose3d.placing import board_places
 
 CELLS = (8, 6)  # of the grid that coverage is counted on
 
@@ -65,19 +65,12 @@ class Calibrated:
 
     def board_places(self) -> np.ndarray:
         """[V, M, 3], the corners in the world, mm; NaN for a view that was not used."""
-        points = np.c_[self.board.points, np.ones(len(self.board.points))]
-        poses = [vector_pose(block) if np.isfinite(block).all() else np.full((4, 4), np.nan) for block in self.blocks]
-        return np.stack([(points @ pose.T)[:, :3] for pose in poses])
+        return board_places(self.board.points, self.result.blocks)
 
     def projected(self) -> np.ndarray:
         """[C, V, M, 2], px, where each camera should see the corners."""
         with jax.enable_x64(True):
-            return np.asarray(project(self.cameras, self.board_places()))
-
-    @property
-    def blocks(self) -> np.ndarray:
-        """[V, 6], the boards' poses in the world."""
-        return self.result.blocks
+            return np.asarray(jax.jit(project)(self.cameras, self.board_places()))
 
 
 def rms(errors: np.ndarray, axis: int | tuple[int, ...] | None = None) -> np.ndarray:

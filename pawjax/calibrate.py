@@ -51,8 +51,8 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     check_report(report)
     options = Options(values.lens, values.fisheye or (), values.frames, values.world, values.max_error_px, values.force)
     made = calibrate_from_pictures(cameras, board, options)
-    print(write_report(report, made))
     write_calibration(out, made.cameras, overwrite=values.overwrite)
+    print(write_report(report, made))
     print(f"world: {made.world}\n-> {out}, {report / 'index.html'}")
 
 

@@ -38,7 +38,7 @@ def find_corners(sources: Sequence[Source], views: np.ndarray, board: Board) -> 
     whose pictures shows the board, and a board that is only a part of the one that is seen. The message says what fits.
     """
     corners = _find_all(sources, views, board)
-    if np.isnan(corners).all() and _has_old_layout(sources, views, board):
+    if _has_old_layout(sources, views, board, corners):
         warn("the ChArUco board has the layout that OpenCV drew before version 4.6, and is read as such")
         board = dataclasses.replace(board, legacy=True)
         corners = _find_all(sources, views, board)
@@ -56,11 +56,14 @@ def _find_all(sources: Sequence[Source], views: np.ndarray, board: Board) -> np.
     return corners
 
 
-def _has_old_layout(sources: Sequence[Source], views: np.ndarray, board: Board) -> bool:
-    """With the wrong layout OpenCV finds nothing; with an odd number of rows both are the same."""
-    if board.kind != CHARUCO or board.size[1] % 2:
+def _has_old_layout(sources: Sequence[Source], views: np.ndarray, board: Board, corners: np.ndarray) -> bool:
+    """Whether more corners fit the old layout, in pictures in which the new one seems to be found, if there are any."""
+    if board.kind != CHARUCO or board.size[1] % 2:  # with an odd number of rows both are the same
         return False
-    return _number_found(dataclasses.replace(board, legacy=True), _some(sources, views)) > 0
+    found = np.isfinite(corners).any((-1, -2))
+    pictures = _some(sources, np.where(found, views, -1), FEW, first=True) if found.any() else _some(sources, views)
+    old = dataclasses.replace(board, legacy=True)
+    return _number_found(old, pictures) > _number_found(board, pictures)
 
 
 def _check_found(sources: Sequence[Source], views: np.ndarray, board: Board, corners: np.ndarray) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from pawjax.machine import device_name
-from pawjax.pose3d.bundle import adjust_boards, adjust_points
+from pawjax.pose3d.bundle import adjust_boards, adjust_points, free_parameters
 from pawjax.pose3d.cameras import Cameras, project
+from pawjax.pose3d.jacobians import N_POSE
 from pawjax.pose3d.placing import board_places
 from pawjax.pose3d.triangulation import triangulate
 
@@ -75,48 +76,76 @@ def score(cameras: Cameras, pixels: np.ndarray, true: Cameras) -> str:
     return f"{np.median(errors):.4f} | {rms:.4f} | {100 * focal:.2f}"
 
 
+def in_cameras(cameras: Cameras, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations and translations [C, V, 3] of boards at poses [V, 6] in each camera's frame."""
+    turns = [Rotation.from_rotvec(np.array(turn)) for turn in cameras.rotation]
+    boards = Rotation.from_rotvec(poses[:, :3])
+    rotation = np.stack([(turn * boards).as_rotvec() for turn in turns])
+    shifts = zip(turns, cameras.translation, strict=True)
+    return rotation, np.stack([turn.apply(poses[:, 3:]) + shift for turn, shift in shifts])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--aniposelib-python", required=True, help="Python that has aniposelib")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=3, help="after the first, which compiles")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     true = truth(rng)
     board, poses, pixels = corners(true, rng)
     start = perturbed(true, rng)
+    off = poses + [*[ANGLE] * 3, *[SHIFT] * 3] * rng.normal(size=poses.shape)
     flat = pixels.reshape(N_CAMERAS, -1, 2)
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = f"{folder}/start.npz", f"{folder}/end.npz"
-        fields = {name: getattr(start, name) for name in ("matrix", "distortion", "rotation", "translation")}
-        np.savez(source, pixels=flat, size=SIZE, **fields)
-        command = [options.aniposelib_python, str(PEER), source, target, str(options.runs)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        end = dict(np.load(target))
-    rows = {"aniposelib": (end.pop("seconds"), dataclasses.replace(start, **end))}
+    rows = {f"aniposelib, {task}": row for task, row in peer(start, flat, board, off, options).items()}
+    free = free_parameters(start, lens=1)
+    free[:, N_POSE + 2 : N_POSE + 4] = False  # aniposelib fits the focal length and one coefficient of the lens
 
-    def timed(name: str, adjust) -> None:  # noqa: ANN001
+    def of_points() -> Cameras:
+        guess = np.asarray(triangulate(start, flat, method="linear").points)
+        return adjust_points(start, flat, guess, free).cameras
+
+    def of_boards() -> Cameras:
+        return adjust_boards(start, pixels, board, off, free).cameras
+
+    for task, adjust in (("points", of_points), ("boards", of_boards)):
         seconds = []
         for _ in range(options.runs + 1):
             begin = time.perf_counter()
             cameras = adjust()
             seconds.append(time.perf_counter() - begin)
-        rows[name] = seconds, cameras
-
-    def free_points() -> Cameras:
-        guess = np.asarray(triangulate(start, flat, method="linear").points)
-        return adjust_points(start, flat, guess).cameras
-
-    timed("pawjax, free points", free_points)
-    off = poses + [*[ANGLE] * 3, *[SHIFT] * 3] * rng.normal(size=poses.shape)
-    timed("pawjax, rigid boards", lambda: adjust_boards(start, pixels, board, off).cameras)
-    print(f"{flat.shape[1]} corners, {N_CAMERAS} cameras, noise {NOISE} px; {device_name()}")
+        rows[f"pawjax, {task}"] = seconds, cameras
+    print(f"{flat.shape[1]} corners, {N_CAMERAS} cameras, noise {NOISE} px; {device_name()}\n")
     print("| | first, s | median of the others, s | median error, px | RMS, px | focal lengths off by, % |")
     print("|---|---|---|---|---|---|")
     for name, (seconds, cameras) in rows.items():
-        print(f"| {name} | {seconds[0]:.3f} | {np.median(seconds[1:]):.3f} | {score(cameras, flat, true)} |")
-    peer = np.median(rows["aniposelib"][0][1:])
-    for name in list(rows)[1:]:
-        print(f"{name}: {peer / np.median(rows[name][0][1:]):.0f} times as fast as aniposelib, compiled")
+        print(f"| {name} | {seconds[0]:.2f} | {np.median(seconds[1:]):.3f} | {score(cameras, flat, true)} |")
+    for task in ("points", "boards"):
+        theirs, ours = (np.median(rows[f"{who}, {task}"][0][1:]) for who in ("aniposelib", "pawjax"))
+        print(f"\n{task}: pawjax is {theirs / ours:.0f} times as fast")
+
+
+def peer(
+    start: Cameras, pixels: np.ndarray, board: np.ndarray, poses: np.ndarray, options: argparse.Namespace
+) -> dict[str, tuple[np.ndarray, Cameras]]:
+    """{task: seconds of each run, and the cameras} of aniposelib."""
+    names = ("matrix", "distortion", "rotation", "translation")
+    rotation, translation = (np.repeat(part, len(board), axis=1) for part in in_cameras(start, poses))
+    fields = {name: getattr(start, name) for name in names} | {"rvecs": rotation, "tvecs": translation}
+    fields |= {"objp": np.tile(board, (N_VIEWS, 1)), "ids": np.repeat(np.arange(N_VIEWS), len(board))}
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = f"{folder}/start.npz", f"{folder}/end.npz"
+        np.savez(source, pixels=pixels, size=SIZE, **fields)
+        command = [options.aniposelib_python, str(PEER), source, target, str(options.runs + 1)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with np.load(target) as file:
+            end = dict(file)
+    return {
+        task: (
+            end[f"{task}/seconds"],
+            dataclasses.replace(start, **{name: end[f"{task}/{name}"] for name in names}),
+        )
+        for task in ("points", "boards")
+    }
 
 
 if __name__ == "__main__":

@@ -20,18 +20,25 @@ def group(data: dict[str, np.ndarray]) -> CameraGroup:
 def main(source: str, target: str, runs: int) -> None:
     with np.load(source) as file:
         data = dict(file)
-    seconds = []
-    for _ in range(runs):
-        cameras = group(data)
-        start = time.perf_counter()
-        cameras.bundle_adjust_iter(data["pixels"].copy())
-        seconds.append(time.perf_counter() - start)
-    ends = [
-        (camera.get_camera_matrix(), camera.get_distortions(), camera.get_rotation(), camera.get_translation())
-        for camera in cameras.cameras
-    ]
-    arrays = (np.stack([np.asarray(value, float) for value in values]) for values in zip(*ends, strict=True))
-    np.savez(target, seconds=seconds, **dict(zip(FIELDS, arrays, strict=True)))
+    extra = {name: data[name] for name in ("objp", "ids", "rvecs", "tvecs")}
+    results = {}
+    for task, boards in (("points", None), ("boards", extra)):
+        seconds = []
+        for _ in range(runs):
+            cameras = group(data)
+            start = time.perf_counter()
+            cameras.bundle_adjust_iter(data["pixels"].copy(), boards and dict(boards))
+            seconds.append(time.perf_counter() - start)
+        ends = [
+            (camera.get_camera_matrix(), camera.get_distortions(), camera.get_rotation(), camera.get_translation())
+            for camera in cameras.cameras
+        ]
+        results[f"{task}/seconds"] = seconds
+        for field, values in zip(FIELDS, zip(*ends, strict=True), strict=True):
+            results[f"{task}/{field}"] = np.stack(
+                [np.asarray(value, float).reshape(data[field].shape[1:]) for value in values]
+            )
+    np.savez(target, **results)
 
 
 if __name__ == "__main__":

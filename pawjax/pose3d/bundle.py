@@ -18,7 +18,7 @@ from pawjax.pose3d.jacobians import N_INTRINSIC, N_POSE, parameters, project_wit
 from pawjax.pose3d.rotations import cross_matrix, left_jacobian, rotation_matrix
 
 STEPS = 200  # at most
-TOLERANCE = 1e-8  # the loss has settled when a step lowers it by less than this part
+TOLERANCE = 1e-6  # the loss has settled when a step lowers it by less than this part
 DAMPING, LEAST_DAMPING = 1e-4, 1e-9  # relative to the diagonal, of the first step and of all
 LESS, MORE = 1 / 2, 5.0  # after a step that lowers the loss, or not: in curved valleys faster than 1 / 10 and 10
 MOST_DAMPING = 1e12  # no shorter step is tried: it has settled

@@ -40,8 +40,9 @@ def test_corners_are_found_where_they_are_drawn(board):
     for picture, drawn in zip(pictures(board, RIG, TURNED)[0], expected, strict=True):
         found = finder(picture)
         errors = [np.linalg.norm(found[order] - drawn, axis=-1) for order in board.turns()]
-        assert min(np.median(error) for error in errors) < 0.1
-        assert min(np.max(error) for error in errors) < 0.5
+        assert np.isfinite(found).all(-1).mean() > 0.8
+        assert min(np.nanmedian(error) for error in errors) < 0.1
+        assert min(np.nanmax(error) for error in errors) < 0.5
 
 
 def test_where_there_is_no_board():

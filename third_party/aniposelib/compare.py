@@ -21,6 +21,7 @@ from pawjax.pose3d.triangulation import triangulate
 N_CAMERAS, N_VIEWS, SIDE, SQUARE = 4, 30, 7, 12.0  # 30 boards of 49 corners, 12 mm apart
 NOISE = 0.2  # px, in x and y
 ANGLE, SHIFT = 0.01, 3.0  # radians and mm by which the cameras are off at the start
+FOCAL = 0.02  # part by which their focal lengths are
 SIZE = (1280, 1024)
 PEER = Path(__file__).with_name("peer.py")
 
@@ -56,14 +57,15 @@ def corners(cameras: Cameras, rng: np.random.Generator) -> tuple[np.ndarray, np.
 
 
 def perturbed(cameras: Cameras, rng: np.random.Generator) -> Cameras:
-    """The start: poses that are off, but for the first camera, and no distortion."""
+    """The start: focal lengths and, but for the first camera, poses that are off, and no distortion."""
+    matrix = cameras.matrix.copy()
+    matrix[:, [0, 1], [0, 1]] *= 1 + FOCAL * rng.uniform(-1, 1, (N_CAMERAS, 1))
     off = (np.arange(N_CAMERAS) > 0)[:, None]
     turns = Rotation.from_rotvec(off * ANGLE * rng.normal(size=(N_CAMERAS, 3)))
     rotation = (turns * Rotation.from_rotvec(np.array(cameras.rotation))).as_rotvec()
     translation = cameras.translation + off * SHIFT * rng.normal(size=(N_CAMERAS, 3))
-    return dataclasses.replace(
-        cameras, rotation=rotation, translation=translation, distortion=np.zeros_like(cameras.distortion)
-    )
+    lens = np.zeros_like(cameras.distortion)
+    return dataclasses.replace(cameras, matrix=matrix, rotation=rotation, translation=translation, distortion=lens)
 
 
 def score(cameras: Cameras, pixels: np.ndarray, true: Cameras) -> str:

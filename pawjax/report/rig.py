@@ -1,0 +1,56 @@
+"""Cameras in space: each a pyramid from its centre through the corners of its frame."""
+
+import numpy as np
+from mpl_toolkits.mplot3d.axes3d import Axes3D
+
+from pawjax.pose3d.cameras import Cameras
+from pawjax.pose3d.checked import camera_places
+from pawjax.pose3d.placing import vector_pose
+from pawjax.report import style
+
+LONG = 0.12  # of a pyramid, in parts of the scene's size
+MARGIN = 0.08  # around the scene
+
+
+def draw_rig(cameras: Cameras, axes: Axes3D, points: np.ndarray | None = None) -> None:
+    """Draws cameras, and the world's axes, x red, y green and z blue; sets the limits, with equal scales.
+
+    Args:
+      cameras: of any size; where a frame's size is not known, its principal point is taken as its middle.
+      axes: three-dimensional, mm.
+      points: [..., 3], mm, what else the limits must hold; NaN is left out.
+    """
+    places = camera_places(cameras)
+    others = np.zeros((0, 3)) if points is None else np.reshape(points, (-1, 3))
+    scene = np.concatenate([places, np.zeros((1, 3)), others[np.isfinite(others).all(-1)]])
+    low, high = scene.min(0), scene.max(0)
+    size = max(float((high - low).max()), 1.0)
+    for index, color in enumerate(style.bodypart_colors(len(cameras))):
+        corners = _frame_corners(cameras, index, LONG * size)
+        _draw_pyramid(axes, corners, places[index], color)
+        label = style.shorten(cameras.names[index], 20)
+        axes.text(*corners[1], f" {label}", color=color, fontsize=9, fontweight="bold", va="bottom")
+    for direction, color in zip(np.eye(3), (style.VERMILION, style.GREEN, style.BLUE), strict=True):
+        axes.quiver(0, 0, 0, *(LONG * size * direction), color=color, lw=2, arrow_length_ratio=0.2)
+    margin = MARGIN * size + LONG * size / 2
+    axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
+    axes.set(zlim=(low[2] - margin, high[2] + margin), xlabel="x (mm)", ylabel="y (mm)", zlabel="z (mm)")
+    axes.set_box_aspect(high - low + 2 * margin)
+
+
+def _frame_corners(cameras: Cameras, index: int, length: float) -> np.ndarray:
+    """[4, 3] of the world: the rays of an ideal lens through the corners of the frame, `length` before the camera."""
+    matrix = np.asarray(cameras.matrix[index], float)
+    width, height = cameras.sizes[index] or 2 * matrix[:2, 2] + 1
+    corners = np.array([[0, 0, 1], [width - 1, 0, 1], [width - 1, height - 1, 1], [0, height - 1, 1]])
+    rays = corners @ np.linalg.inv(matrix).T
+    rays *= length / np.maximum(np.abs(rays).max(-1, keepdims=True), 1)  # of wide lenses, as long as those of others
+    pose = np.concatenate([np.asarray(cameras.rotation[index], float), np.asarray(cameras.translation[index], float)])
+    return (np.c_[rays, np.ones(4)] @ np.linalg.inv(vector_pose(pose)).T)[:, :3]
+
+
+def _draw_pyramid(axes: Axes3D, corners: np.ndarray, place: np.ndarray, color: tuple[float, float, float]) -> None:
+    axes.plot(*np.vstack([corners, corners[:1]]).T, color=color, lw=1.4)
+    for corner in corners:
+        axes.plot(*np.stack([place, corner]).T, color=color, lw=1)
+    axes.plot(*corners[:2].T, color=color, lw=3)  # the frame's upper edge

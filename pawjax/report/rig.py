@@ -5,8 +5,8 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from pawjax.pose3d.cameras import Cameras
 from pawjax.pose3d.checked import camera_places
-from pawjax.pose3d.placing import vector_pose
 from pawjax.report import style
+from pawjax.report.scene_view import pyramids_of
 
 LONG = 0.12  # of a pyramid, in parts of the scene's size
 MARGIN = 0.08  # around the scene
@@ -25,10 +25,10 @@ def draw_rig(cameras: Cameras, axes: Axes3D, points: np.ndarray | None = None) -
     scene = np.concatenate([places, np.zeros((1, 3)), others[np.isfinite(others).all(-1)]])
     low, high = scene.min(0), scene.max(0)
     size = max(float((high - low).max()), 1.0)
-    for index, color in enumerate(style.bodypart_colors(len(cameras))):
-        corners = _frame_corners(cameras, index, LONG * size)
-        _draw_pyramid(axes, corners, places[index], color)
-        label = style.shorten(cameras.names[index], 20)
+    colors = style.bodypart_colors(len(cameras))
+    for name, color, (place, *corners) in zip(cameras.names, colors, pyramids_of(cameras, LONG * size), strict=True):
+        _draw_pyramid(axes, np.array(corners), place, color)
+        label = style.shorten(name, 20)
         axes.text(*corners[1], f" {label}", color=color, fontsize=9, fontweight="bold", va="bottom")
     for direction, color in zip(np.eye(3), (style.VERMILION, style.GREEN, style.BLUE), strict=True):
         axes.quiver(0, 0, 0, *(LONG * size * direction), color=color, lw=2, arrow_length_ratio=0.2)
@@ -36,17 +36,6 @@ def draw_rig(cameras: Cameras, axes: Axes3D, points: np.ndarray | None = None) -
     axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
     axes.set(zlim=(low[2] - margin, high[2] + margin), xlabel="x (mm)", ylabel="y (mm)", zlabel="z (mm)")
     axes.set_box_aspect(high - low + 2 * margin)
-
-
-def _frame_corners(cameras: Cameras, index: int, length: float) -> np.ndarray:
-    """[4, 3] of the world: the rays of an ideal lens through the corners of the frame, `length` before the camera."""
-    matrix = np.asarray(cameras.matrix[index], float)
-    width, height = cameras.sizes[index] or 2 * matrix[:2, 2] + 1
-    corners = np.array([[0, 0, 1], [width - 1, 0, 1], [width - 1, height - 1, 1], [0, height - 1, 1]])
-    rays = corners @ np.linalg.inv(matrix).T
-    rays *= length / np.maximum(np.abs(rays).max(-1, keepdims=True), 1)  # of wide lenses, as long as those of others
-    pose = np.concatenate([np.asarray(cameras.rotation[index], float), np.asarray(cameras.translation[index], float)])
-    return (np.c_[rays, np.ones(4)] @ np.linalg.inv(vector_pose(pose)).T)[:, :3]
 
 
 def _draw_pyramid(axes: Axes3D, corners: np.ndarray, place: np.ndarray, color: tuple[float, float, float]) -> None:

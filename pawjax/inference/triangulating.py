@@ -1,0 +1,239 @@
+"""From files of tracks and a calibration to files of points in space, as one call."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pawjax.errors import InputError, listed, warn
+from pawjax.files import need_output
+from pawjax.inference.recording import Recording, read_recording
+from pawjax.pose3d.cameras import Cameras
+from pawjax.pose3d.convergence import effective_size, r_hat
+from pawjax.pose3d.fitting import Posed, draw, fit_views, learn_prior, triangulate_views
+from pawjax.pose3d.gibbs import Samples
+from pawjax.pose3d.parameters import Fit, Prior
+from pawjax.pose3d.prior_file import read_prior, save_prior
+from pawjax.pose3d.settings import MODELS, WITH_LIMBS, Settings
+from pawjax.pose3d.skeleton import parents_of
+from pawjax.pose3d.triangulation import Triangulated
+from pawjax.pose3d.views import residuals
+from pawjax.progress import announced
+from pawjax.report.looks import parse_skeleton
+from pawjax.report.scene import Positions, Scene
+from pawjax.tracks import points3d
+from pawjax.tracks.formats import FORMATS
+from pawjax.tracks.points3d import Points
+
+NAMES = ("points3d.csv", "points3d.h5", "points3d.anipose.csv", "points3d.npz", "prior.npz", "diagnostics.json")
+SURELY_OUTLIER = 0.5  # probability from which a point is not counted as used
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to triangulate, and where to.
+
+    Attributes:
+      calibration: file of the cameras.
+      tracks: {camera: file of its tracks}; '' leaves the camera out.
+      out: folder of what is written.
+      settings: how.
+      bodyparts: those to take; all if empty.
+      offsets: {camera: n}: its frame t + n was taken at the time of the others' frame t.
+      unit_mm: millimetres in the calibration's unit; None: millimetres.
+      skeleton: limbs, as 'snout-neck,neck-tail'; '' for none.
+      spine: 'REAR,FRONT', the bodyparts that GIMBAL's first heading follows; '' for none.
+      prior: file of a prior; None: learned from the recording.
+      samples: draws of each chain; 0 for none.
+      overwrite: replace what is in `out`.
+    """
+
+    calibration: Path
+    tracks: Mapping[str, str]
+    out: Path
+    settings: Settings
+    bodyparts: Sequence[str] = ()
+    offsets: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    unit_mm: float | None = None
+    skeleton: str = ""
+    spine: str = ""
+    prior: Path | None = None
+    samples: int = 0
+    overwrite: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Triangulation:
+    """What came out.
+
+    Attributes:
+      recording: what it was made from.
+      limbs: pairs of bodyparts.
+      start: the triangulation of each frame by itself.
+      points: of the model.
+      prior: of the model, or None.
+      fit: of the model, or None.
+      samples: draws of the model, or None.
+    """
+
+    recording: Recording
+    limbs: tuple[tuple[str, str], ...]
+    start: Triangulated
+    points: Points
+    prior: Prior | None = None
+    fit: Fit | None = None
+    samples: Samples | None = None
+
+
+def triangulate_files(request: Request) -> Triangulation:
+    """Reads, triangulates and writes all files. Raises InputError for anything that does not fit, before it writes."""
+    check_out(request)
+    prior = read_prior(request.prior) if request.prior else None
+    recording = read_recording(request.calibration, request.tracks, request.bodyparts, request.offsets, request.unit_mm)
+    made = triangulate_recording(recording, request, prior)
+    need_output(request.out, NAMES)
+    write_points(request.out, request.settings.model, made)
+    return made
+
+
+def triangulate_recording(recording: Recording, request: Request, prior: Prior | None = None) -> Triangulation:
+    """The points of a recording by the model of the request's settings; without a prior, one is learned from it."""
+    settings = request.settings
+    limbs = parse_skeleton(request.skeleton, recording.bodyparts) if request.skeleton else ()
+    parents = spine = None
+    if prior is not None:
+        _check_prior(request, prior, recording)
+    elif settings.model in WITH_LIMBS:
+        parents = parents_of(recording.bodyparts, limbs)
+        spine = _spine(request.spine, recording.bodyparts) if settings.model == "gimbal" else None
+    seen = recording.cameras, recording.pixels
+    with announced("triangulating, and compiling that before"):
+        start = triangulate_views(*seen, recording.likelihood, settings)
+    if settings.model not in MODELS:
+        used = start.used
+        missing = np.full(used.swapaxes(0, 1).shape, np.nan)
+        points = _points(recording, start.points, start.covariance, missing, used)
+        return Triangulation(recording, limbs, start, points)
+    if settings.model == "gimbal":
+        _warn_of_world(recording.cameras)
+    if prior is None:
+        with announced("learning the prior from the recording"):
+            prior = learn_prior(*seen, start, settings, recording.bodyparts, parents, spine)
+    with announced(f"fitting {settings.model}, and compiling that before"):
+        fit, posed = fit_views(*seen, recording.likelihood, recording.covariance, settings, prior, start)
+    if not np.all(fit.converged):
+        warn(f"{settings.model} has not converged everywhere: look at the points before you use them")
+    outlier = np.asarray(fit.outliers)
+    used = np.isfinite(outlier) & ~(outlier > SURELY_OUTLIER)
+    points = _points(recording, fit.mean, fit.covariance, outlier, used.swapaxes(0, 1))
+    samples = _draw(posed, fit, request) if request.samples else None
+    return Triangulation(recording, limbs, start, points, prior, fit, samples)
+
+
+def scene_of(made: Triangulation, model: str) -> Scene:
+    """What the pictures show: the triangulation of each frame by itself, the model, and the mean of its draws."""
+    recording = made.recording
+    ways = [Positions("ransac", made.start.points, made.start.covariance, None)]
+    if model == "median":
+        ways = [Positions("median", made.points.mean, made.points.covariance, None)]
+    elif model in MODELS:
+        ways.append(Positions(model, made.points.mean, made.points.covariance, made.points.outlier))
+    if made.samples is not None:
+        ways.append(Positions(f"{model}, drawn", made.samples.mean, made.samples.covariance, made.samples.outliers))
+    places = {name: place for place, name in enumerate(recording.bodyparts)}
+    edges = tuple((places[a], places[b]) for a, b in made.limbs)
+    seen = recording.pixels, recording.likelihood
+    return Scene(recording.bodyparts, edges, recording.times, recording.cameras, *seen, tuple(ways))
+
+
+def write_points(out: Path, model: str, made: Triangulation) -> None:
+    """Writes the points in all formats, and the prior."""
+    scorer = f"pawjax_{model}"
+    points3d.write_dlc_csv(out / "points3d.csv", made.points, scorer)
+    if missing := FORMATS["dlc"][1].missing:
+        warn(f"points3d.h5 is not written: it needs {missing}")
+    else:
+        points3d.write_dlc_h5(out / "points3d.h5", made.points, scorer)
+    points3d.write_anipose_csv(out / "points3d.anipose.csv", made.points)
+    more = {"model": np.asarray(model), "triangulated": made.start.points}
+    if made.fit is not None and made.fit.states is not None:
+        more |= {"heading": made.fit.heading, "states": made.fit.states}
+    if made.samples is not None:
+        drawn = {name: getattr(made.samples, name) for name in ("positions", "mean", "covariance", "outliers")}
+        more |= {f"drawn_{name}": values for name, values in drawn.items()}
+    points3d.write_npz(out / "points3d.npz", made.points, more)
+    if made.prior is not None:
+        save_prior(out / "prior.npz", made.prior)
+
+
+def check_out(request: Request) -> None:
+    """Raises InputError if files are there already, unless they are to be overwritten."""
+    there = [name for name in NAMES if (request.out / name).exists()]
+    if there and not request.overwrite:
+        raise InputError(
+            f"{request.out} holds {listed(there, 3)} already: give another --out, or --overwrite to replace them"
+        )
+
+
+def _points(
+    recording: Recording, mean: np.ndarray, covariance: np.ndarray, outlier: np.ndarray, used: np.ndarray
+) -> Points:
+    mean = np.asarray(mean, np.float64)
+    residual = np.linalg.norm(residuals(recording.cameras, recording.pixels, mean), axis=-1)
+    names = recording.bodyparts, recording.cameras.names, recording.times
+    return Points(*names, mean, np.asarray(covariance), outlier, residual, used, recording.likelihood)
+
+
+def _spine(text: str, bodyparts: Sequence[str]) -> tuple[int, int]:
+    names = text.split(",") if text else []
+    if len(names) != 2 or names[0] == names[1] or not set(names) <= set(bodyparts):
+        raise InputError(
+            f"--spine={text}: gimbal needs two bodyparts, REAR,FRONT, whose direction is where the animal heads; the "
+            f"bodyparts are {listed(bodyparts, 10)}"
+        )
+    return bodyparts.index(names[0]), bodyparts.index(names[1])
+
+
+def _check_prior(request: Request, prior: Prior, recording: Recording) -> None:
+    """Raises InputError for a prior of other bodyparts or cameras, or without what the model needs."""
+    if tuple(prior.bodyparts) != recording.bodyparts:
+        raise InputError(
+            f"{request.prior}: the prior is of the bodyparts {listed(prior.bodyparts, 10)}, the tracks of "
+            f"{listed(recording.bodyparts, 10)}: give --bodyparts={','.join(prior.bodyparts)} or another prior"
+        )
+    if (count := np.shape(prior.noise.inlier)[-2]) != len(recording.cameras):
+        raise InputError(
+            f"{request.prior}: the prior is of {count} cameras, the recording of {len(recording.cameras)}: give a "
+            f"prior of these, or none"
+        )
+    lacks = {"model2": prior.limbs is None, "gimbal": prior.limbs is None or prior.states is None}
+    if lacks.get(request.settings.model):
+        raise InputError(
+            f"{request.prior}: the prior has no {'limbs' if prior.limbs is None else 'pose states'}, which "
+            f"{request.settings.model} needs: give one that was learned for it"
+        )
+
+
+def _warn_of_world(cameras: Cameras) -> None:
+    """GIMBAL's animal turns about z."""
+    off = np.abs(cameras.rotation).max(-1) + np.abs(cameras.translation).max(-1)
+    if off.min() < 1e-6:
+        name = cameras.names[int(off.argmin())]
+        warn(
+            f"the world is the frame of the camera '{name}', so z is no vertical about which animals turn: gimbal is "
+            "better with a world whose z points up, as pawjax.calibrate --world gives"
+        )
+
+
+def _draw(posed: Posed, fit: Fit, request: Request) -> Samples:
+    with announced(f"drawing from {request.settings.model}, and compiling that before"):
+        return draw(posed, fit, request.samples, request.settings.seed)
+
+
+def convergence_of(samples: Samples) -> dict[str, np.ndarray]:
+    """`r_hat` and `effective_size` of positions, [K], the worst over frames and axes."""
+    return {
+        "r_hat": r_hat(samples.positions).max((0, 2)),
+        "effective_size": effective_size(samples.positions).min((0, 2)),
+    }

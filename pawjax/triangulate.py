@@ -1,0 +1,107 @@
+"""python -m pawjax.triangulate --calibration=FILE --tracks=CAMERA=FILE,CAMERA=FILE,...
+                             --model=median|ransac|model0|model1|model2|gimbal --out=FOLDER
+
+Puts the points that several cameras track into space. --calibration is of anipose, DeepLabCut, DANNCE, OpenCV or numpy,
+and --tracks of DeepLabCut, Lightning Pose, SLEAP (analysis.h5) or pawjax, one file for each camera of the calibration;
+CAMERA= without a file leaves a camera out. All files begin at the same time, or --offsets=CAMERA=N says that frame
+t + N of this camera was taken at the time of the others' frame t.
+
+median and ransac look at each frame by itself. model0 adds that bodyparts move little from frame to frame, model1 that
+some points are outliers, model2 that limbs keep their lengths (--skeleton), and gimbal that animals turn and take poses
+(--skeleton and --spine; z points up). They learn what they need to know from the recording, and write it as
+FOLDER/prior.npz, which --prior takes for other recordings. configs/pose3d_MODEL.py has the settings of a model.
+
+FOLDER holds points3d.csv and .h5 in DeepLabCut's columns, points3d.anipose.csv, points3d.npz with covariances, outlier
+probabilities, errors and views, and diagnostics.json with the errors of each camera and bodypart, left and right
+that seem swapped, and cameras that seem shifted in time. Positions are millimetres in the calibration's world.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from pawjax import cli
+from pawjax.errors import InputError
+from pawjax.files import user_path
+
+
+def main(values: flags.FlagValues, arguments: list[str]) -> None:
+    """Triangulates the tracks that --tracks names. Raises InputError for user errors."""
+    from pawjax.inference.triangulating import Request, triangulate_files  # imported after the process is set up
+    from pawjax.pose3d.settings import Settings
+
+    cli.no_arguments(arguments)
+    request = Request(
+        user_path(values.calibration),
+        pairs_of("tracks", values.tracks, "FILE"),
+        user_path(values.out),
+        Settings(model=values.model),
+        values.bodyparts,
+        offsets_of(values.offsets),
+        values.unit_mm,
+        values.skeleton,
+        values.spine,
+        user_path(values.prior) if values.prior else None,
+        values.samples,
+        values.overwrite,
+    )
+    triangulate_files(request)
+    print(f"-> {request.out}")
+
+
+def pairs_of(flag: str, words: Sequence[str], what: str) -> dict[str, str]:
+    """{name: value} of words NAME=VALUE. Raises InputError for another word, or a name that comes twice."""
+    pairs = {}
+    for word in words:
+        name, is_set, value = word.partition("=")
+        if not name or not is_set:
+            raise InputError(f"--{flag}={word} must be CAMERA={what}, several separated by commas")
+        if name in pairs:
+            raise InputError(f"--{flag}: the camera '{name}' is named twice: name it once")
+        pairs[name] = value
+    return pairs
+
+
+def offsets_of(words: Sequence[str]) -> dict[str, int]:
+    """{camera: frames} of words CAMERA=FRAMES. Raises InputError for anything else."""
+    pairs = pairs_of("offsets", words, "FRAMES")
+    try:
+        return {name: int(value) for name, value in pairs.items()}
+    except ValueError as error:
+        raise InputError(f"--offsets={','.join(words)} must be whole numbers of frames, as side=3,top=-1") from error
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """The flags of this entry point."""
+    models = ["median", "ransac", "model0", "model1", "model2", "gimbal"]
+    flags.DEFINE_string("calibration", None, "File of the calibrated cameras.", flag_values=values)
+    flags.DEFINE_list("tracks", None, "CAMERA=FILE of each camera.", flag_values=values)
+    flags.DEFINE_enum("model", None, models, "How positions are found.", flag_values=values)
+    flags.DEFINE_string("out", None, "Folder to write to.", flag_values=values)
+    text = "Likelihood below which points are not used; by default 0.6, and 0 for models with outliers."
+    flags.DEFINE_float("cut", None, text, lower_bound=0.0, upper_bound=1.0, flag_values=values)
+    flags.DEFINE_list("bodyparts", [], "Bodyparts to take; all if empty.", flag_values=values)
+    flags.DEFINE_list("offsets", [], "CAMERA=FRAMES by which a camera's frames are ahead.", flag_values=values)
+    flags.DEFINE_float("unit_mm", None, "Millimetres in the calibration's unit; 1000 for metres.", flag_values=values)
+    flags.DEFINE_string("skeleton", "", "Limbs, as snout-neck,neck-tail; the first is the root.", flag_values=values)
+    flags.DEFINE_string("spine", "", "REAR,FRONT: bodyparts that say where the animal heads.", flag_values=values)
+    flags.DEFINE_string("prior", "", "Prior by an earlier call; learned if empty.", flag_values=values)
+    text = "Also draw so many positions in each of four chains, for R-hat and honest covariances."
+    flags.DEFINE_integer("samples", 0, text, lower_bound=0, flag_values=values)
+    flags.DEFINE_bool("overwrite", False, "Replace what is in --out.", flag_values=values)
+
+
+ENTRY_POINT = cli.EntryPoint(
+    command="python -m pawjax.triangulate",
+    usage=__doc__,
+    examples=(
+        "python -m pawjax.triangulate --calibration=calibration.toml --tracks=left=left.csv,right=right.csv "
+        "--model=ransac --out=points",
+    ),
+    main=main,
+    define_flags=define_flags,
+    required=("calibration", "tracks", "model", "out"),
+)
+
+if __name__ == "__main__":
+    cli.run(ENTRY_POINT)

@@ -9,33 +9,37 @@ t + N of this camera was taken at the time of the others' frame t.
 median and ransac look at each frame by itself. model0 adds that bodyparts move little from frame to frame, model1 that
 some points are outliers, model2 that limbs keep their lengths (--skeleton), and gimbal that animals turn and take poses
 (--skeleton and --spine; z points up). They learn what they need to know from the recording, and write it as
-FOLDER/prior.npz, which --prior takes for other recordings. configs/pose3d_MODEL.py has the settings of a model.
+FOLDER/prior.npz, which --prior takes for other recordings. --config=configs/pose3d_MODEL.py has the
+settings of a model, which --config.FIELD=VALUE changes.
 
 FOLDER holds points3d.csv and .h5 in DeepLabCut's columns, points3d.anipose.csv, points3d.npz with covariances, outlier
 probabilities, errors and views, and diagnostics.json with the errors of each camera and bodypart, left and right
 that seem swapped, and cameras that seem shifted in time. Positions are millimetres in the calibration's world.
 """
 
+import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 
-from pawjax import cli
+from pawjax import cli, config_file
 from pawjax.errors import InputError
 from pawjax.files import user_path
+
+MODELS = ("median", "ransac", "model0", "model1", "model2", "gimbal")
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Triangulates the tracks that --tracks names. Raises InputError for user errors."""
     from pawjax.inference.triangulating import Request, triangulate_files  # imported after the process is set up
-    from pawjax.pose3d.settings import Settings
 
     cli.no_arguments(arguments)
     request = Request(
         user_path(values.calibration),
         pairs_of("tracks", values.tracks, "FILE"),
         user_path(values.out),
-        Settings(model=values.model),
+        settings_of(values),
         values.bodyparts,
         offsets_of(values.offsets),
         values.unit_mm,
@@ -47,6 +51,29 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     )
     triangulate_files(request)
     print(f"-> {request.out}")
+
+
+def settings_of(values: flags.FlagValues):  # noqa: ANN201
+    """The settings of --config, with --cut. Raises InputError for a config that is none of the model."""
+    from pawjax.pose3d.settings import Settings, check_fields
+
+    check_fields(values.config)
+    settings = Settings.of(values.config)
+    if settings.model != values.model:
+        raise InputError(
+            f"--model={values.model} does not go with --config={cli.config_name(values)}, which is of "
+            f"{settings.model}: give one of them"
+        )
+    return settings if values.cut is None else dataclasses.replace(settings, cut=values.cut)
+
+
+def with_config(words: list[str]) -> list[str]:
+    """The words, and pawjax's own config of the model if they name none."""
+    named = {name.lstrip("-"): value for name, is_set, value in (word.partition("=") for word in words) if is_set}
+    if "config" not in named and named.get("model") in MODELS:
+        own = config_file.shipped()[Path("configs") / f"pose3d_{named['model']}.py"]
+        return [*words, f"--config={own}"]
+    return words
 
 
 def pairs_of(flag: str, words: Sequence[str], what: str) -> dict[str, str]:
@@ -73,12 +100,11 @@ def offsets_of(words: Sequence[str]) -> dict[str, int]:
 
 def define_flags(values: flags.FlagValues) -> None:
     """The flags of this entry point."""
-    models = ["median", "ransac", "model0", "model1", "model2", "gimbal"]
     flags.DEFINE_string("calibration", None, "File of the calibrated cameras.", flag_values=values)
     flags.DEFINE_list("tracks", None, "CAMERA=FILE of each camera.", flag_values=values)
-    flags.DEFINE_enum("model", None, models, "How positions are found.", flag_values=values)
+    flags.DEFINE_enum("model", None, MODELS, "How positions are found.", flag_values=values)
     flags.DEFINE_string("out", None, "Folder to write to.", flag_values=values)
-    text = "Likelihood below which points are not used; by default 0.6, and 0 for models with outliers."
+    text = "Likelihood below which points are not used; by default as in the config."
     flags.DEFINE_float("cut", None, text, lower_bound=0.0, upper_bound=1.0, flag_values=values)
     flags.DEFINE_list("bodyparts", [], "Bodyparts to take; all if empty.", flag_values=values)
     flags.DEFINE_list("offsets", [], "CAMERA=FRAMES by which a camera's frames are ahead.", flag_values=values)
@@ -101,6 +127,8 @@ ENTRY_POINT = cli.EntryPoint(
     main=main,
     define_flags=define_flags,
     required=("calibration", "tracks", "model", "out"),
+    configs="pawjax.pose3d.settings",
+    prepare=with_config,
 )
 
 if __name__ == "__main__":

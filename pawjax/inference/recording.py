@@ -27,6 +27,7 @@ class Recording:
       likelihood: float64 [C, T, K], 0 to 1; 0 where missing.
       covariance: float64 [C, T, K, 2, 2], px^2, of the points by their score maps, 0 where it is not known; None where
         no file has it.
+      offsets: {camera: n} that were applied, see `read_recording`.
     """
 
     cameras: Cameras
@@ -35,6 +36,7 @@ class Recording:
     pixels: np.ndarray
     likelihood: np.ndarray
     covariance: np.ndarray | None
+    offsets: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def read_recording(
@@ -78,6 +80,7 @@ def read_recording(
         pixels,
         likelihood,
         np.nan_to_num(covariance) if np.isfinite(covariance).any() else None,
+        offsets,
     )
 
 

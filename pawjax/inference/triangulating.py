@@ -10,7 +10,6 @@ from pawjax.errors import InputError, listed, warn
 from pawjax.files import need_output
 from pawjax.inference.recording import Recording, read_recording
 from pawjax.pose3d.cameras import Cameras
-from pawjax.pose3d.convergence import effective_size, r_hat
 from pawjax.pose3d.fitting import Posed, draw, fit_views, learn_prior, triangulate_views
 from pawjax.pose3d.gibbs import Samples
 from pawjax.pose3d.parameters import Fit, Prior
@@ -229,11 +228,3 @@ def _warn_of_world(cameras: Cameras) -> None:
 def _draw(posed: Posed, fit: Fit, request: Request) -> Samples:
     with announced(f"drawing from {request.settings.model}, and compiling that before"):
         return draw(posed, fit, request.samples, request.settings.seed)
-
-
-def convergence_of(samples: Samples) -> dict[str, np.ndarray]:
-    """`r_hat` and `effective_size` of positions, [K], the worst over frames and axes."""
-    return {
-        "r_hat": r_hat(samples.positions).max((0, 2)),
-        "effective_size": effective_size(samples.positions).min((0, 2)),
-    }

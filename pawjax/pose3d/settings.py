@@ -24,7 +24,7 @@ class Settings(Section):
       likelihoods: the prior probability of an outlier rises where the likelihood is low.
       noise: of Model 1: 'mixture', 'student_t' or 'huber'.
       form: of Model 2: 'direction' or 'distance'.
-      states: number of GIMBAL's pose states, fewer where there are not FRAMES_PER_STATE frames for each.
+      states: number of GIMBAL's pose states, fewer in a short recording, see `pawjax.pose3d.learning`.
       frames: of a window; longer recordings are fitted window by window.
       overlap: frames that windows share with each neighbour.
       seed: of the pose states and of draws.

@@ -37,7 +37,9 @@ class Drawing:
     skeleton: Sequence[tuple[str, str]] = ()
 
 
-def write_labelled_video(path: Path, video: Video, pieces: Iterable[Tracks], drawing: Drawing = Drawing()) -> None:
+def write_labelled_video(
+    path: Path, video: Video, pieces: Iterable[Tracks], drawing: Drawing = Drawing(), circles: np.ndarray | None = None
+) -> None:
     """Writes an H.264 mp4 of the frames that have tracks, each at its own time, replacing the file atomically.
 
     Args:
@@ -45,20 +47,25 @@ def write_labelled_video(path: Path, video: Video, pieces: Iterable[Tracks], dra
       video: the tracks' video.
       pieces: its tracks from the first frame on, in one or several pieces.
       drawing: what is drawn.
+      circles: [T, A, K, 2], px: other places of the same points, drawn as open circles that thin lines join to them;
+        NaN where there is none.
 
     Raises InputError if the video has another size than the tracks, or a pair of the skeleton names no bodypart.
     """
     sides = video.height, video.width
     scale = max(1, min(-(-SMALLEST_SIDE // min(sides)), LARGEST_SIDE // max(sides)))
-    frames = track(_drawn(video, pieces, drawing, scale), f"drawing {video.path.name}", video.n_frames or None)
+    frames = track(_drawn(video, pieces, drawing, scale, circles), f"drawing {video.path.name}", video.n_frames or None)
     size = video.height * scale, video.width * scale
     write_mp4(path, frames, size, video.frames_per_second, {"crf": QUALITY, "preset": PRESET})
 
 
-def _drawn(video: Video, pieces: Iterable[Tracks], drawing: Drawing, scale: int) -> Iterable[tuple[float, np.ndarray]]:
+def _drawn(
+    video: Video, pieces: Iterable[Tracks], drawing: Drawing, scale: int, circles: np.ndarray | None
+) -> Iterable[tuple[float, np.ndarray]]:
     """Time since the first frame and drawn pixels of each frame."""
     frames = iter(FrameReader(video, 3))
     start, trail = None, deque(maxlen=drawing.trail)
+    others = iter(() if circles is None else circles)
     for piece in pieces:
         check_size(video, piece)
         pairs = pairs_of(piece.bodyparts, drawing.skeleton)
@@ -71,6 +78,8 @@ def _drawn(video: Video, pieces: Iterable[Tracks], drawing: Drawing, scale: int)
             points = (keypoints.astype(float) + 0.5) * scale - 0.5
             for points_of_animal, sure in zip(points, likelihood, strict=True):
                 _draw(image, points_of_animal, sure, [*trail], pairs, colors, drawing.pcutoff)
+            for points_of_animal, places in zip(points, next(others, ()), strict=False):
+                _draw_circles(image, points_of_animal, (places.astype(float) + 0.5) * scale - 0.5, colors)
             trail.append((points[0], likelihood[0]))
             yield frame.time - start, np.asarray(image)
 
@@ -103,7 +112,7 @@ def _draw(
 ) -> None:
     """Draws one animal, with points [K, 2] in pixels of the image, onto it."""
     draw = ImageDraw.Draw(image, "RGBA")
-    radius = max(2.5, np.hypot(*image.size) / 220)
+    radius = _radius(image)
     shown = (likelihood >= pcutoff) & np.isfinite(points).all(axis=1)
 
     def opacity(sure: float, share: float = 1.0) -> int:
@@ -119,6 +128,24 @@ def _draw(
     for k in np.flatnonzero(shown):
         _disc(draw, points[k], radius + 1, (0, 0, 0, opacity(likelihood[k], 0.6)))
         _disc(draw, points[k], radius, (*colors[k], opacity(likelihood[k])))
+
+
+def _draw_circles(image: Image.Image, points: np.ndarray, places: np.ndarray, colors: list[tuple[int, ...]]) -> None:
+    """Draws open circles at `places` [K, 2], px of the image, and lines from there to the points."""
+    draw = ImageDraw.Draw(image, "RGBA")
+    radius = 1.4 * _radius(image)
+    for k in np.flatnonzero(np.isfinite(places).all(axis=1)):
+        x, y = places[k]
+        if np.isfinite(points[k]).all():
+            draw.line([x, y, *points[k]], fill=(*colors[k], 200), width=1)
+        draw.ellipse(
+            [x - radius, y - radius, x + radius, y + radius], outline=colors[k], width=max(2, round(radius / 4))
+        )
+
+
+def _radius(image: Image.Image) -> float:
+    """Of a point, px."""
+    return max(2.5, np.hypot(*image.size) / 220)
 
 
 def _disc(draw: ImageDraw.ImageDraw, centre: np.ndarray, radius: float, fill: tuple[int, ...]) -> None:

@@ -1,15 +1,12 @@
 """One HTML file in which a person reviews the tracks of a video: frames, curves, and the moments that are in doubt.
 
 The file holds everything, a small copy of the video included, and reads nothing from a network. Its parts lie in
-`review/`; what they read is written by `_content`.
+`review/` and `browser/`; what they read is written by `_content`.
 """
 
 import base64
-import json
-import re
 import tempfile
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from PIL import Image
 from pawjax.data.video import FrameReader, Video
 from pawjax.files import write_text
 from pawjax.progress import track
+from pawjax.report.browser_page import fill
 from pawjax.report.labelled_video import Drawing, check_size, pairs_of
 from pawjax.report.mp4 import TICKS, write_mp4
 from pawjax.report.style import bodypart_colors
@@ -31,7 +29,6 @@ MOST_BYTES = 12_000_000  # of its video; base64 adds a third
 MOST_MOMENTS = 200  # of each kind
 AROUND = 5  # frames on either side of a moment, in the page of a long video
 X264 = {"crf": "20", "preset": "veryfast", "g": "20", "bf": "0"}  # short groups without B-frames: quick to seek in
-PARTS = ("style.css", "content.js", "picture.js", "timeline.js", "lists.js", "page.js")
 
 
 def write_review_page(path: Path, video: Video, tracks: Tracks, drawing: Drawing) -> None:
@@ -58,9 +55,7 @@ def write_review_page(path: Path, video: Video, tracks: Tracks, drawing: Drawing
         mp4 = small.read_bytes()
     content = _content(video, tracks, drawing.pcutoff, pairs, moments, shown[: len(ticks)], step)
     content |= {"videoSize": size, "seconds": _array(ticks / TICKS)}
-    parts = {name.partition(".")[0]: _read(name) for name in PARTS}
-    parts |= {"data": json.dumps(content).replace("<", "\\u003c"), "mp4": base64.b64encode(mp4).decode()}
-    write_text(path, re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read("page.html")))
+    write_text(path, fill("review", content, mp4=base64.b64encode(mp4).decode()))
 
 
 def choose_frames(n_frames: int, moments: Sequence[Moment]) -> tuple[np.ndarray, int]:
@@ -160,7 +155,3 @@ def _array(values: np.ndarray) -> dict:
     """An array for the page: its shape, and float64 or float32 bytes in base64."""
     kind = "<f4" if values.dtype == np.float32 else "<f8"
     return {"kind": kind, "shape": values.shape, "base64": base64.b64encode(values.astype(kind).tobytes()).decode()}
-
-
-def _read(name: str) -> str:
-    return (resources.files("pawjax.report") / "review" / name).read_text("utf-8")

@@ -93,6 +93,22 @@ class Browser:
             buttons = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **buttons)
 
+    def move(self, x: float, y: float) -> None:
+        """Moves the mouse to a place of the page, CSS px."""
+        self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float], button: str = "left") -> None:
+        """Presses a button of the mouse at a place of the page, CSS px, and moves it to another one."""
+        held = {"button": button, "buttons": {"left": 1, "right": 2}[button]}
+        self.move(*start)
+        self._call("Input.dispatchMouseEvent", type="mousePressed", x=start[0], y=start[1], clickCount=1, **held)
+        self._call("Input.dispatchMouseEvent", type="mouseMoved", x=end[0], y=end[1], **held)
+        self._call("Input.dispatchMouseEvent", type="mouseReleased", x=end[0], y=end[1], clickCount=1, button=button)
+
+    def wheel(self, x: float, y: float, down: float) -> None:
+        """Turns the wheel at a place of the page, CSS px."""
+        self._call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=down)
+
     def click_on(self, selector: str) -> None:
         """Clicks the middle of an element, which is scrolled into sight."""
         box = f"document.querySelector({json.dumps(selector)})"

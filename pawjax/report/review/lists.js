@@ -3,27 +3,13 @@
 let moment = null; // that was chosen
 let listed = content.moments;
 
-function element(tag, name, text, ...children) {
-  const made = document.createElement(tag);
-  if (name) made.className = name;
-  if (text !== null) made.textContent = text;
-  made.append(...children);
-  return made;
-}
-
-function swatch(k) {
-  const made = element("span", "swatch", "");
-  made.style.background = content.colors[k];
-  return made;
-}
-
 function listMoments() {
   const kind = $("kind").value;
   listed = content.moments.filter((one) => visible[one.k] && (!kind || one.kind === kind));
   $("moments").replaceChildren(
     ...listed.map((one, index) => {
       const button = element("button", "", null, element("span", "", content.numbers[one.at]));
-      const part = element("span", "", null, swatch(one.k), content.bodyparts[one.k]);
+      const part = element("span", "", null, swatch(content.colors[one.k]), content.bodyparts[one.k]);
       button.append(part, element("span", "why", one.text));
       button.type = "button";
       button.dataset.index = index;
@@ -55,7 +41,7 @@ function listBodyparts() {
     box.checked = true;
     box.addEventListener("change", () => show((other) => (other === k ? box.checked : visible[other])));
     const words = [element("span", "part", name), element("span", "value", "")];
-    const label = element("label", "", null, box, swatch(k), ...words);
+    const label = element("label", "", null, box, swatch(content.colors[k]), ...words);
     $("bodyparts").append(element("li", "", null, label));
   });
 }

@@ -101,30 +101,6 @@ function listSpeeds() {
   video.defaultPlaybackRate = video.playbackRate = Number($("speed").value);
 }
 
-function listenToTimeline() {
-  const canvas = $("timeline");
-  const under = (event) => frameUnder(event.offsetX, canvas.clientWidth);
-  canvas.addEventListener("pointerdown", (event) => {
-    canvas.setPointerCapture(event.pointerId);
-    choose(null);
-    go(under(event));
-  });
-  canvas.addEventListener("pointermove", (event) => {
-    const at = under(event);
-    if (event.buttons & 1) go(at);
-    $("hint").hidden = false;
-    $("hint").textContent = `frame ${content.numbers[at]}, ${content.times[at].toFixed(3)} s`;
-    const most = canvas.clientWidth - $("hint").offsetWidth - 4;
-    $("hint").style.left = `${Math.max(4, Math.min(most, event.offsetX + 10))}px`;
-  });
-  canvas.addEventListener("pointerleave", () => ($("hint").hidden = true));
-}
-
-function closer(factor) {
-  zoomCurves(factor, frame);
-  redraw();
-}
-
 const keys = {
   " ": play,
   ArrowLeft: (event) => step(event.shiftKey ? -10 : -1),
@@ -145,21 +121,7 @@ function zoomPicture(factor) {
   redraw();
 }
 
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
-  if (event.key === " " && ["BUTTON", "INPUT"].includes(event.target.tagName)) return; // space presses it
-  const digit = "123456789".indexOf(event.key);
-  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const action = digit >= 0 && digit < K ? () => show((k) => (k === digit) !== visible[k]) : keys[name];
-  if (!action) return;
-  event.preventDefault();
-  action(event);
-});
-// A click leaves no focus on a control, so that the keys work again.
-document.addEventListener("click", (event) => {
-  if (event.detail && document.activeElement.tagName !== "SELECT") document.activeElement.blur();
-});
-document.addEventListener("change", (event) => event.target.tagName === "SELECT" && event.target.blur());
+listenToKeys(keys, (digit) => digit < K && show((k) => (k === digit) !== visible[k]));
 
 for (const [id, action] of Object.entries({
   back: () => step(-1),
@@ -171,10 +133,7 @@ for (const [id, action] of Object.entries({
   none: () => show(() => false),
   nearer: () => closer(2),
   wider: () => closer(1 / 2),
-  help: () => {
-    $("keys").hidden = !$("keys").hidden;
-    $("help").setAttribute("aria-expanded", !$("keys").hidden);
-  },
+  help,
 })) {
   $(id).addEventListener("click", action);
 }

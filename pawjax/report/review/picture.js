@@ -87,27 +87,3 @@ function drawDoubt(context, frame, moment, at, place) {
   ring(context, point, 14, "#000000a0", 4);
   ring(context, point, 14, "#ffffff", 2);
 }
-
-function disc(context, [x, y], radius, color) {
-  context.fillStyle = color;
-  context.beginPath();
-  context.arc(x, y, radius, 0, 2 * Math.PI);
-  context.fill();
-}
-
-function ring(context, [x, y], radius, color, width) {
-  context.strokeStyle = color;
-  context.lineWidth = width;
-  context.beginPath();
-  context.arc(x, y, radius, 0, 2 * Math.PI);
-  context.stroke();
-}
-
-function line(context, from, to, color) {
-  context.strokeStyle = color;
-  context.lineWidth = 2;
-  context.beginPath();
-  context.moveTo(...from);
-  context.lineTo(...to);
-  context.stroke();
-}

@@ -13,11 +13,13 @@ FOLDER/prior.npz, which --prior takes for other recordings. --config=configs/pos
 settings of a model, which --config.FIELD=VALUE changes.
 
 FOLDER holds points3d.csv and .h5 in DeepLabCut's columns, points3d.anipose.csv, points3d.npz with covariances, outlier
-probabilities, errors and views, and diagnostics.json with the errors of each camera and bodypart, left and right
-that seem swapped, and cameras that seem shifted in time. Positions are millimetres in the calibration's world.
+probabilities, errors and views, diagnostics.json and .png with the errors of each camera and bodypart, left and right
+that seem swapped and cameras that seem shifted in time, and points3d.html, to look at it all in a browser.
+--skeleton_video and --videos write videos too. Positions are millimetres in the calibration's world.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from pawjax.errors import InputError
 from pawjax.files import user_path
 
 MODELS = ("median", "ransac", "model0", "model1", "model2", "gimbal")
+SEPARATE = ("--model", "-model", "--config", "-config")  # whose value may be the next word
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -47,9 +50,12 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
         values.spine,
         user_path(values.prior) if values.prior else None,
         values.samples,
+        values.page,
+        values.skeleton_video,
+        pairs_of("videos", values.videos, "FILE"),
         values.overwrite,
     )
-    triangulate_files(request)
+    print(triangulate_files(request))
     print(f"-> {request.out}")
 
 
@@ -68,12 +74,14 @@ def settings_of(values: flags.FlagValues):  # noqa: ANN201
 
 
 def with_config(words: list[str]) -> list[str]:
-    """The words, and pawjax's own config of the model if they name none."""
-    named = {name.lstrip("-"): value for name, is_set, value in (word.partition("=") for word in words) if is_set}
-    if "config" not in named and named.get("model") in MODELS:
-        own = config_file.shipped()[Path("configs") / f"pose3d_{named['model']}.py"]
-        return [*words, f"--config={own}"]
-    return words
+    """The words, the command first, and pawjax's own config of the model if they name none."""
+    joined = [word.lstrip("-") for word in words if word.startswith("-")]
+    joined += [f"{flag.lstrip('-')}={value}" for flag, value in itertools.pairwise(words) if flag in SEPARATE]
+    named = {name: value for name, is_set, value in (word.partition("=") for word in joined) if is_set}
+    if "config" in named or named.get("model") not in MODELS:
+        return words
+    own = config_file.shipped()[Path("configs") / f"pose3d_{named['model']}.py"]
+    return [words[0], f"--config={own}", *words[1:]]
 
 
 def pairs_of(flag: str, words: Sequence[str], what: str) -> dict[str, str]:
@@ -114,6 +122,10 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("prior", "", "Prior by an earlier call; learned if empty.", flag_values=values)
     text = "Also draw so many positions in each of four chains, for R-hat and honest covariances."
     flags.DEFINE_integer("samples", 0, text, lower_bound=0, flag_values=values)
+    flags.DEFINE_bool("page", True, "Write points3d.html, to look at the points in a browser.", flag_values=values)
+    flags.DEFINE_bool("skeleton_video", False, "Also write skeleton.mp4, the points in space.", flag_values=values)
+    text = "CAMERA=FILE of videos into which the tracked and the reprojected points are drawn."
+    flags.DEFINE_list("videos", [], text, flag_values=values)
     flags.DEFINE_bool("overwrite", False, "Replace what is in --out.", flag_values=values)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pawjax.errors import InputError, listed, warn
-from pawjax.files import need_output
+from pawjax.errors import InputError, did_you_mean, listed, warn
+from pawjax.files import need_output, user_path, write_json
+from pawjax.inference.diagnosing import diagnose, summary
 from pawjax.inference.recording import Recording, read_recording
 from pawjax.pose3d.cameras import Cameras
 from pawjax.pose3d.fitting import Posed, draw, fit_views, learn_prior, triangulate_views
@@ -21,11 +22,15 @@ from pawjax.pose3d.views import residuals
 from pawjax.progress import announced
 from pawjax.report.looks import parse_skeleton
 from pawjax.report.scene import Positions, Scene
+from pawjax.report.scene_page import write_scene_page
+from pawjax.report.scene_pictures import write_reprojections, write_skeleton_video
+from pawjax.report.triangulation import draw_diagnostics
 from pawjax.tracks import points3d
 from pawjax.tracks.formats import FORMATS
 from pawjax.tracks.points3d import Points
 
-NAMES = ("points3d.csv", "points3d.h5", "points3d.anipose.csv", "points3d.npz", "prior.npz", "diagnostics.json")
+NAMES = ("points3d.csv", "points3d.h5", "points3d.anipose.csv", "points3d.npz", "prior.npz")
+NAMES += ("diagnostics.json", "diagnostics.png", "points3d.html", "skeleton.mp4")
 SURELY_OUTLIER = 0.5  # probability from which a point is not counted as used
 
 
@@ -45,6 +50,9 @@ class Request:
       spine: 'REAR,FRONT', the bodyparts that GIMBAL's first heading follows; '' for none.
       prior: file of a prior; None: learned from the recording.
       samples: draws of each chain; 0 for none.
+      page: also write points3d.html, to look at the points in a browser.
+      skeleton_video: also write skeleton.mp4.
+      videos: {camera: its video}, into which the points are drawn.
       overwrite: replace what is in `out`.
     """
 
@@ -59,6 +67,9 @@ class Request:
     spine: str = ""
     prior: Path | None = None
     samples: int = 0
+    page: bool = False
+    skeleton_video: bool = False
+    videos: Mapping[str, str] = dataclasses.field(default_factory=dict)
     overwrite: bool = False
 
 
@@ -85,15 +96,24 @@ class Triangulation:
     samples: Samples | None = None
 
 
-def triangulate_files(request: Request) -> Triangulation:
-    """Reads, triangulates and writes all files. Raises InputError for anything that does not fit, before it writes."""
+def triangulate_files(request: Request) -> str:
+    """Reads, triangulates and writes all files, and returns a short table of the diagnostics.
+
+    Raises InputError for anything that does not fit, before it writes.
+    """
     check_out(request)
+    check_videos(request)
     prior = read_prior(request.prior) if request.prior else None
     recording = read_recording(request.calibration, request.tracks, request.bodyparts, request.offsets, request.unit_mm)
     made = triangulate_recording(recording, request, prior)
     need_output(request.out, NAMES)
     write_points(request.out, request.settings.model, made)
-    return made
+    with announced("looking for swaps and shifts"):
+        diagnostics = diagnose(recording, made.points, request.settings, made.samples)
+    write_json(request.out / "diagnostics.json", diagnostics)
+    draw_diagnostics(request.out / "diagnostics.png", diagnostics)
+    write_pictures(request, made)
+    return summary(diagnostics)
 
 
 def triangulate_recording(recording: Recording, request: Request, prior: Prior | None = None) -> Triangulation:
@@ -146,6 +166,19 @@ def scene_of(made: Triangulation, model: str) -> Scene:
     return Scene(recording.bodyparts, edges, recording.times, recording.cameras, *seen, tuple(ways))
 
 
+def write_pictures(request: Request, made: Triangulation) -> None:
+    """Writes the page and the videos that the request asks for."""
+    scene, model = scene_of(made, request.settings.model), request.settings.model
+    if request.page:
+        title = f"{model}: {', '.join(made.recording.cameras.names)}"
+        write_scene_page(scene, request.out / "points3d.html", title)
+    if request.skeleton_video:
+        write_skeleton_video(scene, model, request.out / "skeleton.mp4")
+    if request.videos:
+        videos = {camera: user_path(file) for camera, file in request.videos.items()}
+        write_reprojections(scene, model, videos, request.out)
+
+
 def write_points(out: Path, model: str, made: Triangulation) -> None:
     """Writes the points in all formats, and the prior."""
     scorer = f"pawjax_{model}"
@@ -173,6 +206,21 @@ def check_out(request: Request) -> None:
         raise InputError(
             f"{request.out} holds {listed(there, 3)} already: give another --out, or --overwrite to replace them"
         )
+
+
+def check_videos(request: Request) -> None:
+    """Raises InputError for a video of no camera that has tracks, or of one that is shifted, or that is not there."""
+    cameras = [name for name, file in request.tracks.items() if file]
+    for camera, file in request.videos.items():
+        if camera not in cameras:
+            hint = did_you_mean(camera, cameras, f"they are {', '.join(cameras)}")
+            raise InputError(f"--videos={camera}={file}: --tracks names no such camera: {hint}")
+        if request.offsets.get(camera):
+            raise InputError(
+                f"--videos={camera}={file}: no video of a camera with --offsets can be drawn: leave it out"
+            )
+        if not user_path(file).exists():
+            raise InputError(f"--videos={camera}={file}: there is no such file: correct the path")
 
 
 def _points(

@@ -77,19 +77,24 @@ def summary(diagnostics: dict[str, Any]) -> str:
     return "\n".join([*lines, *_sentences(diagnostics)])
 
 
+def counted(frames: int) -> str:
+    """'1 frame', '2 frames'."""
+    return f"{frames} frame{'s' * (frames != 1)}"
+
+
 def _sentences(diagnostics: dict[str, Any]) -> list[str]:
     lines = []
     if lost := [f"{name} in {share:.0%}" for name, share in diagnostics["missing"].items() if share > 0]:
         lines.append(f"no position: {listed(lost, WORST)} of the frames")
     for swap in diagnostics["swaps"][:WORST]:
         lines.append(
-            f"{swap['left']} and {swap['right']} seem swapped in {swap['frames']} frames of camera {swap['camera']}: "
-            f"{listed(swap['stretches'], 3)}"
+            f"{swap['left']} and {swap['right']} seem swapped in '{swap['camera']}' in "
+            f"{counted(swap['frames'])}: {listed(swap['stretches'], 3)}"
         )
     if suspected := diagnostics["shift"]["suspected"]:
         camera, frames = suspected["camera"], suspected["frames"]
         lines.append(
-            f"camera {camera} seems to be {abs(frames)} frames {'late' if frames > 0 else 'early'} (error "
+            f"the camera '{camera}' seems to be {counted(abs(frames))} {'late' if frames > 0 else 'early'} (error "
             f"{suspected['error_px']:.2f} px instead of {suspected['error_px_unshifted']:.2f}): try "
             f"--offsets={camera}={suspected['offset']}, and look again"
         )

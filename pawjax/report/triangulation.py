@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pawjax.report.style import GREY, INK, VERMILION, bodypart_colors, legend, notice, picture, pixels, shorten, title
 
@@ -69,6 +70,7 @@ def _draw_shifts(axes: Axes, shift: Mapping[str, Any]) -> None:
     axes.axvline(0, color=GREY, linewidth=0.8)
     if suspected:
         axes.axvline(suspected["frames"], color=VERMILION, linewidth=0.8, linestyle="--")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("frames")
     axes.set_ylabel("px")
     axes.set_ylim(bottom=0)

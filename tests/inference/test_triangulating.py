@@ -124,7 +124,7 @@ def test_what_seems_wrong_is_said(seen, tmp_path, capsys):
     run(files, tmp_path / "out", "ransac")
     told = json.loads((tmp_path / "out" / "diagnostics.json").read_text())
     assert told["shift"]["suspected"]["camera"] == "cam2" and told["shift"]["suspected"]["offset"] == 3
-    assert "camera cam2 seems to be 3 frames late" in capsys.readouterr().out
+    assert "the camera 'cam2' seems to be 3 frames late" in capsys.readouterr().out
     assert (tmp_path / "out" / "diagnostics.png").stat().st_size > 10_000
     run(files, tmp_path / "moved", "ransac", "--offsets=cam2=3")
     told = json.loads((tmp_path / "moved" / "diagnostics.json").read_text())
@@ -132,7 +132,7 @@ def test_what_seems_wrong_is_said(seen, tmp_path, capsys):
     swap = told["swaps"][0]
     assert (swap["camera"], swap["left"], swap["right"]) == ("cam1", "paw_L", "paw_R") and swap["frames"] >= 8
     said = capsys.readouterr().out
-    assert "paw_L and paw_R seem swapped in" in said and "late" not in said
+    assert "paw_L and paw_R seem swapped in 'cam1' in" in said and "late" not in said
 
 
 def test_draws_say_whether_chains_have_met(files, tmp_path, monkeypatch, capsys):

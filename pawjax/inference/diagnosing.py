@@ -8,13 +8,14 @@ from pawjax.data.sides import guess_sides
 from pawjax.errors import listed
 from pawjax.inference.recording import Recording
 from pawjax.pose3d.convergence import effective_size, r_hat
-from pawjax.pose3d.diagnostics import Swap, errors_by_shift, find_shift, find_swaps
+from pawjax.pose3d.diagnostics import Swap, errors_by_shift, find_shift, find_swaps, merged
 from pawjax.pose3d.gibbs import Samples
 from pawjax.pose3d.settings import Settings
 from pawjax.tracks.points3d import Points
 
 MOST_SHIFT = 10  # frames, to either side
 FEWEST_FRAMES = 4 * MOST_SHIFT  # to look for shifts
+OFTEN = 0.1  # share of a camera's frames in which left and right are at the same place, that is told
 NAMED = 20  # stretches of swapped frames that are listed
 WORST = 5  # bodyparts in the printed table
 CONVERGED = 1.05  # R-hat above which chains have not met
@@ -24,8 +25,9 @@ def diagnose(recording: Recording, points: Points, settings: Settings, samples: 
     """What diagnostics.json holds.
 
     error_px (of the points used: mean and median; of every camera, bodypart and both, medians over all points, used or
-    not), not_used (shares of the tracked points), missing (shares of frames without a position), swaps, shift, and with
-    samples convergence (R-hat and effective sample size, the worst over frames and axes of each bodypart).
+    not), not_used (shares of the tracked points), missing (shares of frames without a position), swaps and merged (left
+    and right), shift (of cameras in time), and with samples convergence (R-hat and effective sample size, the worst
+    over frames and axes of each bodypart).
     """
     cameras, bodyparts = points.cameras, points.bodyparts
     found = np.isfinite(points.residual)
@@ -33,6 +35,7 @@ def diagnose(recording: Recording, points: Points, settings: Settings, samples: 
     used = np.where(points.used, points.residual, np.nan)
     pairs = [tuple(map(bodyparts.index, pair)) for pair in guess_sides(bodyparts).pairs]
     swaps = find_swaps(recording.cameras, recording.pixels, points.mean, pairs)
+    shares = merged(recording.pixels, pairs)
     result = {
         "model": settings.model,
         "frames": len(points.times),
@@ -46,6 +49,11 @@ def diagnose(recording: Recording, points: Points, settings: Settings, samples: 
         "not_used": _table(points, [[_mean(each) for each in own.T] for own in left_out]),
         "missing": _named(bodyparts, np.isnan(points.mean[..., 0]).mean(0)),
         "swaps": [_swap(swap, points) for swap in swaps],
+        "merged": [
+            {"left": bodyparts[left], "right": bodyparts[right], "cameras": _named(cameras, own)}
+            for (left, right), own in zip(pairs, shares.T, strict=True)
+            if own.max() > OFTEN
+        ],
         "shift": _shift(recording, settings),
     }
     if samples is not None:
@@ -90,6 +98,12 @@ def _sentences(diagnostics: dict[str, Any]) -> list[str]:
         lines.append(
             f"{swap['left']} and {swap['right']} seem swapped in '{swap['camera']}' in "
             f"{counted(swap['frames'])}: {listed(swap['stretches'], 3)}"
+        )
+    for pair in diagnostics["merged"][:WORST]:
+        cameras = [f"'{name}' ({share:.0%})" for name, share in pair["cameras"].items() if share > OFTEN]
+        lines.append(
+            f"{pair['left']} and {pair['right']} are tracked at the same place in frames of {listed(cameras, 3)}: "
+            f"their positions cannot both be right there"
         )
     if suspected := diagnostics["shift"]["suspected"]:
         camera, frames = suspected["camera"], suspected["frames"]

@@ -1,6 +1,7 @@
-"""What may be wrong with a recording: left and right that are swapped in a camera, cameras shifted in time.
+"""What may be wrong with a recording: left and right that are swapped or merged in a camera, cameras shifted in time.
 
-Both are told by reprojection errors, so that a rig of two cameras, of which either may be wrong, tells less.
+Swaps and shifts are told by reprojection errors, so that a rig of two cameras, of which either may be wrong, tells
+less.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from pawjax.pose3d.views import residuals
 
 MUCH_LESS = 0.5  # of the error, that is left once left and right of a camera are exchanged
 CLEARLY = 5.0  # times the camera's median error, by which the exchange lowers it
+TOGETHER = 1.0  # px, within which two bodyparts are at the same place
 MOST_FRAMES = 1000  # that are looked at for shifts
 SHIFTED = 0.8  # of the error, that is left once a shifted camera is moved
 LEAST = 0.5  # px, by which moving it lowers the error
@@ -49,6 +51,20 @@ def find_swaps(
         wrong = (exchanged < MUCH_LESS * as_they_are) & (as_they_are - exchanged > CLEARLY * usual[:, None])
         swaps += [Swap(c, left, right, np.flatnonzero(wrong[c])) for c in range(len(cameras)) if wrong[c].any()]
     return sorted(swaps, key=lambda swap: -len(swap.frames))
+
+
+def merged(pixels: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Shares [C, P] of the frames with both of a pair in which they are tracked at the same place; 0 if there are none.
+
+    A network that cannot tell left from right puts both on the one that it sees, which no triangulation can mend.
+
+    Args:
+      pixels: [C, T, K, 2], (x, y), NaN where missing.
+      pairs: P indices (left, right) of bodyparts.
+    """
+    left, right = (pixels[:, :, [pair[side] for pair in pairs]] for side in (0, 1))
+    apart = np.linalg.norm(left - right, axis=-1)
+    return (apart < TOGETHER).sum(1) / np.maximum(np.isfinite(apart).sum(1), 1)
 
 
 def errors_by_shift(

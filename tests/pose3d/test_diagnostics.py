@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pawjax.pose3d.cameras import select
-from pawjax.pose3d.diagnostics import errors_by_shift, find_shift, find_swaps
+from pawjax.pose3d.diagnostics import errors_by_shift, find_shift, find_swaps, merged
 from tests import recorded
 
 PAIRS = [(3, 4)]
@@ -51,3 +51,12 @@ def test_a_camera_that_sees_nothing_is_not_shifted(seen):
     pixels[3] = np.nan
     errors = errors_by_shift(recorded.rig(), pixels, likelihood, 0.6, 15.0, 3)
     assert np.isnan(errors[3]).all() and np.isfinite(errors[:3]).all() and find_shift(errors) is None
+
+
+def test_left_and_right_at_one_place_are_counted():
+    rng = np.random.default_rng(0)
+    pixels = rng.uniform(0, 500, (2, 10, 5, 2))
+    pixels[1, :4, 3] = pixels[1, :4, 4] + 0.3
+    pixels[1, 8:, 3] = np.nan
+    assert merged(pixels, PAIRS).tolist() == [[0], [0.5]]
+    assert merged(np.full_like(pixels, np.nan), PAIRS).tolist() == [[0], [0]]

@@ -10,27 +10,20 @@ from pawjax.errors import InputError, did_you_mean, listed, warn
 from pawjax.files import need_output, user_path, write_json
 from pawjax.inference.diagnosing import diagnose, summary
 from pawjax.inference.recording import Recording, read_recording
+from pawjax.inference.triangulated import NAMES, Triangulation, write_pictures, write_points
 from pawjax.pose3d.cameras import Cameras
 from pawjax.pose3d.fitting import Posed, draw, fit_views, learn_prior, triangulate_views
 from pawjax.pose3d.gibbs import Samples
 from pawjax.pose3d.parameters import Fit, Prior
-from pawjax.pose3d.prior_file import read_prior, save_prior
+from pawjax.pose3d.prior_file import read_prior
 from pawjax.pose3d.settings import MODELS, WITH_LIMBS, Settings
 from pawjax.pose3d.skeleton import parents_of
-from pawjax.pose3d.triangulation import Triangulated
 from pawjax.pose3d.views import residuals
 from pawjax.progress import announced
 from pawjax.report.looks import parse_skeleton
-from pawjax.report.scene import Positions, Scene
-from pawjax.report.scene_page import write_scene_page
-from pawjax.report.scene_pictures import write_reprojections, write_skeleton_video
 from pawjax.report.triangulation import draw_diagnostics
-from pawjax.tracks import points3d
-from pawjax.tracks.formats import FORMATS
 from pawjax.tracks.points3d import Points
 
-NAMES = ("points3d.csv", "points3d.h5", "points3d.anipose.csv", "points3d.npz", "prior.npz")
-NAMES += ("diagnostics.json", "diagnostics.png", "points3d.html", "skeleton.mp4")
 SURELY_OUTLIER = 0.5  # probability from which a point is not counted as used
 
 
@@ -73,29 +66,6 @@ class Request:
     overwrite: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Triangulation:
-    """What came out.
-
-    Attributes:
-      recording: what it was made from.
-      limbs: pairs of bodyparts.
-      start: the triangulation of each frame by itself.
-      points: of the model.
-      prior: of the model, or None.
-      fit: of the model, or None.
-      samples: draws of the model, or None.
-    """
-
-    recording: Recording
-    limbs: tuple[tuple[str, str], ...]
-    start: Triangulated
-    points: Points
-    prior: Prior | None = None
-    fit: Fit | None = None
-    samples: Samples | None = None
-
-
 def triangulate_files(request: Request) -> str:
     """Reads, triangulates and writes all files, and returns a short table of the diagnostics.
 
@@ -112,7 +82,8 @@ def triangulate_files(request: Request) -> str:
         diagnostics = diagnose(recording, made.points, request.settings, made.samples)
     write_json(request.out / "diagnostics.json", diagnostics)
     draw_diagnostics(request.out / "diagnostics.png", diagnostics)
-    write_pictures(request, made)
+    looks = request.page, request.skeleton_video, request.videos
+    write_pictures(request.out, request.settings.model, made, *looks)
     return summary(diagnostics)
 
 
@@ -148,55 +119,6 @@ def triangulate_recording(recording: Recording, request: Request, prior: Prior |
     points = _points(recording, fit.mean, fit.covariance, outlier, used.swapaxes(0, 1))
     samples = _draw(posed, fit, request) if request.samples else None
     return Triangulation(recording, limbs, start, points, prior, fit, samples)
-
-
-def scene_of(made: Triangulation, model: str) -> Scene:
-    """What the pictures show: the triangulation of each frame by itself, the model, and the mean of its draws."""
-    recording = made.recording
-    ways = [Positions("ransac", made.start.points, made.start.covariance, None)]
-    if model == "median":
-        ways = [Positions("median", made.points.mean, made.points.covariance, None)]
-    elif model in MODELS:
-        ways.append(Positions(model, made.points.mean, made.points.covariance, made.points.outlier))
-    if made.samples is not None:
-        ways.append(Positions(f"{model}, drawn", made.samples.mean, made.samples.covariance, made.samples.outliers))
-    places = {name: place for place, name in enumerate(recording.bodyparts)}
-    edges = tuple((places[a], places[b]) for a, b in made.limbs)
-    seen = recording.pixels, recording.likelihood
-    return Scene(recording.bodyparts, edges, recording.times, recording.cameras, *seen, tuple(ways))
-
-
-def write_pictures(request: Request, made: Triangulation) -> None:
-    """Writes the page and the videos that the request asks for."""
-    scene, model = scene_of(made, request.settings.model), request.settings.model
-    if request.page:
-        title = f"{model}: {', '.join(made.recording.cameras.names)}"
-        write_scene_page(scene, request.out / "points3d.html", title)
-    if request.skeleton_video:
-        write_skeleton_video(scene, model, request.out / "skeleton.mp4")
-    if request.videos:
-        videos = {camera: user_path(file) for camera, file in request.videos.items()}
-        write_reprojections(scene, model, videos, request.out)
-
-
-def write_points(out: Path, model: str, made: Triangulation) -> None:
-    """Writes the points in all formats, and the prior."""
-    scorer = f"pawjax_{model}"
-    points3d.write_dlc_csv(out / "points3d.csv", made.points, scorer)
-    if missing := FORMATS["dlc"][1].missing:
-        warn(f"points3d.h5 is not written: it needs {missing}")
-    else:
-        points3d.write_dlc_h5(out / "points3d.h5", made.points, scorer)
-    points3d.write_anipose_csv(out / "points3d.anipose.csv", made.points)
-    more = {"model": np.asarray(model), "triangulated": made.start.points}
-    if made.fit is not None and made.fit.states is not None:
-        more |= {"heading": made.fit.heading, "states": made.fit.states}
-    if made.samples is not None:
-        drawn = {name: getattr(made.samples, name) for name in ("positions", "mean", "covariance", "outliers")}
-        more |= {f"drawn_{name}": values for name, values in drawn.items()}
-    points3d.write_npz(out / "points3d.npz", made.points, more)
-    if made.prior is not None:
-        save_prior(out / "prior.npz", made.prior)
 
 
 def check_out(request: Request) -> None:

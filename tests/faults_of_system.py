@@ -343,7 +343,7 @@ FAULTS = (
     fault(
         "names end the script of a review page",
         "tests/report/test_review_page.py -k code_of_names",
-        (REPORT + "review_page.py", '.replace("<", "\\\\u003c")', ""),
+        (REPORT + "browser_page.py", '.replace("<", "\\\\u003c")', ""),
     ),
     fault(
         "a long video's page leaves moments out",

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from pawjax.pose3d.cameras import Cameras, depth, project
+from pawjax.progress import track
 
 FRAMES_AT_ONCE = 4096  # that are projected: bounds the memory
 
@@ -66,19 +67,27 @@ def reprojected(cameras: Cameras, mean: np.ndarray) -> np.ndarray:
     NaN where the position is missing, or lies behind a camera without a fisheye.
     """
     pieces = []
-    for start in range(0, max(len(mean), 1), FRAMES_AT_ONCE):
-        piece = mean[start : start + FRAMES_AT_ONCE]
+    for piece in _pieces(mean):
         hidden = ~(np.asarray(depth(cameras, piece)) > 0) & ~np.asarray(cameras.fisheye)[:, None, None]
         pieces.append(np.where(hidden[..., None], np.nan, np.asarray(_project(cameras, piece), np.float32)))
     return np.concatenate(pieces, axis=1)
 
 
 def reprojection_error(scene: Scene, positions: Positions) -> np.ndarray:
-    """Mean distance of the tracked points to the reprojected ones over the cameras that have both, px: float32 [T, K].
+    """Mean distance, px, of the tracked points to the reprojected ones, weighted by their likelihoods: float32 [T, K].
 
-    NaN where there is none. Points that a way holds to be outliers count as the others.
+    NaN where no camera has both. Points that a way holds to be outliers count as the others.
     """
-    distance = np.linalg.norm(reprojected(scene.cameras, positions.mean) - scene.pixels, axis=-1)
-    known = np.isfinite(distance)
-    with np.errstate(invalid="ignore"):
-        return (np.where(known, distance, 0).sum(0) / known.sum(0)).astype(np.float32)
+    means, errors, start = _pieces(positions.mean), [], 0
+    for mean in track(means, f"errors of {positions.name}"):
+        frames = slice(start, start := start + len(mean))
+        distance = np.linalg.norm(reprojected(scene.cameras, mean) - scene.pixels[:, frames], axis=-1)
+        weight = np.where(np.isfinite(distance), np.nan_to_num(scene.likelihood[:, frames]), 0)
+        with np.errstate(invalid="ignore"):
+            errors.append((weight * np.nan_to_num(distance)).sum(0) / weight.sum(0))
+    return np.concatenate(errors).astype(np.float32)
+
+
+def _pieces(array: np.ndarray) -> list[np.ndarray]:
+    """An array [T, ...] in pieces of at most FRAMES_AT_ONCE frames, at least one."""
+    return [array[start : start + FRAMES_AT_ONCE] for start in range(0, max(len(array), 1), FRAMES_AT_ONCE)]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 from PIL import Image, ImageDraw, ImageFont
@@ -64,13 +65,13 @@ def write_reprojections(scene: Scene, name: str, videos: Mapping[str, Path], fol
     """
     points = reprojected(scene.cameras, scene.named(name).mean)
     pairs = tuple((scene.bodyparts[a], scene.bodyparts[b]) for a, b in scene.edges)
+    for camera in videos.keys() - set(scene.cameras.names):
+        hint = did_you_mean(camera, scene.cameras.names, f"the cameras are {', '.join(scene.cameras.names)}")
+        raise InputError(f"{videos[camera]} is a video of the camera '{camera}', which the scene lacks: {hint}")
     written = []
     for camera, file in videos.items():
-        if camera not in scene.cameras.names:
-            hint = did_you_mean(camera, scene.cameras.names, f"the cameras are {', '.join(scene.cameras.names)}")
-            raise InputError(f"{file} is a video of the camera '{camera}', which the scene lacks: {hint}")
         number, video = scene.cameras.names.index(camera), open_video(file)
-        path = folder / f"{camera}_{name}_reprojected{LABELLED}.mp4"
+        path = folder / f"{camera}_{name}_reprojected{LABELLED}.mp4".replace("/", "_")
         tracks = _as_tracks(scene, points[number], scene.cameras.sizes[number], video)
         circles = np.asarray(scene.pixels[number], np.float32)[:, None]
         write_labelled_video(path, video, [tracks], Drawing(trail=0, skeleton=pairs), circles)
@@ -79,7 +80,7 @@ def write_reprojections(scene: Scene, name: str, videos: Mapping[str, Path], fol
 
 
 def draw_rig(cameras: Cameras, axes: Axes3D, points: np.ndarray | None = None) -> None:
-    """Draws cameras as pyramids, with their names, in axes in mm whose scales are equal.
+    """Draws cameras as pyramids, with their names, in axes in mm whose scales are equal; what seems up is up.
 
     Args:
       cameras: C of them.
@@ -104,9 +105,17 @@ def draw_rig(cameras: Cameras, axes: Axes3D, points: np.ndarray | None = None) -
     low, high = everything.min(0), everything.max(0)
     span = np.maximum(high - low, 0.1 * (high - low).max())
     limits = np.stack([low + high - span, low + high + span], axis=-1) / 2
+    up = up_axis(cameras, middle)
+    vertical = int(np.abs(up).argmax())
+    if up[vertical] < 0:  # turned by half about the third axis, not mirrored
+        turned = [vertical, (vertical + 1) % 3]
+        limits[turned] = limits[turned, ::-1]
     axes.set(xlim=limits[0], ylim=limits[1], zlim=limits[2])
-    axes.set_box_aspect(span)
     axes.set(xlabel="x, mm", ylabel="y, mm", zlabel="z, mm")
+    for axis, share in zip((axes.xaxis, axes.yaxis, axes.zaxis), span / span.max(), strict=True):
+        axis.set_major_locator(MaxNLocator(max(2, round(6 * share)), steps=[1, 2, 5, 10]))
+    axes.set_box_aspect(span)
+    axes.view_init(vertical_axis="xyz"[vertical])
 
 
 def _drawn(scene: Scene, chosen: Positions, panels: list[Positions], rate: float) -> Iterator[np.ndarray]:

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from pawjax.report import scene as scenes
 from pawjax.report import scene_page
 from pawjax.report.scene import Positions, reprojected, reprojection_error
 from pawjax.report.scene_page import write_scene_page
@@ -59,10 +60,15 @@ def test_page_holds_the_scene(page, scene):
     )
 
 
-def test_error_is_that_of_the_cameras_that_see_the_point(scene):
+def test_error_is_that_of_the_cameras_that_see_the_point(scene, monkeypatch):
     truth = scene.positions[1]
     distance = np.linalg.norm(reprojected(scene.cameras, truth.mean) - scene.pixels, axis=-1)
     np.testing.assert_allclose(reprojection_error(scene, truth)[5], distance[1:, 5].mean(0), rtol=1e-6)
+    doubtful = dataclasses.replace(scene, likelihood=scene.likelihood * np.array([1, 0.5, 0])[:, None, None])
+    expected = (distance[0] + 0.5 * distance[1]) / 1.5
+    np.testing.assert_allclose(reprojection_error(doubtful, truth)[10:], expected[10:], rtol=1e-6)
+    monkeypatch.setattr(scenes, "FRAMES_AT_ONCE", 7)
+    np.testing.assert_allclose(reprojection_error(doubtful, truth)[10:], expected[10:], rtol=1e-6)
     behind = dataclasses.replace(truth, mean=truth.mean + [0, 0, 1e4])
     assert np.isnan(reprojected(scene.cameras, behind.mean)).all(-1).any()
 
@@ -231,7 +237,7 @@ def test_reconstructions_and_bodyparts_are_hidden(start, scene):
     start.press("2")
     empty = start.value("look()")
     assert start.value(f"at({x:.0f}, {y:.0f})") == [0, 0, 0]
-    assert "no shown reconstruction has a reprojection error" in start.value("words('count')")
+    assert "no shown reconstruction has this measure" in start.value("words('count')")
     start.press("2")
     start.click_on("#bodyparts li:nth-child(2) label")
     assert start.value(f"at({x:.0f}, {y:.0f})") == [0, 0, 0] and start.value("look()") != empty
@@ -326,4 +332,4 @@ def test_a_page_without_positions_opens(scene, tmp_path, browser, page):
     browser.wait("document.title", "nothing")
     browser.wait("document.getElementById('picture')?.dataset.frame", "0")
     assert "missing here: raw: nose, neck" in browser.value("missing.textContent") and browser.problems == []
-    assert "no shown reconstruction" in browser.value("count.textContent")
+    assert "nothing stands out" in browser.value("count.textContent")

@@ -128,17 +128,24 @@ def test_videos_that_do_not_fit_are_refused(scene, tmp_path):
         write_reprojections(scene, "gimbal", {"right": tmp_path / "v.mp4"}, tmp_path)
 
 
-def test_rig_is_drawn_with_equal_scales(tmp_path):
-    cameras = make_rig(4)
+@pytest.mark.parametrize("axis", range(6))
+def test_rig_is_drawn_with_equal_scales_and_upright(tmp_path, axis):
+    up = np.concatenate([np.eye(3), -np.eye(3)])[axis]
+    cameras = upright(make_rig(4), up)
     with picture(tmp_path / "rig.png", 6, 5) as figure:
         axes = figure.add_subplot(projection="3d")
         draw_rig(cameras, axes, np.array([[0, 0, 0], [np.nan, 0, 0], [50, 20, 0]]))
+        figure.canvas.draw()
         limits = np.array([axes.get_xlim(), axes.get_ylim(), axes.get_zlim()])
-        box = np.array(axes._box_aspect)
-    np.testing.assert_allclose(np.ptp(limits, axis=1) / box, np.ptp(limits, axis=1)[0] / box[0], rtol=1e-6)
+        projection = axes.get_proj()
+    lengths = np.abs(np.ptp(limits, axis=1)) / axes._box_aspect
+    np.testing.assert_allclose(lengths, lengths[0], rtol=1e-6)
     assert [text.get_text().strip() for text in axes.texts] == list(cameras.names)
     _, places = places_of(cameras)
-    assert ((places >= limits[:, 0]) & (places <= limits[:, 1])).all() and axes.get_xlabel() == "x, mm"
-    assert (
-        np.isfinite(proj_transform(*places.T, axes.get_proj())).all() and (tmp_path / "rig.png").stat().st_size > 9000
-    )
+    assert ((places >= limits.min(1)) & (places <= limits.max(1))).all() and axes.get_xlabel() == "x, mm"
+    first = np.roll(np.abs(up), 1)
+    ends = [np.array(proj_transform(*(50 * end), projection)[:2]) for end in (0 * up, up, first, np.cross(up, first))]
+    (x, y), (a, b), (c, d) = ends[1:] - ends[0]
+    assert y > 0 and abs(x) < 0.2 * y, "up is up"
+    assert a * d - b * c > 0, "the ground is seen from above, and not mirrored"
+    assert (tmp_path / "rig.png").stat().st_size > 9000

@@ -69,6 +69,14 @@ function line(context, from, to, color) {
   context.stroke();
 }
 
+// Lists speeds of playing; recordings of many frames a second start slowed down, to at most 60.
+function listSpeeds(rate) {
+  const speeds = [16, 8, 4, 2, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16];
+  const named = (speed) => (speed < 1 ? `1/${1 / speed}\u00d7` : `${speed}\u00d7`);
+  for (const speed of speeds) $("speed").append(new Option(named(speed), speed));
+  $("speed").value = speeds.find((speed) => speed <= 1 && speed * rate <= 60) ?? 1 / 16;
+}
+
 // Shows or hides the list of keys.
 function help() {
   $("keys").hidden = !$("keys").hidden;
@@ -81,7 +89,8 @@ function listenToKeys(keys, onDigit) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
     if (event.key === " " && ["BUTTON", "INPUT"].includes(event.target.tagName)) return; // space presses it
     const digit = event.key.length === 1 ? "123456789".indexOf(event.key) : -1;
-    const action = digit >= 0 ? () => onDigit(digit) : keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const action = digit >= 0 ? () => onDigit(digit) : keys[name];
     if (!action) return;
     event.preventDefault();
     action(event);

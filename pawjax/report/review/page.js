@@ -89,18 +89,6 @@ function along(by) {
   visit(listed[Math.max(0, Math.min(listed.length - 1, index))]);
 }
 
-function listSpeeds() {
-  const speeds = [16, 8, 4, 2, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16];
-  for (const speed of speeds) {
-    const option = element("option", "", speed < 1 ? `1/${1 / speed}\u00d7` : `${speed}\u00d7`);
-    option.value = speed;
-    $("speed").append(option);
-  }
-  // Fast cameras start slowed down, to at most 60 frames a second.
-  $("speed").value = speeds.find((speed) => speed <= 1 && speed * content.rate <= 60) ?? 1 / 16;
-  video.defaultPlaybackRate = video.playbackRate = Number($("speed").value);
-}
-
 const keys = {
   " ": play,
   ArrowLeft: (event) => step(event.shiftKey ? -10 : -1),
@@ -149,7 +137,8 @@ $("note").hidden = !content.note;
 $("below").textContent = `points below ${content.pcutoff}`;
 $("lines").hidden = !content.skeleton.length;
 listBodyparts();
-listSpeeds();
+listSpeeds(content.rate);
+video.defaultPlaybackRate = video.playbackRate = Number($("speed").value);
 listMoments();
 listenToTimeline();
 new ResizeObserver(redraw).observe(document.body);

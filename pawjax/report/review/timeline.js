@@ -27,8 +27,9 @@ function drawCurves(context, width, height, listed) {
   context.setLineDash([]);
   for (let k = 0; k < K; k++) {
     if (!visible[k]) continue;
-    curve(context, width, band.speed, content.colors[k], (frame) => content.highest[frame * K + k] / topSpeed, Math.max);
-    curve(context, width, band.likelihood, content.colors[k], (frame) => content.lowest[frame * K + k], Math.min);
+    const color = content.colors[k];
+    curve(context, width, band.speed, color, (frame) => content.highest[frame * K + k] / topSpeed, Math.max);
+    curve(context, width, band.likelihood, color, (frame) => content.lowest[frame * K + k], Math.min);
   }
   for (const { at, k } of listed) mark(context, content.numbers[at], width, band.marks, content.colors[k], 3);
 }

@@ -32,7 +32,8 @@ function show(which) {
 function listAll() {
   ways.forEach((way, i) => switchFor($("ways"), way.color, way.name, true, () => toggleWay(i)));
   content.bodyparts.forEach((name, k) => {
-    switchFor($("bodyparts"), content.colors[k], name, true, (on) => show((other) => (other === k ? on : visible[other])));
+    const change = (on) => show((other) => (other === k ? on : visible[other]));
+    switchFor($("bodyparts"), content.colors[k], name, true, change);
   });
   for (const [name, { title, has }] of Object.entries(MEASURES)) {
     if (ways.some((way) => has(way))) $("kind").append(new Option(title, name));
@@ -53,8 +54,8 @@ function listMoments() {
       return element("li", "", null, button);
     }),
   );
-  const missing = `no shown reconstruction has a ${measure().title}`;
-  $("count").textContent = listed.length ? `largest ${measure().title} of ${listed[0].way.name} first` : missing;
+  const none = courses.length ? "nothing stands out" : "no shown reconstruction has this measure";
+  $("count").textContent = listed.length ? `largest ${measure().title} of ${listed[0].way.name} first` : none;
   choose(null);
 }
 

@@ -58,7 +58,7 @@ function badFrames() {
   const one = courses.at(-1);
   if (!one) return [];
   const found = [], taken = new Uint8Array(N);
-  const order = [...one.values.keys()].filter((frame) => one.values[frame] > 0);
+  const order = [...one.values.keys()].filter((frame) => one.values[frame] > least);
   order.sort((a, b) => one.values[b] - one.values[a]);
   for (const at of order) {
     if (taken[at]) continue;
@@ -69,7 +69,11 @@ function badFrames() {
   return found;
 }
 
-const told = (value) => (isNaN(value) ? "-" : `${+value.toPrecision(3)} ${measure().unit}`.trim());
+// A value in words; what is less than the codes of one byte tell is said to be so.
+function told(value, { unit } = measure()) {
+  if (isNaN(value)) return "-";
+  return `${value > least ? +value.toPrecision(3) : `<${least}`} ${unit}`.trim();
+}
 
 const marksAt = () => TOP + MARKS / 2;
 
@@ -81,6 +85,8 @@ function drawCurves(context, width, height, listed) {
   frameOf(context, width, band, [+top.toPrecision(2) + "", "0"], measure().unit);
   context.textAlign = "left";
   context.fillText(`${measure().title}, ${$("over").selectedOptions[0].text}`, LEFT + 6, band[0] + 9);
-  for (const { way, values } of courses) curve(context, width, band, way.color, (frame) => values[frame] / top, Math.max);
+  for (const { way, values } of courses) {
+    curve(context, width, band, way.color, (frame) => values[frame] / top, Math.max);
+  }
   for (const { at, way } of listed.slice(0, 20)) mark(context, content.numbers[at], width, marksAt(), way.color, 3);
 }

@@ -74,7 +74,7 @@ content.cameras.forEach((camera) => (VIEWS[`camera ${camera.name}`] = () => look
 
 function chooseView() {
   view.target = extent.centre;
-  VIEWS[$("view").value]();
+  VIEWS[$("view").value || "overview"]();
   redraw();
 }
 
@@ -87,17 +87,15 @@ function chooseUp() {
 
 function listChoices() {
   for (const name of Object.keys(VIEWS)) $("view").append(new Option(name, name));
-  for (const axis of ["x", "y", "z"]) for (const sign of "+-") $("up").append(new Option(sign + axis, sign + axis));
+  for (const signed of ["+x", "-x", "+y", "-y", "+z", "-z"]) $("up").append(new Option(signed, signed));
   const axis = up.findIndex((value) => value);
   $("up").value = (up[axis] > 0 ? "+" : "-") + "xyz"[axis];
-  const speeds = [16, 8, 4, 2, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16];
-  for (const speed of speeds) $("speed").append(new Option(speed < 1 ? `1/${1 / speed}\u00d7` : `${speed}\u00d7`, speed));
-  // Fast cameras start slowed down, to at most 60 frames a second.
-  $("speed").value = speeds.find((speed) => speed <= 1 && speed * content.rate <= 60) ?? 1 / 16;
+  listSpeeds(content.rate);
 }
 
 function changeView(change, ...values) {
   change(...values);
+  $("view").value = ""; // it is none of the list any more
   redraw();
 }
 
@@ -141,9 +139,9 @@ function tellSpot(x, y) {
   const { way, k, position } = spot;
   const i = frame * K + k;
   const lines = [`${content.bodyparts[k]}, ${way.name}`, `${position.map((value) => value.toFixed(1)).join(", ")} mm`];
-  for (const { title, unit, has, of } of Object.values(MEASURES)) {
-    const value = has(way) ? of(way, i) : NaN;
-    if (!isNaN(value)) lines.push(`${title} ${+value.toPrecision(3)} ${unit}`.trim());
+  for (const one of Object.values(MEASURES)) {
+    const value = one.has(way) ? one.of(way, i) : NaN;
+    if (!isNaN(value)) lines.push(`${one.title} ${told(value, one)}`);
   }
   $("tip").textContent = lines.join("\n");
   const [width, height] = view.box;

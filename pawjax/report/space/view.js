@@ -19,7 +19,7 @@ function turnAbout([x, y, z], angle) {
   ];
 }
 
-const FREE = { focal: [1.3, 1.3], principal: [0, 0], size: [1, 1] }; // of a view that is no camera's; its frame is one px
+const FREE = { focal: [1.3, 1.3], principal: [0, 0], size: [1, 1] }; // no camera's, of one px
 
 // A point p of the world lies at turn (p - target) + offset before the view.
 const view = { turn: null, target: null, offset: null, lens: FREE, box: [1, 1] };
@@ -57,7 +57,7 @@ function placedLine(from, to) {
   return [onCanvas(a), onCanvas(b)];
 }
 
-// The ellipse on the canvas of an ellipsoid: half axes, px, and the angle of the first. See a point from its place.
+// The outline on the canvas of an ellipsoid around a point, an ellipse: half axes, px, and the angle of the first.
 function ellipseOf(point, covariance, deviations) {
   const [x, y, z] = inView(point);
   const seen = product(product(view.turn, covariance), transposed(view.turn));

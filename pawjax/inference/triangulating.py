@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pawjax.data.video import LABELLED, open_video
 from pawjax.errors import InputError, did_you_mean, listed, warn
 from pawjax.files import need_output, user_path, write_json
 from pawjax.inference.diagnosing import diagnose, summary
@@ -17,7 +18,7 @@ from pawjax.pose3d.gibbs import Samples
 from pawjax.pose3d.parameters import Fit, Prior
 from pawjax.pose3d.prior_file import read_prior
 from pawjax.pose3d.settings import MODELS, WITH_LIMBS, Settings
-from pawjax.pose3d.skeleton import parents_of
+from pawjax.pose3d.skeleton import limbs_of, parents_of
 from pawjax.pose3d.views import residuals
 from pawjax.progress import announced
 from pawjax.report.looks import parse_skeleton
@@ -72,11 +73,14 @@ def triangulate_files(request: Request) -> str:
     Raises InputError for anything that does not fit, before it writes.
     """
     check_out(request)
-    check_videos(request)
+    check_samples(request)
     prior = read_prior(request.prior) if request.prior else None
     recording = read_recording(request.calibration, request.tracks, request.bodyparts, request.offsets, request.unit_mm)
+    check_videos(request, recording.cameras)
     made = triangulate_recording(recording, request, prior)
     need_output(request.out, NAMES)
+    for name in NAMES:  # nothing of an earlier model stays
+        (request.out / name).unlink(missing_ok=True)
     write_points(request.out, request.settings.model, made)
     with announced("looking for swaps and shifts"):
         diagnostics = diagnose(recording, made.points, request.settings, made.samples)
@@ -97,6 +101,8 @@ def triangulate_recording(recording: Recording, request: Request, prior: Prior |
     elif settings.model in WITH_LIMBS:
         parents = parents_of(recording.bodyparts, limbs)
         spine = _spine(request.spine, recording.bodyparts) if settings.model == "gimbal" else None
+    if not limbs and prior is not None and prior.limbs is not None:
+        limbs = limbs_of(recording.bodyparts, prior.limbs.parents)
     seen = recording.cameras, recording.pixels
     with announced("triangulating, and compiling that before"):
         start = triangulate_views(*seen, recording.likelihood, settings)
@@ -123,26 +129,45 @@ def triangulate_recording(recording: Recording, request: Request, prior: Prior |
 
 def check_out(request: Request) -> None:
     """Raises InputError if files are there already, unless they are to be overwritten."""
-    there = [name for name in NAMES if (request.out / name).exists()]
+    videos = [f"{camera}_{request.settings.model}_reprojected{LABELLED}.mp4" for camera in request.videos]
+    there = [name for name in (*NAMES, *videos) if (request.out / name).exists()]
     if there and not request.overwrite:
         raise InputError(
             f"{request.out} holds {listed(there, 3)} already: give another --out, or --overwrite to replace them"
         )
 
 
-def check_videos(request: Request) -> None:
-    """Raises InputError for a video of no camera that has tracks, or of one that is shifted, or that is not there."""
-    cameras = [name for name, file in request.tracks.items() if file]
+def check_videos(request: Request, cameras: Cameras) -> None:
+    """Raises InputError for a video of no camera, or of one that is shifted, or whose frames have another size."""
     for camera, file in request.videos.items():
-        if camera not in cameras:
-            hint = did_you_mean(camera, cameras, f"they are {', '.join(cameras)}")
-            raise InputError(f"--videos={camera}={file}: --tracks names no such camera: {hint}")
+        words = f"--videos={camera}={file}:"
+        if camera not in cameras.names:
+            hint = did_you_mean(camera, cameras.names, f"they are {', '.join(cameras.names)}")
+            raise InputError(f"{words} --tracks names no such camera: {hint}")
         if request.offsets.get(camera):
+            raise InputError(f"{words} no video of a camera with --offsets can be drawn: leave it out")
+        video, size = open_video(user_path(file)), cameras.sizes[cameras.names.index(camera)]
+        if size not in (None, (video.width, video.height)):
             raise InputError(
-                f"--videos={camera}={file}: no video of a camera with --offsets can be drawn: leave it out"
+                f"{words} its frames are {video.width}x{video.height} px, but the camera was calibrated with "
+                f"{size[0]}x{size[1]}: give the video that was tracked"
             )
-        if not user_path(file).exists():
-            raise InputError(f"--videos={camera}={file}: there is no such file: correct the path")
+
+
+def check_samples(request: Request) -> None:
+    """Raises InputError for draws of what is no model, or of a form of one that the sampler does not have."""
+    settings = request.settings
+    if request.samples and settings.model not in MODELS:
+        raise InputError(
+            f"--samples={request.samples}: {settings.model} is no model to draw from: use {listed(MODELS, 4)}"
+        )
+    usual = Settings()
+    for field in ("noise", "form"):
+        if request.samples and getattr(settings, field) != getattr(usual, field):
+            raise InputError(
+                f"--samples={request.samples}: only config.{field} = {getattr(usual, field)!r} can be drawn "
+                f"from: set it"
+            )
 
 
 def _points(

@@ -1,5 +1,6 @@
 """Any of the models, by its settings, on what cameras with lenses saw."""
 
+import dataclasses
 from functools import partial
 from typing import NamedTuple
 
@@ -62,10 +63,17 @@ def learn_prior(
     parents: tuple[int, ...] | None,
     spine: tuple[int, int] | None,
 ) -> Prior:
-    """The prior of the settings' model, learned from the triangulation `start`. Arguments as there and of `learn`."""
+    """The prior of the settings' model, learned from the triangulation `start`. Arguments as there and of `learn`.
+
+    Points lie nearer to the views that they were made from than to their true projections, for which the variance of
+    inliers makes up.
+    """
     points = trusted(start.points, start.error, start.views, len(cameras))
     off = residuals(cameras, pixels, points).swapaxes(0, 1)
-    return learn(settings, bodyparts, points, off, parents, spine)
+    prior = learn(settings, bodyparts, points, off, parents, spine)
+    agreed = 2 * start.views[np.isfinite(points).all(-1)]  # coordinates, of which each point took three
+    spread = agreed.sum() / (agreed - 3).sum()
+    return dataclasses.replace(prior, noise=dataclasses.replace(prior.noise, inlier=spread * prior.noise.inlier))
 
 
 def fit_views(

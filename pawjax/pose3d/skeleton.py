@@ -42,3 +42,8 @@ def parents_of(bodyparts: Sequence[str], limbs: Sequence[tuple[str, str]]) -> tu
                 parents[other] = place
                 ahead.append(other)
     return tuple(parents)
+
+
+def limbs_of(bodyparts: Sequence[str], parents: Sequence[int]) -> tuple[tuple[str, str], ...]:
+    """Pairs of names, parent first, of a tree as `parents_of` gives it."""
+    return tuple((bodyparts[parent], bodyparts[k]) for k, parent in enumerate(parents) if parent != k)

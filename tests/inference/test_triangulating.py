@@ -207,6 +207,11 @@ def test_bad_input_is_one_sentence(files, tmp_path, capsys):
     assert "is of model1: give one of them" in sentence(files, mine)
     assert "unknown config field" in sentence(files, "--config=configs/quickstart.py")
     assert "names no such camera" in sentence(files, "--videos=cam9=a.mp4")
+    assert "with --offsets can be drawn" in sentence(files, "--videos=cam1=a.mp4", "--offsets=cam1=2")
+    assert "nowhere.mp4" in sentence(files, f"--videos=cam1={tmp_path / 'nowhere.mp4'}")
+    assert "ransac is no model to draw from" in sentence(files, "--samples=3")
+    student = "--config.noise=student_t"
+    assert "only config.noise = 'mixture' can be drawn from" in sentence(files, student, "--samples=3", model="model1")
 
 
 def test_calibrations_that_cannot_be_are_refused(files, tmp_path, capsys):

@@ -36,7 +36,7 @@ def test_learned_numbers_are_those_of_the_recording():
     np.testing.assert_allclose(prior.limbs.length[1:], lengths[1:], rtol=0.02)
     steps = (np.diff(truth, axis=0) ** 2).mean((0, 2))
     assert (prior.step_variance > steps).all() and (prior.step_variance < steps + 4).all()  # the points' own noise
-    assert 0.4 < np.sqrt(prior.noise.inlier).mean() / recorded.NOISE < 1.2
+    assert np.sqrt(prior.noise.inlier).mean() == pytest.approx(recorded.NOISE, rel=0.1)
     assert np.mean(prior.noise.probability) == pytest.approx(recorded.WRONG, abs=0.02)
     assert prior.states is None and prior.bodyparts == recorded.BODYPARTS
 

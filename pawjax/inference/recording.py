@@ -24,7 +24,7 @@ class Recording:
       bodyparts: the K names.
       times: [T], seconds; frames if no file says how many there are in a second.
       pixels: float64 [C, T, K, 2], (x, y) of each camera's frames, as its lens puts them; NaN where missing.
-      likelihood: float64 [C, T, K], 0 to 1; 0 where missing.
+      likelihood: float64 [C, T, K], 0 to 1; 0 where the point is missing, 1 where a point has none.
       covariance: float64 [C, T, K, 2, 2], px^2, of the points by their score maps, 0 where it is not known; None where
         no file has it.
       offsets: {camera: n} that were applied, see `read_recording`.

@@ -9,8 +9,8 @@ t + N of this camera was taken at the time of the others' frame t.
 median and ransac look at each frame by itself. model0 adds that bodyparts move little from frame to frame, model1 that
 some points are outliers, model2 that limbs keep their lengths (--skeleton), and gimbal that animals turn and take poses
 (--skeleton and --spine; z points up). They learn what they need to know from the recording, and write it as
-FOLDER/prior.npz, which --prior takes for other recordings. --config=configs/pose3d_MODEL.py has the
-settings of a model, which --config.FIELD=VALUE changes.
+FOLDER/prior.npz, which --prior takes for other recordings. --config=configs/pose3d_MODEL.py has the settings of a
+model, which --config.FIELD=VALUE changes.
 
 FOLDER holds points3d.csv and .h5 in DeepLabCut's columns, points3d.anipose.csv, points3d.npz with covariances, outlier
 probabilities, errors and views, diagnostics.json and .png with the errors of each camera and bodypart, left and right

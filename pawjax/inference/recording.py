@@ -45,6 +45,7 @@ def read_recording(
     bodyparts: Sequence[str] = (),
     offsets: Mapping[str, int] | None = None,
     unit_mm: float | None = None,
+    rate: float | None = None,
 ) -> Recording:
     """Reads a calibration and the tracks of its cameras.
 
@@ -54,6 +55,7 @@ def read_recording(
       bodyparts: those to take; all if empty.
       offsets: {camera: n}: the camera's frame t + n was taken at the time of the others' frame t.
       unit_mm: see `read_calibration`.
+      rate: frames per second; None: as the files say.
 
     Raises InputError, which names the file or camera, for whatever does not belong together: another camera, a camera
     without tracks, another image size, other bodyparts, another number of frames, no points.
@@ -76,7 +78,7 @@ def read_recording(
     return Recording(
         cameras,
         bodyparts,
-        _times(read_in, offsets, frames),
+        _times(read_in, offsets, frames) if rate is None else np.arange(frames) / rate,
         pixels,
         likelihood,
         np.nan_to_num(covariance) if np.isfinite(covariance).any() else None,

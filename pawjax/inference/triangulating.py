@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,9 +14,8 @@ from pawjax.inference.diagnosing import diagnose, summary
 from pawjax.inference.recording import Recording, read_recording
 from pawjax.inference.triangulated import NAMES, Triangulation, write_pictures, write_points
 from pawjax.pose3d.cameras import Cameras
-from pawjax.pose3d.fitting import Posed, draw, fit_views, learn_prior, triangulate_views
-from pawjax.pose3d.gibbs import Samples
-from pawjax.pose3d.parameters import Fit, Prior
+from pawjax.pose3d.fitting import draw, fit_views, learn_prior, triangulate_views
+from pawjax.pose3d.parameters import Prior
 from pawjax.pose3d.prior_file import read_prior
 from pawjax.pose3d.settings import MODELS, WITH_LIMBS, Settings
 from pawjax.pose3d.skeleton import limbs_of, parents_of
@@ -69,6 +69,14 @@ class Request:
     overwrite: bool = False
 
 
+class Tree(NamedTuple):
+    """Limbs, pairs of bodyparts; for models the parents [K] and the spine, indices of its rear and front."""
+
+    limbs: tuple[tuple[str, str], ...]
+    parents: tuple[int, ...] | None = None
+    spine: tuple[int, int] | None = None
+
+
 def triangulate_files(request: Request) -> str:
     """Reads, triangulates and writes all files, and returns a short table of the diagnostics.
 
@@ -80,13 +88,14 @@ def triangulate_files(request: Request) -> str:
     about = request.bodyparts, request.offsets, request.unit_mm, request.rate
     recording = read_recording(request.calibration, request.tracks, *about)
     check_videos(request, recording.cameras)
-    made = triangulate_recording(recording, request, prior)
+    tree = tree_of(recording, request, prior)
     need_output(request.out, NAMES)
+    made = triangulate_recording(recording, request.settings, tree, prior, request.samples)
+    with announced("looking for swaps and shifts"):
+        diagnostics = diagnose(recording, made.points, request.settings, made.samples)
     for name in NAMES:  # nothing of an earlier model stays
         (request.out / name).unlink(missing_ok=True)
     write_points(request.out, request.settings.model, made)
-    with announced("looking for swaps and shifts"):
-        diagnostics = diagnose(recording, made.points, request.settings, made.samples)
     write_json(request.out / "diagnostics.json", diagnostics)
     draw_diagnostics(request.out / "diagnostics.png", diagnostics)
     looks = request.page, request.skeleton_video, request.videos
@@ -94,19 +103,35 @@ def triangulate_files(request: Request) -> str:
     return summary(diagnostics)
 
 
-def triangulate_recording(recording: Recording, request: Request, prior: Prior | None = None) -> Triangulation:
-    """The points of a recording by the model of the request's settings; without a prior, one is learned from it."""
-    settings = request.settings
-    limbs = parse_skeleton(request.skeleton, recording.bodyparts) if request.skeleton else ()
-    parents = spine = None
+def tree_of(recording: Recording, request: Request, prior: Prior | None) -> Tree:
+    """The limbs of the request, or of its prior. Raises InputError for those that the model cannot take."""
+    model, bodyparts = request.settings.model, recording.bodyparts
+    limbs = parse_skeleton(request.skeleton, bodyparts) if request.skeleton else ()
     if prior is not None:
         _check_prior(request, prior, recording)
-    elif settings.model in WITH_LIMBS:
-        parents = parents_of(recording.bodyparts, limbs)
-        spine = _spine(request.spine, recording.bodyparts) if settings.model == "gimbal" else None
-    if not limbs and prior is not None and prior.limbs is not None:
-        limbs = limbs_of(recording.bodyparts, prior.limbs.parents)
-    seen = recording.cameras, recording.pixels
+        if not limbs and prior.limbs is not None:
+            limbs = limbs_of(bodyparts, prior.limbs.parents)
+        return Tree(limbs)
+    if model not in WITH_LIMBS:
+        return Tree(limbs)
+    return Tree(limbs, parents_of(bodyparts, limbs), _spine(request.spine, bodyparts) if model == "gimbal" else None)
+
+
+def triangulate_recording(
+    recording: Recording, settings: Settings, tree: Tree, prior: Prior | None = None, samples: int = 0
+) -> Triangulation:
+    """The points of a recording by the model of the settings; without a prior, one is learned from the recording.
+
+    Args:
+      recording: what cameras saw.
+      settings: how.
+      tree: with parents for Model 2 and GIMBAL, and the spine for GIMBAL, unless there is a prior.
+      prior: of the model.
+      samples: draws of each chain; 0 for none.
+
+    Raises InputError where nothing is seen by two cameras, or where there is too little to learn a prior from.
+    """
+    seen, limbs = (recording.cameras, recording.pixels), tree.limbs
     with announced("triangulating, and compiling that before"):
         start = triangulate_views(*seen, recording.likelihood, settings)
     if settings.model not in MODELS:
@@ -118,7 +143,7 @@ def triangulate_recording(recording: Recording, request: Request, prior: Prior |
         _warn_of_world(recording.cameras)
     if prior is None:
         with announced("learning the prior from the recording"):
-            prior = learn_prior(*seen, start, settings, recording.bodyparts, parents, spine)
+            prior = learn_prior(*seen, start, settings, recording.bodyparts, tree.parents, tree.spine)
     with announced(f"fitting {settings.model}, and compiling that before"):
         fit, posed = fit_views(*seen, recording.likelihood, recording.covariance, settings, prior, start)
     if not np.all(fit.converged):
@@ -126,12 +151,17 @@ def triangulate_recording(recording: Recording, request: Request, prior: Prior |
     outlier = np.asarray(fit.outliers)
     used = np.isfinite(outlier) & ~(outlier > SURELY_OUTLIER)
     points = _points(recording, fit.mean, fit.covariance, outlier, used.swapaxes(0, 1))
-    samples = _draw(posed, fit, request) if request.samples else None
-    return Triangulation(recording, limbs, start, points, prior, fit, samples)
+    drawn = None
+    if samples:
+        with announced(f"drawing from {settings.model}, and compiling that before"):
+            drawn = draw(posed, fit, samples, settings.seed)
+    return Triangulation(recording, limbs, start, points, prior, fit, drawn)
 
 
 def check_out(request: Request) -> None:
-    """Raises InputError if files are there already, unless they are to be overwritten."""
+    """Raises InputError if `out` is a file, or holds some of ours already, unless they are to be overwritten."""
+    if request.out.exists() and not request.out.is_dir():
+        raise InputError(f"--out={request.out} is a file: give the name of a folder")
     videos = [f"{camera}_{request.settings.model}_reprojected{LABELLED}.mp4" for camera in request.videos]
     there = [name for name in (*NAMES, *videos) if (request.out / name).exists()]
     if there and not request.overwrite:
@@ -221,8 +251,3 @@ def _warn_of_world(cameras: Cameras) -> None:
             f"the world is the frame of the camera '{name}', so z is no vertical about which animals turn: gimbal is "
             "better with a world whose z points up, as pawjax.calibrate --world gives"
         )
-
-
-def _draw(posed: Posed, fit: Fit, request: Request) -> Samples:
-    with announced(f"drawing from {request.settings.model}, and compiling that before"):
-        return draw(posed, fit, request.samples, request.settings.seed)

@@ -236,10 +236,14 @@ def test_calibrations_that_cannot_be_are_refused(files, tmp_path, capsys):
 
 def test_nothing_is_overwritten(files, tmp_path, capsys):
     (tmp_path / "points3d.csv").write_text("mine")
+    assert cli.call(triangulate.ENTRY_POINT, words_of(files, tmp_path / "points3d.csv", "ransac")) == 2
+    assert "is a file: give the name of a folder" in capsys.readouterr().err
     words = words_of(files, tmp_path, "ransac", "--nopage")
     assert cli.call(triangulate.ENTRY_POINT, words) == 2
     assert "holds points3d.csv already" in capsys.readouterr().err and (tmp_path / "points3d.csv").read_text() == "mine"
+    (tmp_path / "prior.npz").touch()
     assert cli.call(triangulate.ENTRY_POINT, [*words, "--overwrite"]) == 0
+    assert not (tmp_path / "prior.npz").exists()  # of an earlier model
     assert (tmp_path / "points3d.csv").read_text() != "mine"
 
 

@@ -97,6 +97,11 @@ def test_models_know_more_and_their_prior_is_kept(files, truth, tmp_path):
     lengths = np.linalg.norm(truth - truth[:, list(recorded.PARENTS)], axis=-1).mean(0)
     np.testing.assert_allclose(prior.limbs.length[1:], lengths[1:], rtol=0.03)
     assert (np.sqrt(prior.noise.inlier) < 2 * recorded.NOISE).all()
+    gaussian = run(files, tmp_path / "model0", "model0")
+    assert (
+        np.median(distances(gaussian["mean"], truth)) < 1
+        and (gaussian["outlier"][gaussian["used"].swapaxes(0, 1)] == 0).all()
+    )
     again = run(files, tmp_path / "again", "model2", f"--prior={tmp_path / 'gimbal' / 'prior.npz'}")
     assert np.median(distances(again["mean"], truth)) < 0.5
 

@@ -61,9 +61,9 @@ def triangulate_recording(
 
     Raises InputError where nothing is seen by two cameras, or where there is too little to learn a prior from.
     """
-    seen, limbs = (recording.cameras, recording.pixels), tree.limbs
+    seen, limbs = (recording.cameras, recording.pixels, recording.likelihood), tree.limbs
     with announced("triangulating, and compiling that before"):
-        start = triangulate_views(*seen, recording.likelihood, settings)
+        start = triangulate_views(*seen, settings)
     if settings.model not in MODELS:
         used = start.used
         missing = np.full(used.swapaxes(0, 1).shape, np.nan)
@@ -75,7 +75,7 @@ def triangulate_recording(
         with announced("learning the prior from the recording"):
             prior = learn_prior(*seen, start, settings, recording.bodyparts, tree.parents, tree.spine)
     with announced(f"fitting {settings.model}, and compiling that before"):
-        fit, posed = fit_views(*seen, recording.likelihood, recording.covariance, settings, prior, start)
+        fit, posed = fit_views(*seen, recording.covariance, settings, prior, start)
     if not np.all(fit.converged):
         warn(f"{settings.model} has not converged everywhere: look at the points before you use them")
     outlier = np.asarray(fit.outliers)

@@ -57,6 +57,7 @@ def triangulate_views(cameras: Cameras, pixels: np.ndarray, likelihood: np.ndarr
 def learn_prior(
     cameras: Cameras,
     pixels: np.ndarray,
+    likelihood: np.ndarray,
     start: Triangulated,
     settings: Settings,
     bodyparts: tuple[str, ...],
@@ -69,7 +70,7 @@ def learn_prior(
     inliers makes up.
     """
     points = trusted(start.points, start.error, start.views, len(cameras))
-    off = residuals(cameras, pixels, points).swapaxes(0, 1)
+    off = residuals(cameras, above(pixels, likelihood, settings.cut), points).swapaxes(0, 1)
     prior = learn(settings, bodyparts, points, off, parents, spine)
     agreed = 2 * start.views[np.isfinite(points).all(-1)]  # coordinates, of which each point took three
     spread = agreed.sum() / (agreed - 3).sum()
@@ -96,7 +97,7 @@ def fit_views(
       prior: of the model.
       start: of `triangulate_views`.
     """
-    cut = np.where((likelihood >= settings.cut)[..., None], pixels, np.nan)
+    cut = above(pixels, likelihood, settings.cut)
     ideal = undistorted(cameras, cut).swapaxes(0, 1)
     if covariance is not None:
         covariance = np.nan_to_num(undistorted_covariance(cameras, cut, covariance)).swapaxes(0, 1)
@@ -121,6 +122,11 @@ def fit_views(
     points = np.asarray(start.points)
     fit = fit_in_chunks(functions[settings.model], *posed, points, frames=settings.frames, overlap=settings.overlap)
     return jax.tree.map(np.asarray, fit), posed
+
+
+def above(pixels: np.ndarray, likelihood: np.ndarray, cut: float) -> np.ndarray:
+    """Pixels [C, T, K, 2] whose likelihood [C, T, K] is not below the cut; NaN for the others."""
+    return np.where((likelihood >= cut)[..., None], pixels, np.nan)
 
 
 def draw(posed: Posed, fit: Fit, number: int, seed: int) -> gibbs.Samples:

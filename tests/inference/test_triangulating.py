@@ -46,7 +46,7 @@ def run(files, out, model, *more):
     return np.load(out / "points3d.npz")
 
 
-def test_tracks_of_every_format_become_tables(files, truth, tmp_path, capsys):
+def test_tracks_of_every_format_become_tables(files, truth, seen, tmp_path, capsys):
     """Each camera's tracks are in another format."""
     made = run(files, tmp_path, "ransac")
     off = distances(made["mean"], truth)
@@ -64,11 +64,15 @@ def test_tracks_of_every_format_become_tables(files, truth, tmp_path, capsys):
     np.testing.assert_allclose(np.array(rows[3:], float)[:, 1:], made["mean"].reshape(recorded.FRAMES, -1))
 
     table = list(csv.DictReader((tmp_path / "points3d.anipose.csv").open()))
-    for t, k in ((0, 0), (17, 3)):
+    off = np.linalg.norm(np.asarray(recorded.project_jit(recorded.rig(), made["mean"])) - seen[0], axis=-1)
+    error = np.where(made["used"], off, 0).sum(0) / made["used"].sum(0)
+    some = int(np.argmin(made["views"][:, 3]))  # where a view is left out
+    assert made["views"][some, 3] < 4
+    for t, k in ((0, 0), (some, 3)):
         name, row = recorded.BODYPARTS[k], table[t]
         np.testing.assert_allclose([float(row[f"{name}_{axis}"]) for axis in "xyz"], made["mean"][t, k])
         assert (int(row["fnum"]), int(row[f"{name}_ncams"])) == (t, made["views"][t, k])
-        assert float(row[f"{name}_error"]) == pytest.approx(made["error"][t, k])
+        assert float(row[f"{name}_error"]) == pytest.approx(error[t, k], abs=1e-3)
         assert 0.6 <= float(row[f"{name}_score"]) <= 1
         assert (float(row["M_00"]), float(row["M_01"]), float(row["center_2"])) == (1, 0, 0)
 

@@ -34,7 +34,7 @@ def test_learned_numbers_are_those_of_the_recording():
     pixels, likelihood = recorded.see(rig, truth)
     settings = Settings(model="model2", cut=0.0)
     start = triangulate_views(rig, pixels, likelihood, settings)
-    prior = learn_prior(rig, pixels, start, settings, recorded.BODYPARTS, recorded.PARENTS, None)
+    prior = learn_prior(rig, pixels, likelihood, start, settings, recorded.BODYPARTS, recorded.PARENTS, None)
     lengths = np.linalg.norm(truth - truth[:, list(recorded.PARENTS)], axis=-1).mean(0)
     np.testing.assert_allclose(prior.limbs.length[1:], lengths[1:], rtol=0.02)
     steps = (np.diff(truth, axis=0) ** 2).mean((0, 2))
@@ -51,7 +51,7 @@ def test_too_few_points_are_named():
     settings = Settings(model="model1")
     start = triangulate_views(rig, pixels, likelihood, settings)
     with pytest.raises(InputError, match="'paw_L' has too few points"):
-        learn_prior(rig, pixels, start, settings, recorded.BODYPARTS, None, None)
+        learn_prior(rig, pixels, likelihood, start, settings, recorded.BODYPARTS, None, None)
     with pytest.raises(InputError, match="no bodypart is ever seen by two cameras at once"):
         triangulate_views(rig, np.where(np.arange(4)[:, None, None, None] > 0, np.nan, pixels), likelihood, settings)
 

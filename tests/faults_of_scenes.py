@@ -156,9 +156,4 @@ FAULTS = (
         "tests/report/test_scene_pictures.py -k refused",
         (PICTURES, "size=(size[1], size[0]) if size else", "size="),
     ),
-    fault(
-        "scene: axes of the rig have different scales",
-        "tests/report/test_scene_pictures.py -k equal_scales",
-        (PICTURES, "axes.set_box_aspect(span)", "axes.set_box_aspect((4, 4, 3))"),
-    ),
 )

@@ -11,7 +11,8 @@ from pawjax.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 ENTRY_POINTS = {
-    *("train", "evaluate", "predict", "refine", "export", "triangulate", "compare", "benchmark", "paw_on_ball"),
+    *("train", "evaluate", "predict", "refine", "export", "calibrate", "triangulate", "compare", "benchmark"),
+    "paw_on_ball",
 }
 LAYERS = [  # top to bottom; a package may import from its own layer and those below
     ENTRY_POINTS,

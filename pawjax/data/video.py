@@ -133,7 +133,7 @@ class FrameReader:
             self.broken = _words(error)
 
     def _read_pictures(self) -> Iterator[Frame]:
-        for number, path in enumerate(_picture_files(self.video.path)):
+        for number, path in enumerate(picture_files(self.video.path)):
             try:
                 pixels = read_picture(path, self._channels)
             except InputError as error:
@@ -171,7 +171,7 @@ def find_videos(words: list[str]) -> list[Path]:
         path = user_path(word)
         if path.is_dir():
             videos = _unlabelled(file for file in path.iterdir() if file.suffix.lower() in VIDEO_ENDINGS)
-            matches = videos or ([named(path)] if _picture_files(path) else [])
+            matches = videos or ([named(path)] if picture_files(path) else [])
         elif path.exists():
             matches = [path]
         else:
@@ -202,7 +202,7 @@ def video_name(path: Path) -> str:
 def content_sha256(path: Path) -> str:
     """A hash of a video: of its size and its first and last MB; of a folder, of these and the names of its pictures."""
     digest = hashlib.sha256()
-    for file in _picture_files(path) if path.is_dir() else [path]:
+    for file in picture_files(path) if path.is_dir() else [path]:
         size = file.stat().st_size
         if file != path:
             digest.update(os.fsencode(file.name) + b"\0")
@@ -260,16 +260,17 @@ def _words(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _picture_files(folder: Path) -> list[Path]:
-    """The pictures of a folder in the order of their numbers: img2.png precedes img10.png."""
-    files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS]
+def picture_files(folder: Path, pattern: str = "") -> list[Path]:
+    """The pictures of a folder, or those of a pattern, in the order of their numbers: img2.png precedes img10.png."""
+    every = folder.glob(pattern) if pattern else folder.iterdir()
+    files = [path for path in every if path.suffix.lower() in PICTURE_ENDINGS]
     return sorted(
         files, key=lambda path: [int(word) if word.isdecimal() else word for word in re.split(r"(\d+)", path.name)]
     )
 
 
 def _open_pictures(folder: Path) -> Video:
-    files = _picture_files(folder)
+    files = picture_files(folder)
     if not files:
         raise InputError(f"{folder}: holds neither videos nor pictures; give a folder of either")
     first = read_picture(files[0])

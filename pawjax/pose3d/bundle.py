@@ -18,7 +18,7 @@ from pawjax.pose3d.jacobians import N_INTRINSIC, N_POSE, parameters, project_wit
 from pawjax.pose3d.rotations import cross_matrix, left_jacobian, rotation_matrix
 
 STEPS = 200  # at most
-TOLERANCE = 1e-8  # the loss has settled when a step lowers it by less than this part
+TOLERANCE = 1e-6  # the loss has settled when a step lowers it by less than this part
 DAMPING, LEAST_DAMPING = 1e-4, 1e-9  # relative to the diagonal, of the first step and of all
 LESS, MORE = 1 / 2, 5.0  # after a step that lowers the loss, or not: in curved valleys faster than 1 / 10 and 10
 MOST_DAMPING = 1e12  # no shorter step is tried: it has settled
@@ -33,12 +33,14 @@ class Adjusted(NamedTuple):
         the board to the world.
       errors: [C, B, M], px, the distance from each pixel to the projection; NaN where there is no pixel.
       steps: how many were made; STEPS if it has not settled.
+      pixels: those that the projections were fitted to, as they were given.
     """
 
     cameras: Cameras
     blocks: np.ndarray
     errors: np.ndarray
     steps: int
+    pixels: np.ndarray
 
 
 def free_parameters(cameras: Cameras, lens: int = 2, intrinsics: bool = True) -> np.ndarray:
@@ -69,7 +71,7 @@ def adjust_points(
     Raises InputError if the shapes do not fit.
     """
     pixels, points = np.asarray(pixels, np.float64), np.asarray(points, np.float64)
-    return _run(cameras, pixels[:, :, None], points, None, free, scale)
+    return _run(cameras, pixels[:, :, None], points, None, free, scale)._replace(pixels=pixels)
 
 
 def adjust_boards(
@@ -106,6 +108,7 @@ def _run(
             np.array(blocks),
             np.where(np.isfinite(pixels).all(-1), errors, np.nan),
             int(steps),
+            pixels,
         )
 
 

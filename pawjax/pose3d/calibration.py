@@ -1,8 +1,8 @@
 """Calibration of several cameras from the corners of a flat board that was moved through their view.
 
 Each camera by itself first: focal length from homographies, the board's poses, bundle adjustment. Then all together:
-cameras are placed by the boards that two of them saw at the same time, along the pairs with most such boards, and the
-bundle of everything is adjusted. The first camera's frame is the world.
+cameras are placed by the boards that two of them saw at the same time (`pawjax.pose3d.placing`), and the bundle of
+everything is adjusted. The first camera's frame is the world.
 """
 
 import dataclasses
@@ -11,17 +11,16 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from pawjax.errors import InputError, listed
+from pawjax.errors import InputError
 from pawjax.pose3d.bundle import Adjusted, adjust_boards, free_parameters
 from pawjax.pose3d.cameras import Cameras, undistort
+from pawjax.pose3d.placing import Poses, place_cameras, pose_vector, vector_pose
 from pawjax.pose3d.planar import board_pose, focal_length, homography
 
 FEWEST_VIEWS = 3  # of a camera
 LOOSE = 10.0  # px, the loss's scale while a camera's distortion is not known
-
-Pose = tuple[Rotation, np.ndarray]  # x' = R x + t
+_undistort = jax.jit(undistort)
 
 
 def calibrate(
@@ -32,6 +31,7 @@ def calibrate(
     lens: int = 2,
     fisheye: Sequence[bool] | None = None,
     scale: float = 1.0,
+    turns: Sequence[np.ndarray] | None = None,
 ) -> Adjusted:
     """Calibrates C cameras from B views of a board.
 
@@ -44,12 +44,15 @@ def calibrate(
       lens: how many coefficients of the lenses are fitted, up to 5, or 4 of a fisheye.
       fisheye: of each camera; none if None.
       scale: px, of the robust loss, see `pawjax.pose3d.bundle`.
+      turns: orders of the corners [M] in which the board looks the same, `Board.turns`: each camera may have taken
+        them in any of these. None if the board never looks the same.
 
     Returns:
-      The cameras, the board's poses [B, 6] (NaN for a view that no camera used), and the errors [C, B, M], px.
+      The cameras, the board's poses [B, 6] (NaN for a view that no camera used), the errors [C, B, M], px, and the
+      corners [C, B, M, 2] in the order in which all cameras agree.
 
-    Raises InputError for a camera with too few views or whose board was never tilted, cameras that never saw the board
-    together, and a mirrored board.
+    Raises InputError for a camera with too few views or whose board was never tilted, a mirrored board, and what
+    `place_cameras` refuses.
     """
     corners, board = np.asarray(corners, np.float64), np.asarray(board, np.float64)
     expected = (len(names), *corners.shape[1:2], len(board), 2)
@@ -64,7 +67,13 @@ def calibrate(
         single, own = _calibrate_one(_guess(name, size, seen, board, is_wide), seen, board, min(lens, 5 - is_wide))
         singles.append(single)
         poses.append(own)
-    placed = _place_cameras(names, poses)
+    turns = [np.arange(len(board))] if turns is None else list(turns)
+    placed = place_cameras(names, poses, board, turns)
+    corners = np.array(corners)
+    for index, turned in enumerate(placed.turned):
+        for view, turn in turned.items():
+            corners[index, view] = corners[index, view, turns[turn]]
+    vectors = np.stack([pose_vector(pose) for pose in placed.cameras])
     cameras = jax.tree.map(
         lambda *leaves: np.concatenate(leaves), *(dataclasses.replace(c, names=(), sizes=()) for c in singles)
     )
@@ -72,16 +81,16 @@ def calibrate(
         cameras,
         names=tuple(names),
         sizes=tuple(map(tuple, sizes)),
-        rotation=np.stack([turn.as_rotvec() for turn, _ in placed]),
-        translation=np.stack([shift for _, shift in placed]),
+        rotation=vectors[:, :3],
+        translation=vectors[:, 3:],
     )
     views = sorted(set().union(*poses))
-    start = [_board_in_world(view, corners, poses, placed) for view in views]
+    start = [_board_in_world(view, corners, placed.poses, placed.cameras) for view in views]
     free = free_parameters(cameras, lens)
     result = adjust_boards(cameras, corners[:, views], board, start, free, scale)
     blocks, errors = np.full((corners.shape[1], 6), np.nan), np.full(corners.shape[:3], np.nan)
     blocks[views], errors[:, views] = result.blocks, result.errors
-    return result._replace(blocks=blocks, errors=errors)
+    return result._replace(blocks=blocks, errors=errors, pixels=corners)
 
 
 def _guess(name: str, size: tuple[int, int], corners: np.ndarray, board: np.ndarray, wide: bool) -> Cameras:
@@ -107,13 +116,11 @@ def _check_views(name: str, number: int) -> None:
         )
 
 
-def _calibrate_one(
-    camera: Cameras, corners: np.ndarray, board: np.ndarray, lens: int
-) -> tuple[Cameras, dict[int, Pose]]:
+def _calibrate_one(camera: Cameras, corners: np.ndarray, board: np.ndarray, lens: int) -> tuple[Cameras, Poses]:
     """The camera with focal length and lens fitted to corners [B, M, 2], and the board's poses in its frame by view."""
     found = {}
     with jax.enable_x64(True):
-        ideal = np.asarray(undistort(camera, corners[None]))[0]
+        ideal = np.asarray(_undistort(camera, corners[None]))[0]
     positions = (ideal - camera.matrix[0, :2, 2]) / camera.matrix[0, 0, 0]
     for view, seen in enumerate(positions):
         h = homography(board[:, :2], seen)
@@ -134,50 +141,11 @@ def _calibrate_one(
     for scale in (LOOSE, 1.0):
         result = adjust_boards(camera, used[None], board, start, free_parameters(camera, lens), scale)
         camera, start = result.cameras, result.blocks
-    return camera, {view: (Rotation.from_rotvec(start[view, :3].copy()), start[view, 3:]) for view in found}
+    return camera, {view: vector_pose(start[view]) for view in found}
 
 
-def _place_cameras(names: Sequence[str], poses: list[dict[int, Pose]]) -> list[Pose]:
-    """Poses of the cameras in the first one's frame. Raises InputError for cameras that share no view."""
-    placed: dict[int, Pose] = {0: (Rotation.identity(), np.zeros(3))}
-    while len(placed) < len(names):
-        shared = {
-            (one, other): sorted(poses[one].keys() & poses[other].keys())
-            for one in placed
-            for other in range(len(names))
-            if other not in placed
-        }
-        (one, other), views = max(shared.items(), key=lambda item: len(item[1]))
-        if not views:
-            inside, outside = ([name for i, name in enumerate(names) if (i in placed) == of] for of in (True, False))
-            raise InputError(
-                f"the cameras {listed(inside, 6)} never see the board together with {listed(outside, 6)}: take views "
-                f"that a camera of each group sees"
-            )
-        between = [_after(poses[other][view], _inverse(poses[one][view])) for view in views]
-        placed[other] = _after(_middle(between), placed[one])
-    return [placed[index] for index in range(len(names))]
-
-
-def _board_in_world(view: int, corners: np.ndarray, poses: list[dict[int, Pose]], placed: list[Pose]) -> np.ndarray:
+def _board_in_world(view: int, corners: np.ndarray, poses: list[Poses], cameras: np.ndarray) -> np.ndarray:
     """The board's pose [6] in a view, from the camera that saw most of its corners."""
     seen = [np.isfinite(own[view]).all(-1).sum() * (view in poses[index]) for index, own in enumerate(corners)]
     best = int(np.argmax(seen))
-    turn, shift = _after(_inverse(placed[best]), poses[best][view])
-    return np.concatenate([turn.as_rotvec(), shift])
-
-
-def _after(second: Pose, first: Pose) -> Pose:
-    """x -> second(first(x))."""
-    return second[0] * first[0], second[0].apply(first[1]) + second[1]
-
-
-def _inverse(pose: Pose) -> Pose:
-    return pose[0].inv(), -pose[0].inv().apply(pose[1])
-
-
-def _middle(poses: list[Pose]) -> Pose:
-    """The pose that is nearest to all others in the sum of angles, so that a few wrong ones do not matter."""
-    turns = Rotation.concatenate([turn for turn, _ in poses])
-    angles = [(turns * turn.inv()).magnitude().sum() for turn in turns]
-    return poses[int(np.argmin(angles))]
+    return pose_vector(np.linalg.inv(cameras[best]) @ poses[best][view])

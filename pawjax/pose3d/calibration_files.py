@@ -57,9 +57,7 @@ def write_calibration(path: str | Path, cameras: Cameras, overwrite: bool = Fals
     hold. Warns of a skew, which OpenCV ignores.
     """
     path = user_path(path)
-    if path.suffix not in WRITERS:
-        hint = did_you_mean(path.suffix, tuple(WRITERS), f"the endings are {', '.join(WRITERS)}")
-        raise InputError(f"{path}: there is no format of calibrations with this ending: {hint}")
+    check_ending(path)
     if path.exists() and not overwrite:
         raise InputError(f"{path}: exists already: choose another name, or overwrite it explicitly")
     skewed = [name for name, k in zip(cameras.names, cameras.matrix, strict=True) if k[0, 1]]
@@ -67,6 +65,13 @@ def write_calibration(path: str | Path, cameras: Cameras, overwrite: bool = Fals
         warn(f"{path}: OpenCV, and what uses it, ignores the skew of the camera {skewed[0]} in this file")
     with replacing(path) as temporary:
         WRITERS[path.suffix](temporary, cameras)
+
+
+def check_ending(path: Path) -> None:
+    """Raises InputError if no format of WRITERS has the path's ending."""
+    if path.suffix not in WRITERS:
+        hint = did_you_mean(path.suffix, tuple(WRITERS), f"the endings are {', '.join(WRITERS)}")
+        raise InputError(f"{path}: there is no format of calibrations with this ending: {hint}")
 
 
 def _read_numpy(path: Path) -> dict[str, np.ndarray]:

@@ -1,12 +1,9 @@
-"""Pictures of a scene in 3D: the moving skeleton, the positions seen by the cameras, and the rig."""
+"""Videos of a scene in 3D: the moving skeleton, and the positions as the cameras see them."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
-from mpl_toolkits.mplot3d import Axes3D
-from mpl_toolkits.mplot3d.art3d import Line3DCollection
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import uniform_filter1d
 
@@ -17,8 +14,8 @@ from pawjax.progress import track
 from pawjax.report.labelled_video import Drawing, write_labelled_video
 from pawjax.report.mp4 import write_mp4
 from pawjax.report.scene import Positions, Scene, reprojected
-from pawjax.report.scene_view import DEPTH, View, ground_axes, overview, places_of, pyramids_of, up_axis
-from pawjax.report.style import BLUE, GREY, INK, bodypart_colors
+from pawjax.report.scene_view import View, ground_axes, overview, up_axis
+from pawjax.report.style import bodypart_colors
 from pawjax.tracks.tracks import Tracks
 
 PANEL = 560  # px, the side of a panel of the video of the skeleton
@@ -77,45 +74,6 @@ def write_reprojections(scene: Scene, name: str, videos: Mapping[str, Path], fol
         write_labelled_video(path, video, [tracks], Drawing(trail=0, skeleton=pairs), circles)
         written.append(path)
     return written
-
-
-def draw_rig(cameras: Cameras, axes: Axes3D, points: np.ndarray | None = None) -> None:
-    """Draws cameras as pyramids, with their names, in axes in mm whose scales are equal; what seems up is up.
-
-    Args:
-      cameras: C of them.
-      axes: of matplotlib, with projection="3d".
-      points: [N, 3] of the world, mm, e.g. the corners of a board; NaN are left out.
-    """
-    _, places = places_of(cameras)
-    known = np.zeros((0, 3)) if points is None else np.asarray(points, np.float64)
-    known = known[np.isfinite(known).all(-1)]
-    middle = np.median(known, axis=0) if len(known) else places.mean(0)
-    spread = float(np.median(np.linalg.norm(places - middle, axis=-1)))
-    pyramids = pyramids_of(cameras, DEPTH * spread or 1.0)
-    edges = [(0, 1), (0, 2), (0, 3), (0, 4), (2, 3), (3, 4), (4, 1)]
-    lines = [pyramid[list(edge)] for pyramid in pyramids for edge in edges]
-    axes.add_collection3d(Line3DCollection(lines, colors=GREY, linewidths=0.9))
-    tops = [pyramid[[1, 2]] for pyramid in pyramids]  # the upper side of the frame
-    axes.add_collection3d(Line3DCollection(tops, colors=INK, linewidths=2.2))
-    for name, place in zip(cameras.names, places, strict=True):
-        axes.text(*place, f" {name}", fontsize=9, color=INK)
-    axes.scatter(*known.T, s=4, color=BLUE, depthshade=False)
-    everything = np.concatenate([pyramids.reshape(-1, 3), known])
-    low, high = everything.min(0), everything.max(0)
-    span = np.maximum(high - low, 0.1 * (high - low).max())
-    limits = np.stack([low + high - span, low + high + span], axis=-1) / 2
-    up = up_axis(cameras, middle)
-    vertical = int(np.abs(up).argmax())
-    if up[vertical] < 0:  # turned by half about the third axis, not mirrored
-        turned = [vertical, (vertical + 1) % 3]
-        limits[turned] = limits[turned, ::-1]
-    axes.set(xlim=limits[0], ylim=limits[1], zlim=limits[2])
-    axes.set(xlabel="x, mm", ylabel="y, mm", zlabel="z, mm")
-    for axis, share in zip((axes.xaxis, axes.yaxis, axes.zaxis), span / span.max(), strict=True):
-        axis.set_major_locator(MaxNLocator(max(2, round(6 * share)), steps=[1, 2, 5, 10]))
-    axes.set_box_aspect(span)
-    axes.view_init(vertical_axis="xyz"[vertical])
 
 
 def _drawn(scene: Scene, chosen: Positions, panels: list[Positions], rate: float) -> Iterator[np.ndarray]:

@@ -10,7 +10,6 @@ from pawjax.pose3d.rotations import rotation_matrix
 FOCAL = 1.3  # of a view, in heights of its picture
 MARGIN = 1.15  # of what is in sight, around the reach
 NEAREST = 0.02  # of the distance of the target: nothing nearer is drawn
-DEPTH = 0.13  # of a camera's pyramid, in median distances of the cameras from the scene
 
 
 def places_of(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:

@@ -12,14 +12,26 @@ from types import SimpleNamespace
 
 import pytest
 
-from pawjax import benchmark, cli, compare, evaluate, export, paw_on_ball, predict, refine, train, triangulate
+from pawjax import (
+    benchmark,
+    calibrate,
+    cli,
+    compare,
+    evaluate,
+    export,
+    paw_on_ball,
+    predict,
+    refine,
+    train,
+    triangulate,
+)
 from pawjax.config import default_config
 from pawjax.engine import loop, runlog
 from pawjax.errors import InputError
 from pawjax.machine import compilation_cache, device_name
 
 ROOT = Path(__file__).resolve().parents[2]
-ENTRY_POINTS = (train, evaluate, predict, refine, export, compare, benchmark, paw_on_ball, triangulate)
+ENTRY_POINTS = (train, evaluate, predict, refine, export, calibrate, triangulate, compare, benchmark, paw_on_ball)
 QUICK = "--config=configs/quickstart.py:smoke"
 
 

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from mpl_toolkits.mplot3d.proj3d import proj_transform
 
 from pawjax.data.video import FrameReader, open_video
 from pawjax.errors import InputError
@@ -12,9 +11,9 @@ from pawjax.pose3d.cameras import project
 from pawjax.report import scene_pictures
 from pawjax.report.mp4 import write_mp4
 from pawjax.report.scene import Positions, reprojected
-from pawjax.report.scene_pictures import draw_rig, write_reprojections, write_skeleton_video
+from pawjax.report.scene_pictures import write_reprojections, write_skeleton_video
 from pawjax.report.scene_view import overview, places_of, pyramids_of, up_axis
-from pawjax.report.style import bodypart_colors, picture
+from pawjax.report.style import bodypart_colors
 from tests.pose3d.rigs import make_rig
 from tests.report.scenes import RATE, N, upright, walking
 
@@ -126,26 +125,3 @@ def test_videos_that_do_not_fit_are_refused(scene, tmp_path):
     write_mp4(tmp_path / "v.mp4", [(0.0, blank)], (40, 60), RATE, {})
     with pytest.raises(InputError, match="v.mp4 has 60x40 frames"):
         write_reprojections(scene, "gimbal", {"right": tmp_path / "v.mp4"}, tmp_path)
-
-
-@pytest.mark.parametrize("axis", range(6))
-def test_rig_is_drawn_with_equal_scales_and_upright(tmp_path, axis):
-    up = np.concatenate([np.eye(3), -np.eye(3)])[axis]
-    cameras = upright(make_rig(4), up)
-    with picture(tmp_path / "rig.png", 6, 5) as figure:
-        axes = figure.add_subplot(projection="3d")
-        draw_rig(cameras, axes, np.array([[0, 0, 0], [np.nan, 0, 0], [50, 20, 0]]))
-        figure.canvas.draw()
-        limits = np.array([axes.get_xlim(), axes.get_ylim(), axes.get_zlim()])
-        projection = axes.get_proj()
-    lengths = np.abs(np.ptp(limits, axis=1)) / axes._box_aspect
-    np.testing.assert_allclose(lengths, lengths[0], rtol=1e-6)
-    assert [text.get_text().strip() for text in axes.texts] == list(cameras.names)
-    _, places = places_of(cameras)
-    assert ((places >= limits.min(1)) & (places <= limits.max(1))).all() and axes.get_xlabel() == "x, mm"
-    first = np.roll(np.abs(up), 1)
-    ends = [np.array(proj_transform(*(50 * end), projection)[:2]) for end in (0 * up, up, first, np.cross(up, first))]
-    (x, y), (a, b), (c, d) = ends[1:] - ends[0]
-    assert y > 0 and abs(x) < 0.2 * y, "up is up"
-    assert a * d - b * c > 0, "the ground is seen from above, and not mirrored"
-    assert (tmp_path / "rig.png").stat().st_size > 9000

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 from absl import flags
 
@@ -64,24 +65,28 @@ def with_loader(argv: Sequence[str]) -> list[str]:
     return [word for place, word in enumerate(words) if last.get(word.partition("=")[0], place) == place]
 
 
-def check_fields(argv: Sequence[str]) -> None:
-    """Raises InputError for a word that sets a config field that does not exist, was renamed, or is a section."""
+def check_fields(argv: Sequence[str], configs: str = "pawjax.config") -> None:
+    """Raises InputError for a word that sets a config field that does not exist, was renamed, or is a section.
+
+    `configs` is the module whose `default_config` has all fields.
+    """
     if old := next(filter(None, map(explain_old_field, argv)), ""):
         raise InputError(old)
     named = [match for match in map(FIELD.match, argv) if match]
-    fields = _fields() if named else {}
+    fields = _fields(configs) if named else {}
     for negated, name in (match.groups() for match in named):
         if name not in fields:
             if any(field.startswith(f"{name}.") for field in fields):
                 raise InputError(f"config.{name} is a section: set its fields, as --config.{name}.FIELD=VALUE")
-            hint = did_you_mean(name, list(fields), "pawjax/config.py says where the fields are listed")
+            file = f"{configs.replace('.', '/')}.py"
+            hint = did_you_mean(name, list(fields), f"{file} says where the fields are listed")
             raise InputError(f"there is no config field '{name}'; {hint}")
         if negated and not isinstance(fields[name], bool):
             raise InputError(f"config.{name} is not true or false: write --config.{name}=VALUE")
 
 
 def read(
-    values: flags.FlagValues, argv: Sequence[str], own: Sequence[str], renamed: Mapping[str, str], has_config: bool
+    values: flags.FlagValues, argv: Sequence[str], own: Sequence[str], renamed: Mapping[str, str], configs: str
 ) -> list[str]:
     """Sets the flags and returns the other words, argv[0] first.
 
@@ -90,14 +95,14 @@ def read(
       argv: the words, after `with_loader` and `check_fields`.
       own: names of the flags to suggest.
       renamed: {old flag: what to write instead}.
-      has_config: whether fields of the config can be set.
+      configs: the module whose `default_config` has all fields; '' if there is no config.
 
     Raises InputError for an unknown flag or a wrong value.
     """
     try:
         words = values(argv)
     except flags.UnrecognizedFlagError as error:
-        raise InputError(_about_unknown(error.flagname, own, renamed, has_config)) from error
+        raise InputError(_about_unknown(error.flagname, own, renamed, configs)) from error
     except Exception as error:  # flags.Error, and what parsers of values raise
         raise InputError(_about_value(error)) from error
     for name in own:
@@ -106,10 +111,10 @@ def read(
     return words
 
 
-def _about_unknown(name: str, own: Sequence[str], renamed: Mapping[str, str], has_config: bool) -> str:
+def _about_unknown(name: str, own: Sequence[str], renamed: Mapping[str, str], configs: str) -> str:
     if name in renamed:
         return f"--{name} was renamed: write {renamed[name]}"
-    if has_config and (fields := [field for field in _fields() if field.rpartition(".")[2] == name]):
+    if configs and (fields := [field for field in _fields(configs) if field.rpartition(".")[2] == name]):
         return f"there is no flag --{name}: write {' or '.join(f'--config.{field}=VALUE' for field in fields)}"
     return f"there is no flag --{name}; {did_you_mean(name, own, '--help lists the flags')}"
 
@@ -129,8 +134,6 @@ def _about_value(error: BaseException) -> str:
     return message
 
 
-def _fields() -> dict[str, object]:
-    """{full name: default} of the config's fields."""
-    from pawjax.config import default_config  # imports JAX
-
-    return dict(flat(default_config().to_dict()))
+def _fields(configs: str) -> dict[str, object]:
+    """{full name: default} of the fields of `default_config` of a module."""
+    return dict(flat(import_module(configs).default_config().to_dict()))  # imports JAX

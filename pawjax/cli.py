@@ -57,6 +57,8 @@ class EntryPoint:
       define_flags: defines its flags, other than --config.
       required: names of the flags that must be given; 'config' is defined automatically.
       renamed: {old flag: what to write instead}.
+      configs: the module whose `default_config` its configs start from.
+      prepare: changes the words before they are parsed.
     """
 
     command: str
@@ -66,6 +68,13 @@ class EntryPoint:
     define_flags: Callable[[flags.FlagValues], None]
     required: Sequence[str]
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    configs: str = "pawjax.config"
+    prepare: Callable[[list[str]], list[str]] = list
+
+    @property
+    def has_config(self) -> bool:
+        """Whether there is a flag --config."""
+        return "config" in self.required or self.configs != EntryPoint.configs
 
 
 def run(entry_point: EntryPoint) -> None:
@@ -209,9 +218,9 @@ def _define_flags(entry_point: EntryPoint, values: flags.FlagValues, argv: list[
     """Defines the flags and returns the words to parse. Raises InputError for a wrong flag file."""
     if bad := [word for word in argv if "\0" in word]:
         raise InputError(f"{bad[0]!r} contains the character NUL, which no name of a file may: remove it")
-    argv = arguments.with_loader(arguments.expanded(argv))
-    if "config" in entry_point.required:
-        text = "Experiment: configs/NAME.py, or configs/NAME.py:smoke for its one-minute version; or RUN/config.json."
+    argv = arguments.with_loader(entry_point.prepare(arguments.expanded(argv)))
+    if entry_point.has_config:
+        text = "configs/NAME.py, or configs/NAME.py:smoke for its one-minute version; of a run also RUN/config.json."
         config_flags.DEFINE_config_file("config", None, text, flag_values=values, sys_argv=argv)
     entry_point.define_flags(values)
     return argv
@@ -219,13 +228,13 @@ def _define_flags(entry_point: EntryPoint, values: flags.FlagValues, argv: list[
 
 def _parse(entry_point: EntryPoint, values: flags.FlagValues, argv: list[str]) -> list[str]:
     """Sets the flags and returns the other arguments. Raises InputError for a wrong or missing flag."""
-    has_config = "config" in entry_point.required
-    if has_config and not any(re.match("--?config(=.|$)", word) for word in argv):
+    if entry_point.has_config and not any(re.match("--?config(=.|$)", word) for word in argv):
         _require(entry_point, values)
-    arguments.check_fields(argv)
+    arguments.check_fields(argv, entry_point.configs)
     own = flags.FlagValues()
     entry_point.define_flags(own)
-    words = arguments.read(values, argv, list(own), entry_point.renamed, has_config)
+    configs = entry_point.configs if entry_point.has_config else ""
+    words = arguments.read(values, argv, list(own), entry_point.renamed, configs)
     _require(entry_point, values)
     return words
 

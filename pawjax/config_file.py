@@ -66,7 +66,8 @@ def _of_run(path: Path, name: str, argument: str) -> ConfigDict:
 
 
 def _of_python(path: Path, name: str, arguments: list[str]) -> ConfigDict:
-    from pawjax.config import check_fields  # imports JAX
+    from pawjax import config as of_runs  # import JAX
+    from pawjax.pose3d import settings as of_models
 
     try:
         spec = importlib.util.spec_from_file_location("config_of_user", path)
@@ -84,8 +85,9 @@ def _of_python(path: Path, name: str, arguments: list[str]) -> ConfigDict:
             f"--config={name}: get_config() returns {_described(config)}; "
             "it must return the ConfigDict of pawjax.config.default_config(), with your changes"
         )
+    of_model = isinstance(config.get("model"), str)  # the model of `pawjax.triangulate`; a run's is a section
     try:
-        check_fields(config)
+        (of_models if of_model else of_runs).check_fields(config)
     except InputError as error:
         raise InputError(f"--config={name}: {error}") from error
     return config

@@ -13,6 +13,7 @@ import numpy as np
 
 from pawjax.errors import InputError
 from pawjax.pose3d.parameters import Fit, Noise, Observations, Prior
+from pawjax.progress import track
 
 PER_FRAME = ("mean", "covariance", "outliers", "heading", "states")
 
@@ -52,7 +53,8 @@ def fit_in_chunks(
     windows = [slice(stop - frames, stop) for stop in stops]
     cuts = [0, *((a.stop + b.start) // 2 for a, b in zip(windows[:-1], windows[1:], strict=True)), total]
     parts = []
-    for window, first, last in zip(windows, cuts[:-1], cuts[1:], strict=True):
+    kept_frames = zip(windows, cuts[:-1], cuts[1:], strict=True)
+    for window, first, last in track(kept_frames, "frames", total, count=lambda kept: kept[2] - kept[1]):
         part = fit(
             jax.tree.map(lambda array: array[window], observations),  # noqa: B023
             cameras,

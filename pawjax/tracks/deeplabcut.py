@@ -22,34 +22,45 @@ LEVELS = ("scorer", "bodyparts", "coords")
 KEY = "df_with_missing"
 TABLE_VERSION = "0.15.2"  # of pandas' table layout
 
+Column = tuple[str, str, str]  # of LEVELS
+Table = tuple[int, Sequence[Column], np.ndarray]  # number of the first row, columns, values [rows, columns]
+
 
 def write_csv(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
     """Writes tracks of one animal that come in pieces, replacing the file atomically; a missing value is empty."""
+    write_csv_table(path, _tables(pieces, scorer))
+
+
+def write_csv_table(path: Path, pieces: Iterable[Table]) -> None:
+    """Writes a table that comes in pieces, replacing the file atomically; a missing value is empty."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         write = csv.writer(file).writerow
-        for first, piece in _numbered(pieces):
+        for first, columns, values in pieces:
             if not first:
-                for level, names in zip(LEVELS, zip(*_columns(piece, scorer), strict=True), strict=True):
+                for level, names in zip(LEVELS, zip(*columns, strict=True), strict=True):
                     write([level, *names])
-            values = values_of(piece)
             rows = np.where(np.isnan(values), None, values) if np.isnan(values).any() else values
             for number, row in enumerate(rows.tolist(), start=first):
                 write([number, *row])
 
 
 def write_h5(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
-    """Writes tracks of one animal in the table layout of pandas, replacing the file atomically. Needs the extra.
+    """Writes tracks of one animal that come in pieces, replacing the file atomically. Needs the extra."""
+    write_h5_table(path, _tables(pieces, scorer))
 
-    The file is made in memory: PyTables crashes the process on a full disk.
+
+def write_h5_table(path: Path, pieces: Iterable[Table]) -> None:
+    """Writes a table that comes in pieces in the table layout of pandas, replacing the file atomically.
+
+    Needs the extra. The file is made in memory: PyTables crashes the process on a full disk.
     """
     import pandas as pd
 
     in_memory = {"driver": "H5FD_CORE", "driver_core_backing_store": 0}
     with replacing(path) as temporary, pd.HDFStore(temporary, "w", **in_memory) as store:
-        for first, piece in _numbered(pieces):
-            columns = pd.MultiIndex.from_tuples(_columns(piece, scorer), names=LEVELS)
-            index = range(first, first + len(piece))
-            frame = pd.DataFrame(values_of(piece), index=index, columns=columns)
+        for first, columns, values in pieces:
+            index = range(first, first + len(values))
+            frame = pd.DataFrame(values, index=index, columns=pd.MultiIndex.from_tuples(columns, names=LEVELS))
             # Without the time, the same tracks always give the same bytes.
             store.put(KEY, frame, format="table", append=first > 0, index=False, track_times=False)
         # pandas 2, with which DeepLabCut runs, does not read a table without it; pandas 3.1 leaves it out.
@@ -117,13 +128,12 @@ def values_of(tracks: Tracks) -> np.ndarray:
     return points.astype(np.float64).reshape(len(points), -1)
 
 
-def _columns(tracks: Tracks, scorer: str) -> list[tuple[str, str, str]]:
+def _columns(tracks: Tracks, scorer: str) -> list[Column]:
     return list(itertools.product([scorer], tracks.bodyparts, COORDS))
 
 
-def _numbered(pieces: Iterable[Tracks]) -> Iterator[tuple[int, Tracks]]:
-    """The pieces, each with the number of its first frame."""
+def _tables(pieces: Iterable[Tracks], scorer: str) -> Iterator[Table]:
     first = 0
     for piece in pieces:
-        yield first, piece
+        yield first, _columns(piece, scorer), values_of(piece)
         first += len(piece)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pawjax.errors import InputError, did_you_mean, warn
 from pawjax.files import user_path
-from pawjax.tracks import coco, deeplabcut, deeplabcut_read, lightning_pose, movement, nwb, sleap
+from pawjax.tracks import coco, deeplabcut, deeplabcut_read, lightning_pose, movement, nwb, sleap, sleap_read
 from pawjax.tracks.file import ENDING, read_pieces, read_tracks, write_tracks
 from pawjax.tracks.filters import median, savitzky_golay
 from pawjax.tracks.kalman import smooth
@@ -127,9 +127,11 @@ def write_filtered(source: Path, name: str, overwrite: bool = False) -> Path:
 
 
 def read(path: str | Path) -> Tracks:
-    """Tracks from pawjax's own file (.tracks.h5), or from a CSV or .h5 of DeepLabCut or Lightning Pose.
+    """Tracks from pawjax's own file (.tracks.h5), a CSV or .h5 of DeepLabCut or Lightning Pose, or SLEAP's analysis.
 
     Raises InputError for another file, or a damaged one.
     """
     path = user_path(path)
-    return read_tracks(path) if path.name.endswith(ENDING) else deeplabcut_read.read_deeplabcut(path)
+    if path.name.endswith(ENDING):
+        return read_tracks(path)
+    return sleap_read.read_sleap(path) if sleap_read.is_sleap(path) else deeplabcut_read.read_deeplabcut(path)

@@ -12,14 +12,26 @@ from types import SimpleNamespace
 
 import pytest
 
-from pawjax import benchmark, calibrate, cli, compare, evaluate, export, paw_on_ball, predict, refine, train
+from pawjax import (
+    benchmark,
+    calibrate,
+    cli,
+    compare,
+    evaluate,
+    export,
+    paw_on_ball,
+    predict,
+    refine,
+    train,
+    triangulate,
+)
 from pawjax.config import default_config
 from pawjax.engine import loop, runlog
 from pawjax.errors import InputError
 from pawjax.machine import compilation_cache, device_name
 
 ROOT = Path(__file__).resolve().parents[2]
-ENTRY_POINTS = (train, evaluate, predict, refine, export, calibrate, compare, benchmark, paw_on_ball)
+ENTRY_POINTS = (train, evaluate, predict, refine, export, calibrate, triangulate, compare, benchmark, paw_on_ball)
 QUICK = "--config=configs/quickstart.py:smoke"
 
 
@@ -149,6 +161,8 @@ def test_training_stopped_by_a_signal_exits_with_3(step, end, ending, monkeypatc
         (evaluate, ["--workdir=README.md"], ["README.md is not a run folder"]),
         (benchmark, [QUICK, "--mode=memory", "--config.scale=-1.0"], ["config.scale = -1.0 must be at least 0.01"]),
         (compare, ["run", "--out="], ["needs --out"]),
+        (triangulate, ["--model=ransac"], ["needs --calibration"]),
+        (triangulate, ["--model=ransac", "--config.steps=3"], ["there is no config field 'steps'"]),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(module, arguments, words, tmp_path, monkeypatch, capsys):

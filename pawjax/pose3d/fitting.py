@@ -1,0 +1,142 @@
+"""Any of the models, by its settings, on what cameras with lenses saw."""
+
+import dataclasses
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from pawjax.errors import InputError
+from pawjax.pose3d import gibbs, gimbal, model0, model1, model2
+from pawjax.pose3d.cameras import Cameras, projection_matrices
+from pawjax.pose3d.chunks import fit_in_chunks
+from pawjax.pose3d.learning import learn, noise_of, trusted
+from pawjax.pose3d.parameters import Fit, Observations, Prior
+from pawjax.pose3d.settings import Settings
+from pawjax.pose3d.triangulation import Triangulated, triangulate
+from pawjax.pose3d.views import residuals, undistorted, undistorted_covariance
+
+MOST_DRAWN = 2**28  # coordinates of all draws, 1 GB
+CHAINS = 4
+BURN_IN = 500  # sweeps, in which steps are adapted
+THIN = 5  # sweeps for a draw
+
+
+class Posed(NamedTuple):
+    """What models take: observations, projection matrices [C, 3, 4] to undistorted pixels, and the prior."""
+
+    observations: Observations
+    cameras: np.ndarray
+    prior: Prior
+
+
+def triangulate_views(cameras: Cameras, pixels: np.ndarray, likelihood: np.ndarray, settings: Settings) -> Triangulated:
+    """The triangulation that models start from, or the one that the settings name, in float64 NumPy arrays.
+
+    Args:
+      cameras: C of them.
+      pixels: [C, T, K, 2], (x, y) as the lenses put them, NaN where missing.
+      likelihood: [C, T, K].
+      settings: `model`, `cut` and `threshold` count.
+
+    Raises InputError where no point is seen by two cameras.
+    """
+    method = "median" if settings.model == "median" else "ransac"
+    with jax.enable_x64(True):
+        found = triangulate(cameras, pixels, likelihood, method=method, cut=settings.cut, threshold=settings.threshold)
+        found = Triangulated(*map(np.asarray, found))
+    if not np.isfinite(found.points).all(-1).any():
+        raise InputError(
+            f"no bodypart is ever seen by two cameras at once with a likelihood of {settings.cut:g} or more: lower "
+            f"--cut, or check that the tracks are of the same time"
+        )
+    return found
+
+
+def learn_prior(
+    cameras: Cameras,
+    pixels: np.ndarray,
+    likelihood: np.ndarray,
+    start: Triangulated,
+    settings: Settings,
+    bodyparts: tuple[str, ...],
+    parents: tuple[int, ...] | None,
+    spine: tuple[int, int] | None,
+) -> Prior:
+    """The prior of the settings' model, learned from the triangulation `start`. Arguments as there and of `learn`.
+
+    Points lie nearer to the views that they were made from than to their true projections, for which the variance of
+    inliers makes up.
+    """
+    points = trusted(start.points, start.error, start.views, len(cameras))
+    off = residuals(cameras, above(pixels, likelihood, settings.cut), points).swapaxes(0, 1)
+    prior = learn(settings, bodyparts, points, off, parents, spine)
+    agreed = 2 * start.views[np.isfinite(points).all(-1)]  # coordinates, of which each point took three
+    spread = agreed.sum() / (agreed - 3).sum()
+    return dataclasses.replace(prior, noise=dataclasses.replace(prior.noise, inlier=spread * prior.noise.inlier))
+
+
+def fit_views(
+    cameras: Cameras,
+    pixels: np.ndarray,
+    likelihood: np.ndarray,
+    covariance: np.ndarray | None,
+    settings: Settings,
+    prior: Prior,
+    start: Triangulated,
+) -> tuple[Fit, Posed]:
+    """The fit of the settings' model, window by window, and what it was posed with, for `draw`.
+
+    Args:
+      cameras: C of them.
+      pixels: [C, T, K, 2], NaN where missing.
+      likelihood: [C, T, K].
+      covariance: [C, T, K, 2, 2], px^2, or None.
+      settings: which model, and how.
+      prior: of the model.
+      start: of `triangulate_views`.
+    """
+    cut = above(pixels, likelihood, settings.cut)
+    ideal = undistorted(cameras, cut).swapaxes(0, 1)
+    if covariance is not None:
+        covariance = np.nan_to_num(undistorted_covariance(cameras, cut, covariance)).swapaxes(0, 1)
+    noise = noise_of(settings, prior.noise, likelihood.swapaxes(0, 1))
+    needs = {"model0": (0, 0), "model1": (0, 0), "model2": (1, 0), "gimbal": (1, 1)}[settings.model]
+    prior = Prior(
+        prior.step_variance,
+        noise,
+        prior.limbs if needs[0] else None,
+        prior.states if needs[1] else None,
+        prior.bodyparts,
+    )
+    with jax.enable_x64(True):
+        matrices = np.asarray(projection_matrices(cameras))
+    posed = Posed(Observations(ideal, covariance), matrices, prior)
+    functions = {
+        "model0": model0.fit,
+        "model1": partial(model1.fit, noise=settings.noise),
+        "model2": partial(model2.fit, form=settings.form),
+        "gimbal": gimbal.fit,
+    }
+    points = np.asarray(start.points)
+    fit = fit_in_chunks(functions[settings.model], *posed, points, frames=settings.frames, overlap=settings.overlap)
+    return jax.tree.map(np.asarray, fit), posed
+
+
+def above(pixels: np.ndarray, likelihood: np.ndarray, cut: float) -> np.ndarray:
+    """Pixels [C, T, K, 2] whose likelihood [C, T, K] is not below the cut; NaN for the others."""
+    return np.where((likelihood >= cut)[..., None], pixels, np.nan)
+
+
+def draw(posed: Posed, fit: Fit, number: int, seed: int) -> gibbs.Samples:
+    """`number` draws of each of CHAINS chains, in NumPy arrays. Raises InputError for more than memory should hold."""
+    drawn = CHAINS * number * fit.mean.size
+    if drawn > MOST_DRAWN:
+        raise InputError(
+            f"--samples={number} of {len(fit.mean)} frames are {drawn * 4 / 1e9:.1f} GB: ask for "
+            f"{MOST_DRAWN // (CHAINS * fit.mean.size)} or fewer, or give a shorter recording"
+        )
+    key = jax.random.key(seed)
+    samples = gibbs.sample(key, *posed, fit, chains=CHAINS, burn_in=BURN_IN, kept=number, thin=THIN)
+    return jax.tree.map(np.asarray, samples)

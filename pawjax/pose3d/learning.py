@@ -1,0 +1,106 @@
+"""A prior from the recording that it is for: from the points of its triangulation that can be trusted."""
+
+import warnings
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from pawjax.errors import InputError, warn
+from pawjax.pose3d.parameters import Noise, Prior
+from pawjax.pose3d.priors import learn_limbs, learn_noise, learn_states, learn_steps, noise_by_likelihood
+from pawjax.pose3d.settings import WITH_LIMBS, Settings
+
+FRAMES_PER_STATE = 10  # fewer tell nothing of a pose state's directions
+FEWEST_VIEWS = 3  # that agree on a point to trust, where there are so many cameras
+WORST = 3.0  # times the bodypart's median reprojection error, to which a point is trusted
+FAR = 6.0  # times the bodypart's usual step or the limb's usual deviation, from which a point is none to trust
+
+
+def trusted(points: np.ndarray, error: np.ndarray, views: np.ndarray, n_cameras: int) -> np.ndarray:
+    """Points [T, K, 3] on which enough of the cameras agree well and that did not jump; NaN for the others.
+
+    Args:
+      points: [T, K, 3].
+      error: [T, K], mean reprojection error, px.
+      views: [T, K], number of cameras that agree.
+      n_cameras: C.
+    """
+    seen = np.isfinite(points).all(-1)
+    middle = np.nanmedian(np.where(seen, error, np.nan), axis=0) if seen.any() else np.nan
+    good = seen & (views >= min(FEWEST_VIEWS, n_cameras)) & (error <= WORST * middle)
+    points = np.where(good[..., None], points, np.nan)
+    step = np.linalg.norm(np.diff(points, axis=0), axis=-1)
+    far = step > FAR * _median(step)
+    jumped = np.pad(far, [(1, 0), (0, 0)]) & np.pad(far, [(0, 1), (0, 0)])  # there and back
+    return np.where(jumped[..., None], np.nan, points)
+
+
+def learn(
+    settings: Settings,
+    bodyparts: Sequence[str],
+    points: np.ndarray,
+    residuals: np.ndarray,
+    parents: Sequence[int] | None,
+    spine: tuple[int, int] | None,
+) -> Prior:
+    """The prior of the settings' model.
+
+    Args:
+      settings: say which model, and how many pose states at most.
+      bodyparts: K names.
+      points: [T, K, 3], mm, of `trusted`.
+      residuals: [T, C, K, 2], px, of all observations from these points.
+      parents: [K], for Model 2 and GIMBAL.
+      spine: indices of the rear and the front bodypart, for GIMBAL.
+
+    Raises InputError for too few points to learn from.
+    """
+    if few := [name for name, count in zip(bodyparts, np.isfinite(points).all(-1).sum(0), strict=True) if count < 2]:
+        raise InputError(
+            f"the bodypart '{few[0]}' has too few points that cameras agree on to learn a prior from: leave it out "
+            f"with --bodyparts, or give the --prior of another recording"
+        )
+    limbs = states = None
+    if settings.model in WITH_LIMBS:
+        limbs = learn_limbs(_usual_limbs(points, parents), parents)
+    if settings.model == "gimbal":
+        frames = int(np.isfinite(points[:, list(spine)]).all((-1, -2)).sum())
+        number = max(1, min(settings.states, frames // FRAMES_PER_STATE))
+        if number < settings.states:
+            warn(f"{number} pose states are learned, not {settings.states}: only {frames} frames show the spine well")
+        states = learn_states(jax.random.key(settings.seed), points, parents, spine, number)
+    return Prior(learn_steps(points), learn_noise(residuals), limbs, states, tuple(bodyparts))
+
+
+def noise_of(settings: Settings, noise: Noise, likelihood: np.ndarray) -> Noise:
+    """The noise of the settings' model.
+
+    That of Model 0 is Gaussian with the variance of inliers and outliers together. Of the others, an observation is an
+    outlier at its bodypart's rate or where its likelihood [T, C, K] says so, if likelihoods count and differ at all.
+    """
+    rate, inlier, outlier = (
+        np.asarray(values, np.float64) for values in (noise.probability, noise.inlier, noise.outlier)
+    )
+    if settings.model == "model0":
+        return Noise((1 - rate) * inlier + rate * outlier, outlier, np.zeros_like(rate))
+    found = likelihood[likelihood > 0]
+    if not settings.likelihoods or not found.size or np.ptp(found) == 0:
+        return noise
+    said = np.asarray(noise_by_likelihood(noise, likelihood).probability)
+    return Noise(noise.inlier, noise.outlier, np.clip(1 - (1 - rate) * (1 - said), 0, 1 - 1e-6).astype(np.float32))
+
+
+def _usual_limbs(points: np.ndarray, parents: Sequence[int]) -> np.ndarray:
+    """The points without those whose distance from the parent is unusual."""
+    apart = np.linalg.norm(points - points[:, list(parents)], axis=-1)
+    off = np.abs(apart - _median(apart))
+    return np.where((off > FAR * _median(off))[..., None], np.nan, points)
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """Over the first axis, without NaN; infinite where nothing is left, or it is 0."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a bodypart that is never seen
+        middle = np.nanmedian(values, axis=0)
+    return np.where(middle > 0, middle, np.inf)

@@ -115,7 +115,8 @@ def triangulate_recording(recording: Recording, request: Request, prior: Prior |
         _warn_of_world(recording.cameras)
     if prior is None:
         with announced("learning the prior from the recording"):
-            prior = learn_prior(*seen, start, settings, recording.bodyparts, parents, spine)
+            seen_as = recording.likelihood, recording.covariance
+            prior = learn_prior(*seen, *seen_as, start, settings, recording.bodyparts, parents, spine)
     with announced(f"fitting {settings.model}, and compiling that before"):
         fit, posed = fit_views(*seen, recording.likelihood, recording.covariance, settings, prior, start)
     if not np.all(fit.converged):

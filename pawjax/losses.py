@@ -38,6 +38,22 @@ def softmax_cross_entropy(logits: jax.Array, classes: jax.Array) -> jax.Array:
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), classes[..., None], axis=-1)[..., 0]
 
 
+def cell_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """-sum t log p, in nats, where one of the cells of a map, or none of them, has the bodypart.
+
+    p is the softmax over the cells' logits and that of 'none', 0, so that a map is low where the bodypart is not.
+
+    Args:
+      logits: [B, h, w, K].
+      targets: [B, h, w, K], with sum 1 for each map, or 0 where none of the cells has the bodypart.
+
+    Returns:
+      [B, K].
+    """
+    log_sum = jnp.logaddexp(0.0, jax.nn.logsumexp(logits, axis=(1, 2)))
+    return log_sum - (targets * logits).sum((1, 2))
+
+
 def weighted_total(terms: dict[str, Term], weights: dict[str, float]) -> jax.Array:
     """Sum over the terms of weight * sum / count; a term with count zero adds zero."""
     return sum(weights[name] * total / jnp.maximum(count, 1e-12) for name, (total, count) in terms.items())

@@ -9,8 +9,8 @@ t + N of this camera was taken at the time of the others' frame t.
 median and ransac look at each frame by itself. model0 adds that bodyparts move little from frame to frame, model1 that
 some points are outliers, model2 that limbs keep their lengths (--skeleton), and gimbal that animals turn and take poses
 (--skeleton and --spine; z points up). They learn what they need to know from the recording, and write it as
-FOLDER/prior.npz, which --prior takes for other recordings. --config=configs/pose3d_MODEL.py has the
-settings of a model, which --config.FIELD=VALUE changes.
+FOLDER/prior.npz, which --prior takes for other recordings. --config=configs/pose3d_MODEL.py has the settings of a
+model, which --config.FIELD=VALUE changes.
 
 FOLDER holds points3d.csv and .h5 in DeepLabCut's columns, points3d.anipose.csv, points3d.npz with covariances, outlier
 probabilities, errors and views, diagnostics.json and .png with the errors of each camera and bodypart, left and right
@@ -47,6 +47,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
         values.bodyparts,
         offsets_of(values.offsets),
         values.unit_mm,
+        values.fps,
         values.skeleton,
         values.spine,
         user_path(values.prior) if values.prior else None,
@@ -118,6 +119,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_list("bodyparts", [], "Bodyparts to take; all if empty.", flag_values=values)
     flags.DEFINE_list("offsets", [], "CAMERA=FRAMES by which a camera's frames are ahead.", flag_values=values)
     flags.DEFINE_float("unit_mm", None, "Millimetres in the calibration's unit; 1000 for metres.", flag_values=values)
+    text = "Frames per second, where the files of tracks do not say; frames are counted without."
+    flags.DEFINE_float("fps", None, text, lower_bound=0.001, flag_values=values)
     flags.DEFINE_string("skeleton", "", "Limbs, as snout-neck,neck-tail; the first is the root.", flag_values=values)
     flags.DEFINE_string("spine", "", "REAR,FRONT: bodyparts that say where the animal heads.", flag_values=values)
     flags.DEFINE_string("prior", "", "Prior by an earlier call; learned if empty.", flag_values=values)

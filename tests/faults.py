@@ -26,6 +26,7 @@ from tests.faults_of_numbers import Fault  # noqa: E402
 from tests.faults_of_pictures import FAULTS as PICTURES  # noqa: E402
 from tests.faults_of_scenes import FAULTS as SCENES  # noqa: E402
 from tests.faults_of_system import FAULTS as SYSTEM  # noqa: E402
+from tests.faults_of_triangulation import FAULTS as TRIANGULATION  # noqa: E402
 
 PASSED, FAILED, NOTHING_RAN = 0, 1, (4, 5)  # exit codes of pytest
 LIBRARIES = (
@@ -115,7 +116,7 @@ def main() -> None:
     os.environ |= {"JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
     for name in LIBRARIES:
         importlib.import_module(name)
-    chosen = [fault for fault in (*NUMBERS, *PICTURES, *SCENES, *SYSTEM) if options.only in fault.name]
+    chosen = [fault for fault in (*NUMBERS, *PICTURES, *SCENES, *SYSTEM, *TRIANGULATION) if options.only in fault.name]
     bad = 0
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         for fault in chosen:

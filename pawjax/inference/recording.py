@@ -24,7 +24,7 @@ class Recording:
       bodyparts: the K names.
       times: [T], seconds; frames if no file says how many there are in a second.
       pixels: float64 [C, T, K, 2], (x, y) of each camera's frames, as its lens puts them; NaN where missing.
-      likelihood: float64 [C, T, K], 0 to 1; 0 where missing.
+      likelihood: float64 [C, T, K], 0 to 1; 0 where the point is missing, 1 where a point has none.
       covariance: float64 [C, T, K, 2, 2], px^2, of the points by their score maps, 0 where it is not known; None where
         no file has it.
       offsets: {camera: n} that were applied, see `read_recording`.
@@ -45,6 +45,7 @@ def read_recording(
     bodyparts: Sequence[str] = (),
     offsets: Mapping[str, int] | None = None,
     unit_mm: float | None = None,
+    rate: float | None = None,
 ) -> Recording:
     """Reads a calibration and the tracks of its cameras.
 
@@ -54,6 +55,7 @@ def read_recording(
       bodyparts: those to take; all if empty.
       offsets: {camera: n}: the camera's frame t + n was taken at the time of the others' frame t.
       unit_mm: see `read_calibration`.
+      rate: frames per second; None: as the files say.
 
     Raises InputError, which names the file or camera, for whatever does not belong together: another camera, a camera
     without tracks, another image size, other bodyparts, another number of frames, no points.
@@ -76,7 +78,7 @@ def read_recording(
     return Recording(
         cameras,
         bodyparts,
-        _times(read_in, offsets, frames),
+        _times(read_in, offsets, frames) if rate is None else np.arange(frames) / rate,
         pixels,
         likelihood,
         np.nan_to_num(covariance) if np.isfinite(covariance).any() else None,

@@ -40,6 +40,7 @@ class Request:
       bodyparts: those to take; all if empty.
       offsets: {camera: n}: its frame t + n was taken at the time of the others' frame t.
       unit_mm: millimetres in the calibration's unit; None: millimetres.
+      rate: frames per second; None: as the files say.
       skeleton: limbs, as 'snout-neck,neck-tail'; '' for none.
       spine: 'REAR,FRONT', the bodyparts that GIMBAL's first heading follows; '' for none.
       prior: file of a prior; None: learned from the recording.
@@ -57,6 +58,7 @@ class Request:
     bodyparts: Sequence[str] = ()
     offsets: Mapping[str, int] = dataclasses.field(default_factory=dict)
     unit_mm: float | None = None
+    rate: float | None = None
     skeleton: str = ""
     spine: str = ""
     prior: Path | None = None
@@ -75,7 +77,8 @@ def triangulate_files(request: Request) -> str:
     check_out(request)
     check_samples(request)
     prior = read_prior(request.prior) if request.prior else None
-    recording = read_recording(request.calibration, request.tracks, request.bodyparts, request.offsets, request.unit_mm)
+    about = request.bodyparts, request.offsets, request.unit_mm, request.rate
+    recording = read_recording(request.calibration, request.tracks, *about)
     check_videos(request, recording.cameras)
     made = triangulate_recording(recording, request, prior)
     need_output(request.out, NAMES)

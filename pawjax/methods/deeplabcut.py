@@ -36,8 +36,8 @@ class Settings(Section):
       radius: of the disc, and of the cells in the locref loss.
       sigma: of the Gaussian.
       score_loss: 'cross_entropy' (of a sigmoid) or 'squared_error' (of the raw map).
-      location_weight: weight of a cross entropy between the softmax of each map over its cells and the Gaussian, sum
-        1: the cells compete, so that look-alikes elsewhere in the frame are told apart sooner. 0 leaves it out.
+      location_weight: weight of a cross entropy in which the cells of a map, and 'none', compete for the bodypart (see
+        `pawjax.losses.cell_cross_entropy`), so that look-alikes are told apart sooner. 0 leaves it out.
       locref_weight: weight of the offsets' Huber loss; that of the score maps has weight 1.
       locref_stdev: pixels per unit of the offset maps.
       score_bias: initial bias of the score maps, see `PoseNet`.
@@ -124,7 +124,7 @@ class DeepLabCut(NetworkMethod):
         """Terms 'scoremap' (mean over cells and bodyparts) and 'locref' (mean over the discs' cells and axes).
 
         With intermediate supervision also 'intermediate_scoremap' and 'intermediate_locref', with the same targets.
-        With a `location_weight` also 'location' (mean over labelled bodyparts).
+        With a `location_weight` also 'location' (mean over bodyparts).
         """
         settings, batch = self.settings, of_single_animal(batch)
         maps, updates = self.apply_training(variables, self.padded(batch["image"]))
@@ -132,8 +132,8 @@ class DeepLabCut(NetworkMethod):
         offsets = scoremaps.offsets_to_keypoints(batch["keypoints"], height, width, self.net.stride, self.net.center)
         present = (batch["labelled"] & (batch["weight"] > 0)[:, None])[:, None, None]  # [B, 1, 1, K]
         disc = scoremaps.disc_targets(offsets, settings.radius) * present
-        gaussian = scoremaps.gaussian_targets(offsets, settings.sigma)
-        targets = disc if settings.target == "disc" else gaussian * present
+        targets = disc if settings.target == "disc" else scoremaps.gaussian_targets(offsets, settings.sigma) * present
+        places = scoremaps.place_targets(offsets, settings.sigma, self.net.stride) * present
 
         known = (batch["labelled"] | batch["absent"])[:, None, None]  # the map of an absent bodypart is empty
         weights = batch["weight"][:, None, None, None] * known
@@ -142,9 +142,7 @@ class DeepLabCut(NetworkMethod):
 
         def term(name: str) -> losses.Term:
             if name == "location":
-                shares = gaussian / jnp.maximum(gaussian.sum((1, 2), keepdims=True), SMALLEST)
-                surprise = -(shares * jax.nn.log_softmax(maps["scoremap"], axis=(1, 2))).sum((1, 2), keepdims=True)
-                return losses.weighted_sum(surprise, weights * present)
+                return losses.weighted_sum(losses.cell_cross_entropy(maps["scoremap"], places), weights[:, 0, 0])
             if name.endswith("scoremap"):
                 return losses.weighted_sum(score_loss(maps[name], targets), weights)
             return losses.weighted_sum(losses.huber(maps[name] - offsets), (disc * weights)[..., None])

@@ -49,6 +49,13 @@ def disc_targets(offsets: jax.Array, radius: float) -> jax.Array:
     return (jnp.sum(offsets**2, axis=-1) <= radius**2).astype(jnp.float32)
 
 
+def place_targets(offsets: jax.Array, sigma: float, stride: int) -> jax.Array:
+    """`gaussian_targets` with sum 1, or 0 for a keypoint farther than `stride` pixels from all cells: [B, h, w, K]."""
+    squared = jnp.sum(offsets**2, axis=-1)
+    inside = squared.min((1, 2), keepdims=True) <= stride**2
+    return jnp.where(inside, jax.nn.softmax(-squared / (2 * sigma**2), axis=(1, 2)), 0)
+
+
 def gaussian_targets(offsets: jax.Array, sigma: float) -> jax.Array:
     """exp(-d^2 / (2 sigma^2)) with d the distance in pixels from cell to keypoint: [B, h, w, K]."""
     return jnp.exp(-jnp.sum(offsets**2, axis=-1) / (2 * sigma**2))

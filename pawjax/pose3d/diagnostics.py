@@ -111,11 +111,11 @@ def find_shift(errors: np.ndarray) -> tuple[int, int] | None:
     """
     middle = errors.shape[1] // 2
     known = np.where(np.isfinite(errors), errors, np.inf)
-    best, still = known.min(1), known[:, middle]
-    shifted = np.isfinite(still) & (best < SHIFTED * still) & (still - best > LEAST)
+    best, still = known.min(1), np.where(np.isfinite(known[:, middle]), known[:, middle], 0)
+    shifted = (best < SHIFTED * still) & (best < still - LEAST)
     if not shifted.any():
         return None
-    camera = int(np.argmin(np.where(shifted, best / np.where(shifted, still, 1), np.inf)))
+    camera = int(np.argmin(np.where(shifted, best, np.inf) / np.where(shifted, still, 1)))
     return camera, int(known[camera].argmin()) - middle
 
 

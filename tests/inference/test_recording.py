@@ -44,6 +44,7 @@ def test_times_are_those_of_a_file_that_knows_them(seen, tmp_path, capsys):
     calibration, files = recorded.record(tmp_path, pixels, likelihood, recorded.rig())
     frames = np.arange(recorded.FRAMES)
     np.testing.assert_array_equal(read_recording(calibration, files).times, frames)
+    np.testing.assert_allclose(read_recording(calibration, files, rate=25.0).times, frames / 25)
     for name, rate in (("cam1", 50.0), ("cam2", 25.0)):
         tracks = recorded.make_tracks(pixels[1], likelihood[1], size=(600, 640))
         tracks = dataclasses.replace(tracks, frames_per_second=rate)

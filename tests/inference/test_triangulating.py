@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from pawjax import cli, triangulate
+from pawjax.data.video import FrameReader, open_video
 from pawjax.errors import InputError
 from pawjax.pose3d.accuracy import distances
 from pawjax.pose3d.calibration_files import write_calibration
 from pawjax.pose3d.prior_file import read_prior
+from pawjax.report.mp4 import write_mp4
 from tests import recorded
 
 EVERY = (".tracks.h5", ".csv", ".analysis.h5", ".lightning_pose.csv")
@@ -108,8 +110,8 @@ def test_likely_outliers_are_the_wrong_points(files, seen, truth, tmp_path):
 
 
 def test_long_recordings_are_fitted_in_windows(files, tmp_path):
-    whole = run(files, tmp_path / "whole", "model0")
-    parts = run(files, tmp_path / "parts", "model0", "--config.frames=40", "--config.overlap=15")
+    whole = run(files, tmp_path / "whole", "model1")
+    parts = run(files, tmp_path / "parts", "model1", "--config.frames=40", "--config.overlap=15")
     np.testing.assert_allclose(parts["mean"], whole["mean"], atol=0.1)
     assert read_prior(tmp_path / "parts" / "prior.npz").limbs is None
 
@@ -241,10 +243,21 @@ def test_nothing_is_overwritten(files, tmp_path, capsys):
     assert (tmp_path / "points3d.csv").read_text() != "mine"
 
 
-def test_all_is_seen_in_a_browser(files, tmp_path):
-    words = words_of(files, tmp_path, "median", f"--skeleton={recorded.SKELETON}")
-    assert cli.call(triangulate.ENTRY_POINT, words) == 0
-    assert "cam3" in (tmp_path / "points3d.html").read_text()
+def test_pictures_show_the_points(seen, tmp_path):
+    """The page by default, and videos on demand: of the skeleton, and of a camera with the points drawn in."""
+    pixels, likelihood = (array[:, :8] for array in seen)
+    files = recorded.record(tmp_path, pixels, likelihood, recorded.rig())
+    grey = np.full((600, 640, 3), 90, np.uint8)
+    write_mp4(tmp_path / "cam1.mp4", [(t / 25, grey) for t in range(8)], (600, 640), 25.0, {})
+    words, name = words_of(files, tmp_path / "out", "median"), "cam1_median_reprojected_labeled.mp4"
+    words.append(f"--skeleton={recorded.SKELETON}")
+    assert (
+        cli.call(triangulate.ENTRY_POINT, [*words, "--skeleton_video", f"--videos=cam1={tmp_path / 'cam1.mp4'}"]) == 0
+    )
+    assert "cam3" in (tmp_path / "out" / "points3d.html").read_text()
+    assert open_video(tmp_path / "out" / "skeleton.mp4").n_frames == 8
+    drawn = [frame.pixels for frame in FrameReader(open_video(tmp_path / "out" / name), 3)]
+    assert len(drawn) == 8 and np.ptp(drawn[3].astype(int)) > 50
 
 
 def test_no_position_where_two_cameras_do_not_see(seen, tmp_path):

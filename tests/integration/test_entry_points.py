@@ -150,7 +150,7 @@ def test_training_stopped_by_a_signal_exits_with_3(step, end, ending, monkeypatc
         (benchmark, [QUICK, "--mode=memory", "--config.scale=-1.0"], ["config.scale = -1.0 must be at least 0.01"]),
         (compare, ["run", "--out="], ["needs --out"]),
         (triangulate, ["--model=ransac"], ["needs --calibration"]),
-        (triangulate, ["--config.steps=3"], ["there is no config field 'steps'"]),
+        (triangulate, ["--model=ransac", "--config.steps=3"], ["there is no config field 'steps'"]),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(module, arguments, words, tmp_path, monkeypatch, capsys):

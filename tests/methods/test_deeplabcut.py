@@ -119,21 +119,22 @@ def test_offsets_are_learned_in_units_of_locref_stdev(variables):
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_location_is_the_cross_entropy_over_the_cells_of_labelled_bodyparts(variables):
-    method, batch = method_of(**{"deeplabcut.location_weight": 0.1, "deeplabcut.sigma": 9.0}), make_batch()
-    assert method.loss_weights == METHOD.loss_weights | {"location": 0.1}
+def test_cells_and_nowhere_compete_for_each_bodypart(variables):
+    fields = {"deeplabcut.location_weight": 0.1, "deeplabcut.sigma": 9.0}
+    assert method_of(**fields).loss_weights == METHOD.loss_weights | {"location": 0.1}
+    frozen, batch = method_of(**fields, **{"model.norm": "frozen"}), make_batch()
+    batch["keypoints"] = batch["keypoints"].at[0, 0, 1].set(jnp.array([90.0, 20.0]))  # labelled outside the crop
     batch["absent"], batch["weight"] = ~batch["labelled"], jnp.array([1.0, 1.0, 0.0])
     maps = jax.jit(METHOD.score_maps)(variables, batch["image"]).log_likelihood
     logits = np.asarray(maps - jnp.log(-jnp.expm1(maps)), np.float64)  # of the sigmoid
     y, x = np.meshgrid(8 * np.arange(6) + 4, 8 * np.arange(8) + 4, indexing="ij")
     expected = 0
-    for image, bodypart in ((0, 0), (0, 1), (1, 0)):
+    for image, bodypart, is_there in ((0, 0, True), (0, 1, False), (1, 0, True), (1, 1, False)):
         px, py = batch["keypoints"][image, 0, bodypart]
-        aims = special.softmax(-((x - px) ** 2 + (y - py) ** 2) / (2 * 9.0**2))
-        expected -= (aims * special.log_softmax(logits[image, :, :, bodypart])).sum()
-    # In training, batch norm would use the batch's statistics.
-    frozen = method_of(**{"deeplabcut.location_weight": 0.1, "deeplabcut.sigma": 9.0, "model.norm": "frozen"})
-    assert terms_of(frozen, variables, batch)["location"] == (pytest.approx(expected, rel=1e-4), 3)
+        shares = special.log_softmax(np.append(logits[image, :, :, bodypart], 0))
+        aims = special.softmax(-((x - px) ** 2 + (y - py) ** 2) / (2 * 9.0**2)).ravel()
+        expected -= shares[:-1] @ aims if is_there else shares[-1]
+    assert terms_of(frozen, variables, batch)["location"] == (pytest.approx(expected, rel=1e-4), 4)
 
 
 @pytest.mark.parametrize("target, score_loss", [("disc", "cross_entropy"), ("gaussian", "squared_error")])

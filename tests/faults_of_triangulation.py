@@ -1,0 +1,81 @@
+"""Faults of the way from files of tracks to files of points in space; see `tests/faults.py`."""
+
+from tests.faults_of_numbers import fault
+
+RECORDING, DIAGNOSTICS = "pawjax/inference/recording.py", "pawjax/pose3d/diagnostics.py"
+LEARNING, FITTING = "pawjax/pose3d/learning.py", "pawjax/pose3d/fitting.py"
+POINTS, SLEAP, VIEWS = "pawjax/tracks/points3d.py", "pawjax/tracks/sleap_read.py", "pawjax/pose3d/views.py"
+TRIANGULATING = "tests/inference/test_triangulating.py -k "
+
+FAULTS = (
+    fault(
+        "a late camera is moved the wrong way",
+        "tests/inference/test_recording.py -k offset",
+        (RECORDING, "np.arange(frames) + offset", "np.arange(frames) - offset"),
+    ),
+    fault(
+        "every file of tracks is taken in the order of the first",
+        "tests/inference/test_recording.py -k order",
+        (RECORDING, "[tracks.bodyparts.index(name) for name in bodyparts]", "list(range(len(bodyparts)))"),
+    ),
+    fault(
+        "tracks of different lengths are cut without a word",
+        TRIANGULATING + "bad_input",
+        (RECORDING, "    if most != least:", "    if False:"),
+    ),
+    fault(
+        "frames of another size are taken",
+        TRIANGULATING + "bad_input",
+        (RECORDING, "if 0 not in tracks.size and tracks.size != size[::-1]:", "if False:"),
+    ),
+    fault(
+        "files of the user are overwritten",
+        TRIANGULATING + "overwritten",
+        ("pawjax/inference/triangulating.py", "if there and not request.overwrite:", "if False:"),
+    ),
+    fault(
+        "anipose's error is that of all views",
+        TRIANGULATING + "every_format",
+        (POINTS, "return _mean(self.residual, self.used)", "return _mean(self.residual, np.isfinite(self.residual))"),
+    ),
+    fault(
+        "SLEAP's x and y are exchanged",
+        "tests/tracks/test_sleap_read.py -k again",
+        (SLEAP, "points.transpose(3, 0, 2, 1)", "points.transpose(3, 0, 2, 1)[..., ::-1]"),
+    ),
+    fault(
+        "the lens is left out of the covariance",
+        "tests/pose3d/test_learning.py -k lenses",
+        (VIEWS, "slope = np.stack(columns, -1)", "slope = np.eye(2) + 0 * np.stack(columns, -1)"),
+    ),
+    fault(
+        "points are taken to lie as far from their own views as from others",
+        "tests/pose3d/test_learning.py -k numbers",
+        (FITTING, "spread = agreed.sum() / (agreed - 3).sum()", "spread = 1.0"),
+    ),
+    fault(
+        "points that jump there and back teach the prior",
+        "tests/pose3d/test_learning.py -k jump",
+        (LEARNING, "np.where(jumped[..., None], np.nan, points)", "points"),
+    ),
+    fault(
+        "likelihoods replace the rates of outliers",
+        "tests/pose3d/test_learning.py -k likelihoods",
+        (LEARNING, "1 - (1 - rate) * (1 - said)", "said"),
+    ),
+    fault(
+        "a slight gain counts as a swap",
+        "tests/pose3d/test_diagnostics.py -k exactly",
+        (DIAGNOSTICS, "wrong = (exchanged < MUCH_LESS * as_they_are) & (", "wrong = (exchanged < as_they_are) | ("),
+    ),
+    fault(
+        "a camera is compared with a triangulation that it took part in",
+        "tests/pose3d/test_diagnostics.py -k late",
+        (DIAGNOSTICS, "others[camera] = np.nan", "pass"),
+    ),
+    fault(
+        "a circle of limbs is taken for a tree",
+        "tests/pose3d/test_skeleton.py",
+        ("pawjax/pose3d/skeleton.py", "if group[one] == group[other]:", "if one == other:"),
+    ),
+)

@@ -6,7 +6,6 @@ are learned from what the posterior expects: of a residual, its square at the mo
 the projection; of a step, its square there and the variance of the difference.
 """
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +25,7 @@ STRETCHES, FRAMES = 10, 100  # of a long recording, evenly spread
 FEWEST = 20  # observations of a bodypart in a camera, to learn its noise from them alone
 LEAST_VARIANCE = 0.01  # of an inlier, px^2
 APART = 10.0  # least outliers' variance in inliers' variances, that they are something else
+FAR, RATE = 100.0, 0.1  # outliers' variance in inliers' variances, and their share, to start from
 SUREST = 1e-6  # least share of outliers, and of inliers
 SLOWEST = 1e-6  # least step variance, mm^2
 
@@ -71,7 +71,7 @@ def learn_noise_and_steps(
     cameras: Any,
     said: np.ndarray,
     start: np.ndarray,
-    noise: Noise,
+    deviation: float,
     steps: np.ndarray,
 ) -> tuple[Noise, np.ndarray]:
     """Noise of each camera and bodypart, and the variance [K] of steps along each axis.
@@ -81,13 +81,13 @@ def learn_noise_and_steps(
       cameras: [C, 3, 4], projection matrices to undistorted pixels.
       said: [T, C, K], probabilities of outliers that are known without looking at positions, say by likelihoods.
       start: [T, K, 3], positions to start from, NaN where unknown.
-      noise: to start from, each array [C, K].
+      deviation: px, of inliers, to start from.
       steps: [K], to start from.
 
     An observation is an outlier by what was said or, independently, at its camera's and bodypart's rate, which is the
     probability that is learned. A bodypart that a camera sees in fewer than 20 frames has the noise of all together.
     """
-    frames, _, bodyparts = np.shape(said)
+    frames, n_cameras, bodyparts = np.shape(said)
     pieces = _stretches(frames)
     pixels, said, start = _folded(observations.pixels, pieces, 2), _folded(said, pieces, 2), _folded(start, pieces, 1)
     own = None if observations.covariance is None else _folded(observations.covariance, pieces, 2)
@@ -98,7 +98,8 @@ def learn_noise_and_steps(
     known = 0.0 if own is None else np.trace(own, axis1=-2, axis2=-1)
     of = kept % bodyparts  # the bodypart of each column
     weight = np.bincount(of, minlength=bodyparts)
-    noise = dataclasses.replace(noise, outlier=np.maximum(noise.outlier, APART * noise.inlier))
+    first = deviation**2, FAR * deviation**2, RATE
+    noise = Noise(*(np.full((n_cameras, bodyparts), value) for value in first))
     for _ in range(ROUNDS):
         rate = np.asarray(noise.probability)[:, of]
         either = 1 - (1 - rate) * (1 - said)

@@ -12,11 +12,12 @@ from pawjax.pose3d import gibbs, gimbal, model0, model1, model2
 from pawjax.pose3d.cameras import Cameras, projection_matrices
 from pawjax.pose3d.chunks import fit_in_chunks
 from pawjax.pose3d.expectation import learn_noise_and_steps
-from pawjax.pose3d.learning import learn, noise_of, said_by, trusted
+from pawjax.pose3d.learning import learn_body, noise_of, said_by, trusted
 from pawjax.pose3d.parameters import Fit, Observations, Prior
+from pawjax.pose3d.priors import learn_steps
 from pawjax.pose3d.settings import WITH_LIMBS, Settings
 from pawjax.pose3d.triangulation import Triangulated, triangulate
-from pawjax.pose3d.views import residuals, undistorted, undistorted_covariance
+from pawjax.pose3d.views import undistorted, undistorted_covariance
 
 MOST_DRAWN = 2**28  # coordinates of all draws, 1 GB
 CHAINS = 4
@@ -68,15 +69,14 @@ def learn_prior(
 ) -> Prior:
     """The prior of the settings' model, learned from the recording by way of its triangulation `start`.
 
-    Arguments as of `fit_views` and `pawjax.pose3d.learning.learn`, which says what is raised.
+    Arguments as of `fit_views` and `pawjax.pose3d.learning.learn_body`, which says what is raised.
     """
     points = trusted(start.points, start.error, start.views, len(cameras))
-    off = residuals(cameras, pixels, points).swapaxes(0, 1)
-    prior = learn(settings, bodyparts, points, start.covariance, off, parents, spine)
+    limbs, states = learn_body(settings, bodyparts, points, start.covariance, parents, spine)
     observations, matrices = observed(cameras, pixels, likelihood, covariance, settings)
     said = said_by(settings, likelihood.swapaxes(0, 1))
-    noise, steps = learn_noise_and_steps(observations, matrices, said, points, prior.noise, prior.step_variance)
-    return dataclasses.replace(prior, noise=noise, step_variance=steps)
+    noise, steps = learn_noise_and_steps(observations, matrices, said, points, float(start.noise), learn_steps(points))
+    return Prior(steps, noise, limbs, states, tuple(bodyparts))
 
 
 def fit_views(

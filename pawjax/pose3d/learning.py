@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from pawjax.errors import InputError, warn
-from pawjax.pose3d.parameters import Limbs, Noise, Prior
-from pawjax.pose3d.priors import learn_limbs, learn_noise, learn_states, learn_steps, noise_by_likelihood
+from pawjax.pose3d.parameters import Limbs, Noise, PoseStates
+from pawjax.pose3d.priors import learn_limbs, learn_states, noise_by_likelihood
 from pawjax.pose3d.settings import WITH_LIMBS, Settings
 
 FRAMES_PER_STATE = 10  # fewer tell nothing of a pose state's directions
@@ -39,23 +39,21 @@ def trusted(points: np.ndarray, error: np.ndarray, views: np.ndarray, n_cameras:
     return np.where(jumped[..., None], np.nan, points)
 
 
-def learn(
+def learn_body(
     settings: Settings,
     bodyparts: Sequence[str],
     points: np.ndarray,
     covariance: np.ndarray,
-    residuals: np.ndarray,
     parents: Sequence[int] | None,
     spine: tuple[int, int] | None,
-) -> Prior:
-    """The prior of the settings' model.
+) -> tuple[Limbs | None, PoseStates | None]:
+    """Limbs and pose states, as far as the settings' model has them.
 
     Args:
       settings: say which model, and how many pose states at most.
       bodyparts: K names.
       points: [T, K, 3], mm, of `trusted`.
       covariance: [T, K, 3, 3], mm^2, of these points.
-      residuals: [T, C, K, 2], px, of all observations from these points.
       parents: [K], for Model 2 and GIMBAL.
       spine: indices of the rear and the front bodypart, for GIMBAL.
 
@@ -76,7 +74,7 @@ def learn(
         if number < settings.states:
             warn(f"{number} pose states are learned, not {settings.states}: only {frames} frames show the spine well")
         states = learn_states(jax.random.key(settings.seed), points, parents, spine, number)
-    return Prior(learn_steps(points), learn_noise(residuals), limbs, states, tuple(bodyparts))
+    return limbs, states
 
 
 def noise_of(settings: Settings, noise: Noise, likelihood: np.ndarray) -> Noise:

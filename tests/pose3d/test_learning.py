@@ -38,7 +38,7 @@ def test_learned_numbers_are_those_of_the_recording():
     lengths = np.linalg.norm(truth - truth[:, list(recorded.PARENTS)], axis=-1).mean(0)
     np.testing.assert_allclose(prior.limbs.length[1:], lengths[1:], rtol=0.02)
     steps = (np.diff(truth, axis=0) ** 2).mean((0, 2))
-    np.testing.assert_allclose(prior.step_variance, steps, rtol=0.1)
+    assert ((prior.step_variance > 0.95 * steps) & (prior.step_variance < steps + 0.2)).all()
     assert np.sqrt(prior.noise.inlier).mean() == pytest.approx(recorded.NOISE, rel=0.1)
     assert (prior.noise.probability < recorded.WRONG).all()  # likelihoods say the most
     assert prior.states is None and prior.bodyparts == recorded.BODYPARTS

@@ -36,7 +36,8 @@ SEPARATE = ("--model", "-model", "--config", "-config")  # whose value may be th
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Triangulates the tracks that --tracks names. Raises InputError for user errors."""
-    from pawjax.inference.triangulating import Request, triangulate_files  # imported after the process is set up
+    from pawjax.inference.triangulating import triangulate_files  # imported after the process is set up
+    from pawjax.inference.triangulation_request import Request
 
     cli.no_arguments(arguments)
     request = Request(

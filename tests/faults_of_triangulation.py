@@ -31,7 +31,7 @@ FAULTS = (
     fault(
         "files of the user are overwritten",
         TRIANGULATING + "overwritten",
-        ("pawjax/inference/triangulating.py", "if there and not request.overwrite:", "if False:"),
+        ("pawjax/inference/triangulation_request.py", "if there and not request.overwrite:", "if False:"),
     ),
     fault(
         "anipose's error is that of all views",

@@ -9,13 +9,15 @@ from pawjax.errors import InputError
 from pawjax.files import regular
 from pawjax.tracks.tracks import Tracks
 
+MOST_BYTES = 2**31  # of an array: six million frames of 20 bodyparts
+
 
 def is_sleap(path: Path) -> bool:
     """Whether the file is HDF5 that holds what SLEAP's analysis files do."""
     try:
         with h5py.File(regular(path), "r") as file:
             return "tracks" in file and "node_names" in file
-    except OSError:
+    except (OSError, RuntimeError):  # the latter from damaged ones
         return False
 
 
@@ -28,12 +30,12 @@ def read_sleap(path: Path) -> Tracks:
     """
     try:
         with h5py.File(regular(path), "r") as file:
-            points = np.asarray(file["tracks"], np.float64)  # [A, 2, K, T]
+            points = _array(file["tracks"])  # [A, 2, K, T]
             names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in file["node_names"])
-            scores = np.asarray(file["point_scores"], np.float64) if "point_scores" in file else None
+            scores = _array(file["point_scores"]) if "point_scores" in file else None
     except InputError:
         raise
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: cannot be read as tracks of SLEAP ({error}); export them again") from error
     if points.ndim != 4 or points.shape[1:3] != (2, len(names)):
         raise InputError(
@@ -59,3 +61,10 @@ def read_sleap(path: Path) -> Tracks:
         frames_per_second=1.0,
         origin={"file": path.name, "scorer": "SLEAP"},
     )
+
+
+def _array(dataset: h5py.Dataset) -> np.ndarray:
+    """A dataset in float64. Raises ValueError for one that no recording has."""
+    if dataset.size * np.dtype(np.float64).itemsize > MOST_BYTES:
+        raise ValueError(f"an array of shape {dataset.shape} is too large")
+    return np.asarray(dataset, np.float64)

@@ -47,7 +47,7 @@ def test_expectations_are_those_of_a_dense_gaussian():
         prior = Prior(np.array([STEP**2]), noise, None, None, NAMES[:1])
         problem, origin = pose(Observations(pixels.swapaxes(0, 1)), projection_matrices(rig), prior)
         start = start_of(problem, truth, origin)
-        found = expect(problem, start)
+        found = jax.tree.map(np.asarray, expect(problem, start))
         mode = fit_problem(problem, start, noises.mixture).mean
 
         def residuals(flat):
@@ -60,16 +60,16 @@ def test_expectations_are_those_of_a_dense_gaussian():
         covariance = np.linalg.inv(slope.T @ slope + left.T @ left)
         spread = np.einsum("ij,jk,ik->i", slope, covariance, slope).reshape(4, 2, 1, 2)
         squared = ((np.asarray(residuals(mode.ravel())) ** 2 + spread) * noise.inlier[..., None]).sum(-1)
-        moved = STEP**2 * ((left @ mode.ravel()) ** 2 + np.einsum("ij,jk,ik->i", left, covariance, left))
+        moved = STEP**2 * ((left @ np.asarray(mode).ravel()) ** 2 + np.einsum("ij,jk,ik->i", left, covariance, left))
     np.testing.assert_allclose(found.squared, squared, rtol=1e-5)
     np.testing.assert_allclose(found.steps, [moved.mean()], rtol=1e-5)
     np.testing.assert_allclose(found.outlier, 0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("n_cameras", "wrong"), [(2, 0.0), (3, 0.1)])
-def test_learned_error_bars_are_honest(n_cameras, wrong):
-    truth = walks(400)
-    rig, pixels = seen(n_cameras, truth, wrong)
+def test_learned_error_bars_are_honest():
+    """Also of two cameras, whose triangulated points leave a quarter of the noise in their residuals."""
+    truth, wrong = walks(400), 0.1
+    rig, pixels = seen(2, truth, wrong)
     likelihood, settings = np.ones(pixels.shape[:-1]), Settings(model="model1", cut=0.0)
     start = triangulate_views(rig, pixels, likelihood, settings)
     views = rig, pixels, likelihood, None

@@ -66,9 +66,9 @@ def test_error_is_that_of_the_cameras_that_see_the_point(scene, monkeypatch):
     np.testing.assert_allclose(reprojection_error(scene, truth)[5], distance[1:, 5].mean(0), rtol=1e-6)
     doubtful = dataclasses.replace(scene, likelihood=scene.likelihood * np.array([1, 0.5, 0])[:, None, None])
     expected = (distance[0] + 0.5 * distance[1]) / 1.5
-    np.testing.assert_allclose(reprojection_error(doubtful, truth)[10:], expected[10:], rtol=1e-6)
+    np.testing.assert_allclose(reprojection_error(doubtful, truth)[10:], expected[10:], rtol=1e-4)
     monkeypatch.setattr(scenes, "FRAMES_AT_ONCE", 7)
-    np.testing.assert_allclose(reprojection_error(doubtful, truth)[10:], expected[10:], rtol=1e-6)
+    np.testing.assert_allclose(reprojection_error(doubtful, truth)[10:], expected[10:], rtol=1e-4)
     behind = dataclasses.replace(truth, mean=truth.mean + [0, 0, 1e4])
     assert np.isnan(reprojected(scene.cameras, behind.mean)).all(-1).any()
 

@@ -52,3 +52,18 @@ def test_other_files_are_refused(tracks, tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(InputError, match="cannot be read as tracks of DeepLabCut"):
         read(path)
+
+
+def test_damaged_files_end_in_a_sentence(tracks, tmp_path):
+    path, rng, refused = tmp_path / "a.h5", np.random.default_rng(0), 0
+    write_sleap(path, [tracks], "net")
+    whole = path.read_bytes()
+    for _ in range(200):
+        damaged = np.frombuffer(whole[: rng.integers(1, 2 * len(whole))], np.uint8).copy()
+        damaged[rng.integers(len(damaged), size=10)] = rng.integers(256, size=10)
+        path.write_bytes(damaged.tobytes())
+        try:
+            read(path)
+        except InputError:
+            refused += 1
+    assert 50 < refused < 200

@@ -3,7 +3,7 @@
 from tests.faults_of_numbers import fault
 
 RECORDING, DIAGNOSTICS = "pawjax/inference/recording.py", "pawjax/pose3d/diagnostics.py"
-LEARNING, FITTING = "pawjax/pose3d/learning.py", "pawjax/pose3d/fitting.py"
+LEARNING, EXPECTATION = "pawjax/pose3d/learning.py", "pawjax/pose3d/expectation.py"
 POINTS, SLEAP, VIEWS = "pawjax/tracks/points3d.py", "pawjax/tracks/sleap_read.py", "pawjax/pose3d/views.py"
 TRIANGULATING = "tests/inference/test_triangulating.py -k "
 
@@ -50,8 +50,28 @@ FAULTS = (
     ),
     fault(
         "points are taken to lie as far from their own views as from others",
-        "tests/pose3d/test_learning.py -k numbers",
-        (FITTING, "spread = agreed.sum() / (agreed - 3).sum()", "spread = 1.0"),
+        "tests/pose3d/test_expectation.py -k dense",
+        (EXPECTATION, "- pixels) ** 2).sum(-1) + spread", "- pixels) ** 2).sum(-1)"),
+    ),
+    fault(
+        "positions of successive frames are taken to be independent",
+        "tests/pose3d/test_expectation.py -k dense",
+        (EXPECTATION, " - 2 * jnp.trace(between, axis1=-2, axis2=-1)", ""),
+    ),
+    fault(
+        "the covariance of tracks is learned once more",
+        "tests/pose3d/test_expectation.py -k again",
+        (EXPECTATION, "expected.squared - known, 0", "expected.squared, 0"),
+    ),
+    fault(
+        "outliers by likelihood are learned once more",
+        "tests/pose3d/test_expectation.py -k again",
+        (EXPECTATION, "by_rate = expected.outlier * rate / np.maximum(either, SUREST)", "by_rate = expected.outlier"),
+    ),
+    fault(
+        "limbs vary as much as the points that they are learned from",
+        "tests/pose3d/test_learning.py -k limbs",
+        (LEARNING, "limbs.variance - np.nanmean(spread, 0)", "limbs.variance"),
     ),
     fault(
         "points that jump there and back teach the prior",

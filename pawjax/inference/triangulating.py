@@ -73,7 +73,8 @@ def triangulate_recording(
         _warn_of_world(recording.cameras)
     if prior is None:
         with announced("learning the prior from the recording"):
-            prior = learn_prior(*seen, start, settings, recording.bodyparts, tree.parents, tree.spine)
+            body = recording.bodyparts, tree.parents, tree.spine
+            prior = learn_prior(*seen, recording.covariance, start, settings, *body)
     with announced(f"fitting {settings.model}, and compiling that before"):
         fit, posed = fit_views(*seen, recording.covariance, settings, prior, start)
     if not np.all(fit.converged):

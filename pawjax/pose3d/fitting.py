@@ -11,11 +11,13 @@ from pawjax.errors import InputError
 from pawjax.pose3d import gibbs, gimbal, model0, model1, model2
 from pawjax.pose3d.cameras import Cameras, projection_matrices
 from pawjax.pose3d.chunks import fit_in_chunks
-from pawjax.pose3d.learning import learn, noise_of, trusted
+from pawjax.pose3d.expectation import learn_noise_and_steps
+from pawjax.pose3d.learning import learn_body, noise_of, said_by, trusted
 from pawjax.pose3d.parameters import Fit, Observations, Prior
-from pawjax.pose3d.settings import Settings
+from pawjax.pose3d.priors import learn_steps
+from pawjax.pose3d.settings import WITH_LIMBS, Settings
 from pawjax.pose3d.triangulation import Triangulated, triangulate
-from pawjax.pose3d.views import residuals, undistorted, undistorted_covariance
+from pawjax.pose3d.views import undistorted, undistorted_covariance
 
 MOST_DRAWN = 2**28  # coordinates of all draws, 1 GB
 CHAINS = 4
@@ -58,23 +60,23 @@ def learn_prior(
     cameras: Cameras,
     pixels: np.ndarray,
     likelihood: np.ndarray,
+    covariance: np.ndarray | None,
     start: Triangulated,
     settings: Settings,
     bodyparts: tuple[str, ...],
     parents: tuple[int, ...] | None,
     spine: tuple[int, int] | None,
 ) -> Prior:
-    """The prior of the settings' model, learned from the triangulation `start`. Arguments as there and of `learn`.
+    """The prior of the settings' model, learned from the recording by way of its triangulation `start`.
 
-    Points lie nearer to the views that they were made from than to their true projections, for which the variance of
-    inliers makes up.
+    Arguments as of `fit_views` and `pawjax.pose3d.learning.learn_body`, which says what is raised.
     """
     points = trusted(start.points, start.error, start.views, len(cameras))
-    off = residuals(cameras, above(pixels, likelihood, settings.cut), points).swapaxes(0, 1)
-    prior = learn(settings, bodyparts, points, off, parents, spine)
-    agreed = 2 * start.views[np.isfinite(points).all(-1)]  # coordinates, of which each point took three
-    spread = agreed.sum() / (agreed - 3).sum()
-    return dataclasses.replace(prior, noise=dataclasses.replace(prior.noise, inlier=spread * prior.noise.inlier))
+    limbs, states = learn_body(settings, bodyparts, points, start.covariance, parents, spine)
+    observations, matrices = observed(cameras, pixels, likelihood, covariance, settings)
+    said = said_by(settings, likelihood.swapaxes(0, 1))
+    noise, steps = learn_noise_and_steps(observations, matrices, said, points, float(start.noise), learn_steps(points))
+    return Prior(steps, noise, limbs, states, tuple(bodyparts))
 
 
 def fit_views(
@@ -97,22 +99,14 @@ def fit_views(
       prior: of the model.
       start: of `triangulate_views`.
     """
-    cut = above(pixels, likelihood, settings.cut)
-    ideal = undistorted(cameras, cut).swapaxes(0, 1)
-    if covariance is not None:
-        covariance = np.nan_to_num(undistorted_covariance(cameras, cut, covariance)).swapaxes(0, 1)
-    noise = noise_of(settings, prior.noise, likelihood.swapaxes(0, 1))
-    needs = {"model0": (0, 0), "model1": (0, 0), "model2": (1, 0), "gimbal": (1, 1)}[settings.model]
-    prior = Prior(
-        prior.step_variance,
-        noise,
-        prior.limbs if needs[0] else None,
-        prior.states if needs[1] else None,
-        prior.bodyparts,
+    observations, matrices = observed(cameras, pixels, likelihood, covariance, settings)
+    prior = dataclasses.replace(
+        prior,
+        noise=noise_of(settings, prior.noise, likelihood.swapaxes(0, 1)),
+        limbs=prior.limbs if settings.model in WITH_LIMBS else None,
+        states=prior.states if settings.model == "gimbal" else None,
     )
-    with jax.enable_x64(True):
-        matrices = np.asarray(projection_matrices(cameras))
-    posed = Posed(Observations(ideal, covariance), matrices, prior)
+    posed = Posed(observations, matrices, prior)
     functions = {
         "model0": model0.fit,
         "model1": partial(model1.fit, noise=settings.noise),
@@ -124,9 +118,19 @@ def fit_views(
     return jax.tree.map(np.asarray, fit), posed
 
 
-def above(pixels: np.ndarray, likelihood: np.ndarray, cut: float) -> np.ndarray:
-    """Pixels [C, T, K, 2] whose likelihood [C, T, K] is not below the cut; NaN for the others."""
-    return np.where((likelihood >= cut)[..., None], pixels, np.nan)
+def observed(
+    cameras: Cameras, pixels: np.ndarray, likelihood: np.ndarray, covariance: np.ndarray | None, settings: Settings
+) -> tuple[Observations, np.ndarray]:
+    """The views that the settings' `cut` leaves, as if without lenses, and projection matrices [C, 3, 4] to them.
+
+    Arguments as of `fit_views`.
+    """
+    cut = np.where((likelihood >= settings.cut)[..., None], pixels, np.nan)
+    ideal = undistorted(cameras, cut).swapaxes(0, 1)
+    if covariance is not None:
+        covariance = np.nan_to_num(undistorted_covariance(cameras, cut, covariance)).swapaxes(0, 1)
+    with jax.enable_x64(True):
+        return Observations(ideal, covariance), np.asarray(projection_matrices(cameras))
 
 
 def draw(posed: Posed, fit: Fit, number: int, seed: int) -> gibbs.Samples:

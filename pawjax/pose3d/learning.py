@@ -1,5 +1,6 @@
 """A prior from the recording that it is for: from the points of its triangulation that can be trusted."""
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 
@@ -7,13 +8,15 @@ import jax
 import numpy as np
 
 from pawjax.errors import InputError, warn
-from pawjax.pose3d.parameters import Noise, Prior
-from pawjax.pose3d.priors import learn_limbs, learn_noise, learn_states, learn_steps, noise_by_likelihood
+from pawjax.pose3d.parameters import Limbs, Noise, PoseStates
+from pawjax.pose3d.priors import learn_limbs, learn_states, noise_by_likelihood
 from pawjax.pose3d.settings import WITH_LIMBS, Settings
 
 FRAMES_PER_STATE = 10  # fewer tell nothing of a pose state's directions
 FEWEST_VIEWS = 3  # that agree on a point to trust, where there are so many cameras
 WORST = 3.0  # times the bodypart's median reprojection error, to which a point is trusted
+LEAST_SHARE = 0.01  # of a limb's length, its least standard deviation
+SUREST = 1 - 1e-6  # probability of an outlier
 FAR = 6.0  # times the bodypart's usual step or the limb's usual deviation, from which a point is none to trust
 
 
@@ -36,21 +39,21 @@ def trusted(points: np.ndarray, error: np.ndarray, views: np.ndarray, n_cameras:
     return np.where(jumped[..., None], np.nan, points)
 
 
-def learn(
+def learn_body(
     settings: Settings,
     bodyparts: Sequence[str],
     points: np.ndarray,
-    residuals: np.ndarray,
+    covariance: np.ndarray,
     parents: Sequence[int] | None,
     spine: tuple[int, int] | None,
-) -> Prior:
-    """The prior of the settings' model.
+) -> tuple[Limbs | None, PoseStates | None]:
+    """Limbs and pose states, as far as the settings' model has them.
 
     Args:
       settings: say which model, and how many pose states at most.
       bodyparts: K names.
       points: [T, K, 3], mm, of `trusted`.
-      residuals: [T, C, K, 2], px, of all observations from these points.
+      covariance: [T, K, 3, 3], mm^2, of these points.
       parents: [K], for Model 2 and GIMBAL.
       spine: indices of the rear and the front bodypart, for GIMBAL.
 
@@ -63,32 +66,52 @@ def learn(
         )
     limbs = states = None
     if settings.model in WITH_LIMBS:
-        limbs = learn_limbs(_usual_limbs(points, parents), parents)
+        usual = _usual_limbs(points, parents)
+        limbs = _without_spread(learn_limbs(usual, parents), usual, covariance)
     if settings.model == "gimbal":
         frames = int(np.isfinite(points[:, list(spine)]).all((-1, -2)).sum())
         number = max(1, min(settings.states, frames // FRAMES_PER_STATE))
         if number < settings.states:
             warn(f"{number} pose states are learned, not {settings.states}: only {frames} frames show the spine well")
         states = learn_states(jax.random.key(settings.seed), points, parents, spine, number)
-    return Prior(learn_steps(points), learn_noise(residuals), limbs, states, tuple(bodyparts))
+    return limbs, states
 
 
 def noise_of(settings: Settings, noise: Noise, likelihood: np.ndarray) -> Noise:
     """The noise of the settings' model.
 
     That of Model 0 is Gaussian with the variance of inliers and outliers together. Of the others, an observation is an
-    outlier at its bodypart's rate or where its likelihood [T, C, K] says so, if likelihoods count and differ at all.
+    outlier at its bodypart's rate or, independently, where its likelihood [T, C, K] says so: see `said_by`.
     """
     rate, inlier, outlier = (
         np.asarray(values, np.float64) for values in (noise.probability, noise.inlier, noise.outlier)
     )
     if settings.model == "model0":
         return Noise((1 - rate) * inlier + rate * outlier, outlier, np.zeros_like(rate))
-    found = likelihood[likelihood > 0]
-    if not settings.likelihoods or not found.size or np.ptp(found) == 0:
+    said = said_by(settings, likelihood)
+    if not said.any():
         return noise
-    said = np.asarray(noise_by_likelihood(noise, likelihood).probability)
-    return Noise(noise.inlier, noise.outlier, np.clip(1 - (1 - rate) * (1 - said), 0, 1 - 1e-6).astype(np.float32))
+    return Noise(noise.inlier, noise.outlier, np.clip(1 - (1 - rate) * (1 - said), 0, SUREST))
+
+
+def said_by(settings: Settings, likelihood: np.ndarray) -> np.ndarray:
+    """Probability [T, C, K] of an outlier by the likelihood; 0 if likelihoods do not count, or are all the same."""
+    found = likelihood[likelihood > 0]
+    if settings.model == "model0" or not settings.likelihoods or not found.size or np.ptp(found) == 0:
+        return np.zeros(likelihood.shape)
+    nothing = np.zeros(likelihood.shape[1:])
+    return np.asarray(noise_by_likelihood(Noise(nothing, nothing, nothing), likelihood).probability, np.float64)
+
+
+def _without_spread(limbs: Limbs, points: np.ndarray, covariance: np.ndarray) -> Limbs:
+    """Limbs whose variance is without that of the points [T, K, 3] themselves, by their covariance [T, K, 3, 3]."""
+    parents = list(limbs.parents)
+    along = points - points[:, parents]
+    length = np.linalg.norm(along, axis=-1, keepdims=True)
+    along = along / np.where(length == 0, 1, length)
+    spread = np.einsum("tki,tkij,tkj->tk", along, covariance + covariance[:, parents], along)
+    least = (LEAST_SHARE * limbs.length) ** 2
+    return dataclasses.replace(limbs, variance=np.maximum(limbs.variance - np.nanmean(spread, 0), least))
 
 
 def _usual_limbs(points: np.ndarray, parents: Sequence[int]) -> np.ndarray:

@@ -54,7 +54,7 @@ def sample(key: jax.Array, observations: Observations, cameras: Any, prior: Prio
 def fit_each(observations: Observations, cameras: Any, prior: Prior, start: Any, noise: Noise) -> Fit:
     """`fit` of independent bodyparts with any model of noise."""
     problem, origin = pose_each(observations, cameras, prior)
-    result = _fit(problem, start_of(problem, start, origin), noise)
+    result = fit_problem(problem, start_of(problem, start, origin), noise)
     return dataclasses.replace(result, mean=in_world(result.mean, origin))
 
 
@@ -72,7 +72,8 @@ def pose_each(observations: Observations, cameras: Any, prior: Prior) -> tuple[P
 
 @partial(jax.jit, static_argnames="noise")
 @block_tridiagonal.full_precision
-def _fit(problem: Problem, start: jax.Array, noise: Noise) -> Fit:
+def fit_problem(problem: Problem, start: jax.Array, noise: Noise) -> Fit:
+    """`fit_each` of a problem, with positions [T, K, 3] around its origin."""
     minimum, lower = _minimum(problem, start, noise)
     _, outliers = pixel_pull(problem, minimum.positions, noise)
     factor = damped(minimum.terms.curvature, lower, jnp.zeros_like(minimum.terms.value))

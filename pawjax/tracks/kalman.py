@@ -2,7 +2,8 @@
 backward pass of Rauch, Tung and Striebel, 1965).
 
 The state of a point is (x, y, velocity of x, velocity of y). Between frames dt apart, white noise of spectral density q
-accelerates it: its variance grows by q dt^3/3 in position and q dt in velocity. A frame measures the position with the
+accelerates it: its variance grows by q dt^3/3 in position and q dt in velocity. (Of order 1 instead of 2 the state is
+the position alone, which walks at random: its variance grows by q dt.) A frame measures the position with the
 covariance s C / p: C of its score map (the identity where the method has none) over its median, p the likelihood, so
 that a doubtful point counts p of a measurement. The prior is flat in position and wide in velocity. q / s is the value
 of RATIOS that makes each point's own track likeliest, with s at its maximum in closed form: only how the covariances
@@ -19,6 +20,7 @@ from pawjax.tracks.tracks import Tracks
 
 RATIOS = 10.0 ** np.arange(-8, 4.5, 0.5)  # q / s tried, with the typical time between frames as the unit of time
 PRIOR_VELOCITY = 1e6  # variance over s, px^2 a frame^2
+WALK, VELOCITY = 1, 2  # orders of the motion: what walks at random is the position, or the velocity
 LEAST_LIKELIHOOD = 1e-3  # likelier points only count for more
 LEAST_VARIANCE = 1e-3  # of C over its median: a score map of one cell is no certain point
 FEWEST = 4  # points of a track that is smoothed
@@ -26,7 +28,13 @@ TINY = 1e-12
 
 
 class Measurements(NamedTuple):
-    """What N points measure in T frames: positions [T, N, 2], covariances over s [T, N, 2, 2], and where [T, N]."""
+    """What N points of D coordinates measure in T frames.
+
+    Attributes:
+      positions: [T, N, D].
+      covariances: [T, N, D, D], over s.
+      there: bool [T, N].
+    """
 
     positions: np.ndarray
     covariances: np.ndarray
@@ -36,23 +44,33 @@ class Measurements(NamedTuple):
 def smooth(tracks: Tracks) -> Tracks:
     """The most probable positions given the whole track, with their covariances.
 
+    A frame counts by its likelihood and by the covariance of its point, from the score map or the networks' spread.
     Missing points between two others are filled; before a bodypart's first and after its last point they stay missing.
     A bodypart of fewer than 4 points stays as it is. Float64, and 200 bytes a point and frame. Raises InputError for
     times that go back.
     """
+    return smooth_by(VELOCITY, tracks, "Kalman smoother of constant velocity")
+
+
+def smooth_by(order: int, tracks: Tracks, how: str) -> Tracks:
+    """As `smooth`, by motion of an order; `how` names it in the origin."""
     check_times(tracks)
     shape = tracks.likelihood.shape
     measured = measurements(tracks)
     steps = np.diff(tracks.times, prepend=tracks.times[:1]) / typical_step(tracks.times)
-    ratios, scales = fit(measured, steps)
-    means, covariances = smoothed(measured, steps, ratios)
-    there = measured.there
-    between = np.logical_or.accumulate(there) & np.logical_or.accumulate(there[::-1])[::-1]
-    kept = (there.sum(0) >= FEWEST) & between
+    ratios, scales = fit(measured, steps, order)
+    means, covariances = smoothed(measured, steps, ratios, order)
+    kept = within(measured.there)
     positions = np.where(kept[..., None], means[..., :2], tracks.keypoints.reshape(measured.positions.shape))
     spread = np.where(kept[..., None, None], covariances[..., :2, :2] * scales[:, None, None], np.nan)
-    result = with_points(tracks, positions.reshape(*shape, 2), "Kalman smoother of constant velocity")
+    result = with_points(tracks, positions.reshape(*shape, 2), how)
     return dataclasses.replace(result, covariance=spread.reshape(*shape, 2, 2).astype(np.float32))
+
+
+def within(there: np.ndarray) -> np.ndarray:
+    """Where [T, N] points are smoothed: from the first to the last measurement of those with FEWEST or more."""
+    between = np.logical_or.accumulate(there) & np.logical_or.accumulate(there[::-1])[::-1]
+    return (there.sum(0) >= FEWEST) & between
 
 
 def measurements(tracks: Tracks) -> Measurements:
@@ -72,38 +90,41 @@ def measurements(tracks: Tracks) -> Measurements:
     return Measurements(np.where(there[..., None], positions, 0), relative, there)
 
 
-def fit(measured: Measurements, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fit(measured: Measurements, steps: np.ndarray, order: int = VELOCITY) -> tuple[np.ndarray, np.ndarray]:
     """The likeliest q / s and s of each of N points: two arrays [N]."""
-    n = measured.there.shape[1]
+    n, dimensions = measured.positions.shape[1:]
     grid = len(RATIOS)
     tiled = Measurements(*(np.repeat(array, grid, axis=1) for array in measured))
     surprise = np.zeros((2, n * grid))  # squared, and the logarithm of its determinant
-    for frame in _filtered(tiled, steps, np.tile(RATIOS, n)):
+    for frame in _filtered(tiled, steps, np.tile(RATIOS, n), order):
         surprise += frame.surprise
-    count = np.maximum(2 * (measured.there.sum(0) - 1), 1)[:, None]  # numbers measured after the first point
+    count = np.maximum(dimensions * (measured.there.sum(0) - 1), 1)[:, None]  # numbers measured after the first point
     scales = np.maximum(surprise[0].reshape(n, grid) / count, TINY)
     best = (count * np.log(scales) + surprise[1].reshape(n, grid)).argmin(1)
     return RATIOS[best], scales[np.arange(n), best]
 
 
-def smoothed(measured: Measurements, steps: np.ndarray, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means [T, N, 4] and covariances over s [T, N, 4, 4] of the states given all frames.
+def smoothed(
+    measured: Measurements, steps: np.ndarray, ratios: np.ndarray, order: int = VELOCITY
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means [T, N, S] and covariances over s [T, N, S, S] of the states given all frames; S is order * D.
 
     Args:
       measured: of N points in T frames.
       steps: [T], time since the frame before; the first counts for nothing.
       ratios: [N], q / s.
+      order: of the motion, WALK or VELOCITY.
 
     States before a point's first measurement are of no meaning.
     """
-    frames = list(_filtered(measured, steps, ratios))
+    frames = list(_filtered(measured, steps, ratios, order))
     means = np.stack([frame.mean for frame in frames])
     covariances = np.stack([frame.covariance for frame in frames])
     del frames
     started = np.logical_or.accumulate(measured.there)
     for t in range(len(steps) - 2, -1, -1):
-        motion = _motion(steps[t + 1])
-        ahead_mean, ahead = _predicted(means[t], covariances[t], steps[t + 1], ratios)
+        motion, _ = _motion(steps[t + 1], measured.positions.shape[-1], order)
+        ahead_mean, ahead = _predicted(means[t], covariances[t], steps[t + 1], ratios, order)
         gain = np.linalg.solve(ahead, motion @ covariances[t]).swapaxes(-1, -2)
         mean = means[t] + np.einsum("nij,nj->ni", gain, means[t + 1] - ahead_mean)
         covariance = covariances[t] + gain @ (covariances[t + 1] - ahead) @ gain.swapaxes(-1, -2)
@@ -113,32 +134,33 @@ def smoothed(measured: Measurements, steps: np.ndarray, ratios: np.ndarray) -> t
 
 
 class _Frame(NamedTuple):
-    """States given the frames so far: means [N, 4], covariances [N, 4, 4]; surprise [2, N] of the measurements."""
+    """States given the frames so far: means [N, S], covariances [N, S, S]; surprise [2, N] of the measurements."""
 
     mean: np.ndarray
     covariance: np.ndarray
     surprise: np.ndarray
 
 
-def _filtered(measured: Measurements, steps: np.ndarray, ratios: np.ndarray):  # noqa: ANN202 - Iterator[_Frame]
+def _filtered(measured: Measurements, steps: np.ndarray, ratios: np.ndarray, order: int):  # noqa: ANN202 - Iterator[_Frame]
     """The forward pass. A point starts at its first measurement, which the flat prior believes."""
-    n = measured.there.shape[1]
-    mean, covariance = np.zeros((n, 4)), np.tile(np.eye(4), (n, 1, 1))
+    n, d = measured.positions.shape[1:]
+    mean, covariance = np.zeros((n, d * order)), np.tile(np.eye(d * order), (n, 1, 1))
     started = np.zeros(n, bool)
     for position, noise, there, step in zip(*measured, steps, strict=True):
-        mean, covariance = _predicted(mean, covariance, step, ratios)
-        innovation = position - mean[:, :2]
-        spread = covariance[:, :2, :2] + noise
-        gain = np.linalg.solve(spread, covariance[:, :2]).swapaxes(-1, -2)  # [N, 4, 2]
+        mean, covariance = _predicted(mean, covariance, step, ratios, order)
+        innovation = position - mean[:, :d]
+        spread = covariance[:, :d, :d] + noise
+        gain = np.linalg.solve(spread, covariance[:, :d]).swapaxes(-1, -2)  # [N, S, D]
         update = (there & started)[:, None]
         surprise = _surprise(innovation, spread) * update[:, 0]
         mean = mean + np.where(update, np.einsum("nij,nj->ni", gain, innovation), 0)
-        covariance = covariance - np.where(update[..., None], gain @ covariance[:, :2], 0)
+        covariance = covariance - np.where(update[..., None], gain @ covariance[:, :d], 0)
         starts = there & ~started
         if starts.any():
-            mean[starts] = np.concatenate([position[starts], np.zeros((starts.sum(), 2))], axis=-1)
-            covariance[starts] = np.diag([0, 0, PRIOR_VELOCITY, PRIOR_VELOCITY])
-            covariance[starts, :2, :2] = noise[starts]
+            mean[starts], mean[starts, :d] = 0, position[starts]
+            covariance[starts] = PRIOR_VELOCITY * np.eye(d * order)
+            covariance[starts, :d] = covariance[starts, :, :d] = 0
+            covariance[starts, :d, :d] = noise[starts]
         started |= there
         yield _Frame(mean, covariance, surprise)
 
@@ -148,16 +170,15 @@ def _surprise(innovation: np.ndarray, spread: np.ndarray) -> np.ndarray:
     return np.stack([squared, np.log(np.linalg.det(spread))])
 
 
-def _motion(step: float) -> np.ndarray:
-    """The state [4, 4] one step later."""
-    motion = np.eye(4)
-    motion[[0, 1], [2, 3]] = step
-    return motion
+def _motion(step: float, dimensions: int, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """What takes the state [S, S] one step later, and the covariance [S, S] over q that it gains."""
+    motion = np.array([[1, step], [0, 1]])[:order, :order]
+    gained = np.array([[step**3 / 3, step**2 / 2], [step**2 / 2, step]])[-order:, -order:]
+    return np.kron(motion, np.eye(dimensions)), np.kron(gained, np.eye(dimensions))
 
 
 def _predicted(
-    mean: np.ndarray, covariance: np.ndarray, step: float, ratios: np.ndarray
+    mean: np.ndarray, covariance: np.ndarray, step: float, ratios: np.ndarray, order: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    motion = _motion(step)
-    noise = np.kron([[step**3 / 3, step**2 / 2], [step**2 / 2, step]], np.eye(2))
-    return mean @ motion.T, motion @ covariance @ motion.T + ratios[:, None, None] * noise
+    motion, gained = _motion(step, mean.shape[-1] // order, order)
+    return mean @ motion.T, motion @ covariance @ motion.T + ratios[:, None, None] * gained

@@ -2,8 +2,9 @@
 
 What C cameras see of one bodypart are 2 C numbers a frame, but the bodypart moves in 3 dimensions: but for perspective,
 the numbers lie in a space of 3 dimensions, which principal components find in the frames that all cameras see and that
-the ensembles agree on. The place in it walks at random, measured by every camera with its own ensemble's spread, so
-that cameras which see a point correct those which do not. Each camera's smoothed track is the projection back.
+the ensembles agree on. The place in it is what `pawjax.tracks.kalman` smooths. Every camera measures it with its own
+ensemble's spread, so that cameras which see a point correct those which do not. Each camera's smoothed track is the
+projection back.
 
 Perspective is left out: a bodypart that comes much closer to a camera or goes away is placed with an error.
 Calibrated cameras have `pawjax.pose3d`.
@@ -18,7 +19,7 @@ import numpy as np
 from pawjax.errors import InputError
 from pawjax.tracks.ensemble_kalman import TIME, joined
 from pawjax.tracks.filters import check_times, typical_step, with_points
-from pawjax.tracks.kalman import TINY, WALK, Measurements, fit, measurements, smoothed, within
+from pawjax.tracks.kalman import TINY, Measurements, fit, measurements, smoothed, within
 from pawjax.tracks.tracks import Tracks
 
 DIMENSIONS = 3
@@ -46,8 +47,9 @@ def ensemble_smooth_cameras(members: Mapping[str, Sequence[Tracks]]) -> dict[str
     spaces = [_space(views, k, first.bodyparts[k % shape[-1]]) for k in range(views.there.shape[2])]
     measured = _in_space(views, spaces)
     steps = np.diff(first.times, prepend=first.times[:1]) / typical_step(first.times)
-    ratios, scales = fit(measured, steps, WALK)
-    means, covariances = smoothed(measured, steps, ratios, WALK)
+    ratios, scales = fit(measured, steps)
+    means, covariances = smoothed(measured, steps, ratios)
+    means, covariances = means[..., :DIMENSIONS], covariances[..., :DIMENSIONS, :DIMENSIONS]
     kept = within(measured.there)
     result = {}
     for c, (name, tracks) in enumerate(cameras.items()):

@@ -1,12 +1,15 @@
 """Ensemble Kalman smoothing: one track of the tracks that several networks made of the same video, after Biderman et
 al. (2024), Nature Methods 21, 1316.
 
-In each frame the members' median measures a point that walks at random (`pawjax.tracks.kalman`, order 1), with the
-members' spread as the covariance: where they disagree, the frame counts little, and the frames around it tell where the
-point is. To the spread of a few members, itself uncertain, the bodypart's median variance over all frames is added, so
-that members that agree by chance do not count without limit. A point that one member alone has counts as one of typical
-spread; every measurement counts by its likelihood as well. How smooth a point moves and the scale of its covariances
-are fitted to its own track by maximum likelihood: errors that all members share do not make the covariances small.
+In each frame the members' median measures a point that `pawjax.tracks.kalman` smooths, with the members' spread as the
+covariance: where they disagree, the frame counts little, and the frames around it tell where the point is. To the
+spread of a few members, itself uncertain, the bodypart's median variance over all frames is added, so that members that
+agree by chance do not count without limit. A point that one member alone has counts as one of typical spread; every
+measurement counts by its likelihood as well.
+
+Two things differ from the paper. The point moves at constant velocity instead of walking at random, which is far closer
+to how a paw moves at 150 frames/s. And not only the smoothness but also the scale of the covariances is fitted to the
+track, so that errors that all members share do not make them too small.
 """
 
 import dataclasses
@@ -17,7 +20,7 @@ import numpy as np
 
 from pawjax.errors import InputError
 from pawjax.tracks.filters import with_points
-from pawjax.tracks.kalman import WALK, smooth_by
+from pawjax.tracks.kalman import smooth
 from pawjax.tracks.tracks import Tracks
 
 NAME = "ensemble Kalman smoother"
@@ -34,7 +37,7 @@ def ensemble_smooth(members: Sequence[Tracks]) -> Tracks:
 
     Raises InputError for one member alone, for members of other bodyparts, frames or times, and for times that go back.
     """
-    return smooth_by(WALK, joined(members), f"{NAME} of {len(members)} networks")
+    return smooth(joined(members), f"{NAME} of {len(members)} networks")
 
 
 def smooth_joined(tracks: Tracks) -> Tracks:
@@ -49,7 +52,7 @@ def smooth_joined(tracks: Tracks) -> Tracks:
             "these were made by one: predict with --workdir=RUN,RUN,RUN, or use the filter 'kalman'"
         )
     spread = apart[..., None, None] ** 2 / 2 * np.eye(2)
-    return smooth_by(WALK, dataclasses.replace(tracks, covariance=_floored(spread)), NAME)
+    return smooth(dataclasses.replace(tracks, covariance=_floored(spread)), NAME)
 
 
 def joined(members: Sequence[Tracks]) -> Tracks:

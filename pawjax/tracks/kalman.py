@@ -2,8 +2,7 @@
 backward pass of Rauch, Tung and Striebel, 1965).
 
 The state of a point is (x, y, velocity of x, velocity of y). Between frames dt apart, white noise of spectral density q
-accelerates it: its variance grows by q dt^3/3 in position and q dt in velocity. (Of order 1 instead of 2 the state is
-the position alone, which walks at random: its variance grows by q dt.) A frame measures the position with the
+accelerates it: its variance grows by q dt^3/3 in position and q dt in velocity. A frame measures the position with the
 covariance s C / p: C of its score map (the identity where the method has none) over its median, p the likelihood, so
 that a doubtful point counts p of a measurement. The prior is flat in position and wide in velocity. q / s is the value
 of RATIOS that makes each point's own track likeliest, with s at its maximum in closed form: only how the covariances
@@ -20,7 +19,6 @@ from pawjax.tracks.tracks import Tracks
 
 RATIOS = 10.0 ** np.arange(-8, 4.5, 0.5)  # q / s tried, with the typical time between frames as the unit of time
 PRIOR_VELOCITY = 1e6  # variance over s, px^2 a frame^2
-WALK, VELOCITY = 1, 2  # orders of the motion: what walks at random is the position, or the velocity
 LEAST_LIKELIHOOD = 1e-3  # likelier points only count for more
 LEAST_VARIANCE = 1e-3  # of C over its median: a score map of one cell is no certain point
 FEWEST = 4  # points of a track that is smoothed
@@ -41,7 +39,7 @@ class Measurements(NamedTuple):
     there: np.ndarray
 
 
-def smooth(tracks: Tracks) -> Tracks:
+def smooth(tracks: Tracks, how: str = "Kalman smoother of constant velocity") -> Tracks:
     """The most probable positions given the whole track, with their covariances.
 
     A frame counts by its likelihood and by the covariance of its point, from the score map or the networks' spread.
@@ -49,17 +47,12 @@ def smooth(tracks: Tracks) -> Tracks:
     A bodypart of fewer than 4 points stays as it is. Float64, and 200 bytes a point and frame. Raises InputError for
     times that go back.
     """
-    return smooth_by(VELOCITY, tracks, "Kalman smoother of constant velocity")
-
-
-def smooth_by(order: int, tracks: Tracks, how: str) -> Tracks:
-    """As `smooth`, by motion of an order; `how` names it in the origin."""
     check_times(tracks)
     shape = tracks.likelihood.shape
     measured = measurements(tracks)
     steps = np.diff(tracks.times, prepend=tracks.times[:1]) / typical_step(tracks.times)
-    ratios, scales = fit(measured, steps, order)
-    means, covariances = smoothed(measured, steps, ratios, order)
+    ratios, scales = fit(measured, steps)
+    means, covariances = smoothed(measured, steps, ratios)
     kept = within(measured.there)
     positions = np.where(kept[..., None], means[..., :2], tracks.keypoints.reshape(measured.positions.shape))
     spread = np.where(kept[..., None, None], covariances[..., :2, :2] * scales[:, None, None], np.nan)
@@ -90,13 +83,13 @@ def measurements(tracks: Tracks) -> Measurements:
     return Measurements(np.where(there[..., None], positions, 0), relative, there)
 
 
-def fit(measured: Measurements, steps: np.ndarray, order: int = VELOCITY) -> tuple[np.ndarray, np.ndarray]:
+def fit(measured: Measurements, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The likeliest q / s and s of each of N points: two arrays [N]."""
     n, dimensions = measured.positions.shape[1:]
     grid = len(RATIOS)
     tiled = Measurements(*(np.repeat(array, grid, axis=1) for array in measured))
     surprise = np.zeros((2, n * grid))  # squared, and the logarithm of its determinant
-    for frame in _filtered(tiled, steps, np.tile(RATIOS, n), order):
+    for frame in _filtered(tiled, steps, np.tile(RATIOS, n)):
         surprise += frame.surprise
     count = np.maximum(dimensions * (measured.there.sum(0) - 1), 1)[:, None]  # numbers measured after the first point
     scales = np.maximum(surprise[0].reshape(n, grid) / count, TINY)
@@ -104,30 +97,31 @@ def fit(measured: Measurements, steps: np.ndarray, order: int = VELOCITY) -> tup
     return RATIOS[best], scales[np.arange(n), best]
 
 
-def smoothed(
-    measured: Measurements, steps: np.ndarray, ratios: np.ndarray, order: int = VELOCITY
-) -> tuple[np.ndarray, np.ndarray]:
-    """Means [T, N, S] and covariances over s [T, N, S, S] of the states given all frames; S is order * D.
+def smoothed(measured: Measurements, steps: np.ndarray, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means [T, N, S] and covariances over s [T, N, S, S] of the states given all frames.
+
+    S is 2 D, positions and velocities.
 
     Args:
       measured: of N points in T frames.
       steps: [T], time since the frame before; the first counts for nothing.
       ratios: [N], q / s.
-      order: of the motion, WALK or VELOCITY.
 
     States before a point's first measurement are of no meaning.
     """
-    frames = list(_filtered(measured, steps, ratios, order))
+    frames = list(_filtered(measured, steps, ratios))
     means = np.stack([frame.mean for frame in frames])
     covariances = np.stack([frame.covariance for frame in frames])
     del frames
     started = np.logical_or.accumulate(measured.there)
     for t in range(len(steps) - 2, -1, -1):
-        motion, _ = _motion(steps[t + 1], measured.positions.shape[-1], order)
-        ahead_mean, ahead = _predicted(means[t], covariances[t], steps[t + 1], ratios, order)
+        motion, gained = _motion(steps[t + 1], measured.positions.shape[-1])
+        ahead_mean, ahead = _predicted(means[t], covariances[t], steps[t + 1], ratios)
         gain = np.linalg.solve(ahead, motion @ covariances[t]).swapaxes(-1, -2)
         mean = means[t] + np.einsum("nij,nj->ni", gain, means[t + 1] - ahead_mean)
-        covariance = covariances[t] + gain @ (covariances[t + 1] - ahead) @ gain.swapaxes(-1, -2)
+        kept = np.eye(len(motion)) - gain @ motion
+        after = covariances[t + 1] + ratios[:, None, None] * gained
+        covariance = _between(kept, covariances[t]) + _between(gain, after)
         means[t] = np.where(started[t][:, None], mean, means[t])
         covariances[t] = np.where(started[t][:, None, None], covariance, covariances[t])
     return means, covariances
@@ -141,24 +135,26 @@ class _Frame(NamedTuple):
     surprise: np.ndarray
 
 
-def _filtered(measured: Measurements, steps: np.ndarray, ratios: np.ndarray, order: int):  # noqa: ANN202 - Iterator[_Frame]
+def _filtered(measured: Measurements, steps: np.ndarray, ratios: np.ndarray):  # noqa: ANN202 - Iterator[_Frame]
     """The forward pass. A point starts at its first measurement, which the flat prior believes."""
     n, d = measured.positions.shape[1:]
-    mean, covariance = np.zeros((n, d * order)), np.tile(np.eye(d * order), (n, 1, 1))
+    mean, covariance = np.zeros((n, 2 * d)), np.tile(np.eye(2 * d), (n, 1, 1))
     started = np.zeros(n, bool)
     for position, noise, there, step in zip(*measured, steps, strict=True):
-        mean, covariance = _predicted(mean, covariance, step, ratios, order)
+        mean, covariance = _predicted(mean, covariance, step, ratios)
         innovation = position - mean[:, :d]
         spread = covariance[:, :d, :d] + noise
         gain = np.linalg.solve(spread, covariance[:, :d]).swapaxes(-1, -2)  # [N, S, D]
         update = (there & started)[:, None]
         surprise = _surprise(innovation, spread) * update[:, 0]
         mean = mean + np.where(update, np.einsum("nij,nj->ni", gain, innovation), 0)
-        covariance = covariance - np.where(update[..., None], gain @ covariance[:, :d], 0)
+        kept = np.eye(2 * d) - np.pad(gain, [(0, 0), (0, 0), (0, d)])
+        updated = _between(kept, covariance) + _between(gain, noise)  # Joseph's form, which stays positive
+        covariance = np.where(update[..., None], updated, covariance)
         starts = there & ~started
         if starts.any():
             mean[starts], mean[starts, :d] = 0, position[starts]
-            covariance[starts] = PRIOR_VELOCITY * np.eye(d * order)
+            covariance[starts] = PRIOR_VELOCITY * np.eye(2 * d)
             covariance[starts, :d] = covariance[starts, :, :d] = 0
             covariance[starts, :d, :d] = noise[starts]
         started |= there
@@ -170,15 +166,20 @@ def _surprise(innovation: np.ndarray, spread: np.ndarray) -> np.ndarray:
     return np.stack([squared, np.log(np.linalg.det(spread))])
 
 
-def _motion(step: float, dimensions: int, order: int) -> tuple[np.ndarray, np.ndarray]:
+def _between(sides: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """sides middle sides^T, of every point."""
+    return sides @ middle @ sides.swapaxes(-1, -2)
+
+
+def _motion(step: float, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     """What takes the state [S, S] one step later, and the covariance [S, S] over q that it gains."""
-    motion = np.array([[1, step], [0, 1]])[:order, :order]
-    gained = np.array([[step**3 / 3, step**2 / 2], [step**2 / 2, step]])[-order:, -order:]
+    motion = [[1, step], [0, 1]]
+    gained = [[step**3 / 3, step**2 / 2], [step**2 / 2, step]]
     return np.kron(motion, np.eye(dimensions)), np.kron(gained, np.eye(dimensions))
 
 
 def _predicted(
-    mean: np.ndarray, covariance: np.ndarray, step: float, ratios: np.ndarray, order: int
+    mean: np.ndarray, covariance: np.ndarray, step: float, ratios: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    motion, gained = _motion(step, mean.shape[-1] // order, order)
+    motion, gained = _motion(step, mean.shape[-1] // 2)
     return mean @ motion.T, motion @ covariance @ motion.T + ratios[:, None, None] * gained

@@ -19,7 +19,8 @@ from pawjax.tracks.tracks import Tracks
 JUMPS = 0.01  # of all steps
 LEAST_SIGMA = 0.5  # px per sqrt(frame): a resting point is found no more exactly
 SHORTEST = 0.1  # frames that a step takes at least, for equal times
-HALF = 2 * np.log(2)  # median of a squared step over sigma^2 dt
+QUICK = 90  # percent of steps are no longer than those that sigma is taken from: an animal rests, then runs
+QUICK_SQUARE = -2 * np.log(1 - QUICK / 100)  # that percentile of a squared step over sigma^2 dt
 
 
 def choose(tracks: Tracks) -> Tracks:
@@ -54,7 +55,7 @@ def choose(tracks: Tracks) -> Tracks:
 
 
 def usual_step(points: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """sigma of N points [T, N, 2], px per sqrt(frame), by the median of their steps, which few jumps do not change.
+    """sigma of N points [T, N, 2], px per sqrt(frame), by their quicker steps, which few jumps do not change.
 
     Args:
       points: px; NaN where missing.
@@ -62,8 +63,9 @@ def usual_step(points: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """
     squared = (np.diff(points.astype(np.float64), axis=0) ** 2).sum(-1)
     known = np.isfinite(squared) & (steps[1:] > 0)[:, None]
-    usual = [np.median(squared[know, k] / steps[1:][know]) if know.any() else 0 for k, know in enumerate(known.T)]
-    return np.maximum(np.sqrt(np.array(usual) / HALF), LEAST_SIGMA)
+    rates = np.where(known, squared / np.where(steps[1:] > 0, steps[1:], 1)[:, None], np.nan)
+    quick = [np.percentile(rate[know], QUICK) if know.any() else 0 for rate, know in zip(rates.T, known.T, strict=True)]
+    return np.maximum(np.sqrt(np.array(quick) / QUICK_SQUARE), LEAST_SIGMA)
 
 
 def best_path(places: np.ndarray, scores: np.ndarray, steps: np.ndarray, sigma: np.ndarray, area: float) -> np.ndarray:

@@ -8,7 +8,8 @@ import pytest
 from pawjax.errors import InputError
 from pawjax.tracks.ensemble_cameras import ensemble_smooth_cameras
 from pawjax.tracks.ensemble_kalman import ensemble_smooth, joined, smooth_joined
-from pawjax.tracks.formats import FILTERS
+from pawjax.tracks.file import read_tracks, write_tracks
+from pawjax.tracks.formats import write_filtered
 from pawjax.tracks.kalman import Measurements, smooth, smoothed
 
 
@@ -71,11 +72,12 @@ def test_frames_in_which_the_networks_disagree_count_little(ensemble, make_track
     assert "ensemble Kalman smoother of 5 networks" in result.origin["filter"]
 
 
-def test_the_filter_of_predict_uses_the_disagreement(ensemble, make_tracks):
+def test_the_filter_of_predict_uses_the_disagreement(ensemble, tmp_path):
     members, truth, hard = ensemble
     median = joined(members)
     unknown = dataclasses.replace(median, covariance=np.full_like(median.covariance, np.nan))
-    result = FILTERS["ensemble_kalman"](unknown)
+    write_tracks(tmp_path / "m1.tracks.h5", [unknown])
+    result = read_tracks(write_filtered(tmp_path / "m1.tracks.h5", "ensemble_kalman"))
     assert error_of(result, truth)[hard].mean() < 0.4 * error_of(median, truth)[hard].mean()
     with pytest.raises(InputError, match="several networks"):
         smooth_joined(members[0])

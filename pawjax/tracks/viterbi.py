@@ -19,7 +19,7 @@ from pawjax.tracks.tracks import Tracks
 JUMPS = 0.01  # of all steps
 LEAST_SIGMA = 0.5  # px per sqrt(frame): a resting point is found no more exactly
 SHORTEST = 0.1  # frames that a step takes at least, for equal times
-QUICK = 90  # percent of steps are no longer than those that sigma is taken from: an animal rests, then runs
+QUICK = 95  # percent of steps are no longer than those that sigma is taken from: an animal rests, then runs
 QUICK_SQUARE = -2 * np.log(1 - QUICK / 100)  # that percentile of a squared step over sigma^2 dt
 
 

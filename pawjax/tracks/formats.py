@@ -128,7 +128,12 @@ def write_filtered(source: Path, name: str, overwrite: bool = False) -> Path:
     path = source.with_name(f"{source.name.removesuffix(ENDING)}{FILTERED}{ENDING}")
 
     def write(temporary: Path) -> None:
-        write_tracks(temporary, [FILTERS[name](read_tracks(source))])
+        tracks = read_tracks(source)
+        try:
+            filtered = FILTERS[name](tracks)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+        write_tracks(temporary, [filtered])
 
     Made(source).write(path, write, overwrite, how=name)
     return path

@@ -7,7 +7,7 @@ import pytest
 
 from pawjax.errors import InputError
 from pawjax.tracks.ensemble_cameras import ensemble_smooth_cameras
-from pawjax.tracks.ensemble_kalman import ensemble_smooth, joined, smooth_joined
+from pawjax.tracks.ensemble_kalman import ensemble_smooth, joined
 from pawjax.tracks.file import read_tracks, write_tracks
 from pawjax.tracks.formats import write_filtered
 from pawjax.tracks.kalman import Measurements, smooth, smoothed
@@ -79,8 +79,9 @@ def test_the_filter_of_predict_uses_the_disagreement(ensemble, tmp_path):
     write_tracks(tmp_path / "m1.tracks.h5", [unknown])
     result = read_tracks(write_filtered(tmp_path / "m1.tracks.h5", "ensemble_kalman"))
     assert error_of(result, truth)[hard].mean() < 0.4 * error_of(median, truth)[hard].mean()
-    with pytest.raises(InputError, match="several networks"):
-        smooth_joined(members[0])
+    write_tracks(tmp_path / "m2.tracks.h5", [members[0]])
+    with pytest.raises(InputError, match="m2.tracks.h5: .* needs tracks of several networks"):
+        write_filtered(tmp_path / "m2.tracks.h5", "ensemble_kalman")
 
 
 def test_points_that_some_members_lack(make_tracks):

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pawjax.errors import InputError
 from pawjax.tracks.ensemble_cameras import ensemble_smooth_cameras
@@ -43,6 +45,17 @@ def test_of_equal_spreads_it_is_the_kalman_smoother_of_the_mean(make_tracks):
     result, mean = ensemble_smooth(members_of(make_tracks, middle + apart)), smooth(make_tracks(middle))
     np.testing.assert_allclose(result.keypoints, mean.keypoints, rtol=1e-5)
     np.testing.assert_allclose(result.covariance, mean.covariance, rtol=1e-4, atol=1e-6)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 1000), st.permutations(range(3)), st.integers(-500, 500), st.sampled_from([0.5, 2, 8]))
+def test_order_place_and_unit_of_the_members_do_not_matter(make_tracks, seed, order, shift, unit):
+    rng = np.random.default_rng(seed)
+    points = walks(rng, 40, 2, 30) + rng.normal(size=(3, 40, 1, 2, 2))
+    result = ensemble_smooth(members_of(make_tracks, points))
+    other = ensemble_smooth(members_of(make_tracks, points[list(order)] * unit + shift))
+    np.testing.assert_allclose(other.keypoints, result.keypoints * unit + shift, rtol=1e-4, atol=0.02)
+    np.testing.assert_allclose(other.covariance, result.covariance * unit**2, rtol=1e-2, atol=1e-4)
 
 
 @pytest.fixture

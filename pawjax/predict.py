@@ -1,6 +1,7 @@
 """python -m pawjax.predict --workdir=RUN[,RUN ...] VIDEO_FOLDER_OR_GLOB ... [--out=FOLDER] [--batch=8]
                          [--crop=x,y,w,h] [--track_window=PX] [--formats=dlc,lp,sleap,coco,nwb,movement]
-                         [--filter=median|savgol|kalman] [--labelled_video] [--page] [--plots] [--shard=1/4]
+                         [--filter=median|savgol|kalman|ensemble_kalman|viterbi]
+                         [--labelled_video] [--page] [--plots] [--shard=1/4]
 python -m pawjax.predict --snapshot=PROJECT/dlc-models-pytorch/.../snapshot-best.pt VIDEO_FOLDER_OR_GLOB ...
 
 Writes the tracks of every video: VIDEOpawjax_RUN_STEP.tracks.h5, which also holds each frame's presentation time, each
@@ -9,8 +10,11 @@ point's covariance and the next best place, and from it the files of each format
 same formats, with names in _filtered. The same command again goes on where a killed one was, and skips what is done;
 with other formats or another filter it predicts nothing again. A folder of pictures is one video.
 
-Several runs are one ensemble: the tracks are the means of theirs, and hold their disagreement. --snapshot takes a
-network that DeepLabCut trained, as it is.
+Several runs are one ensemble: the tracks are the means of theirs, and hold their disagreement. With
+--filter=ensemble_kalman, frames in which they disagree count little. --filter=viterbi puts a point at its next best
+place where that fits the frames before and after.
+
+--snapshot takes a network that DeepLabCut trained, as it is.
 
 To look at: --labelled_video writes _pCUTOFF_labeled.mp4, --page an HTML file to review the tracks in a browser, and
 --plots pictures into plot-poses/, all beside the tracks; of the filtered tracks if there are any. --truth prints the
@@ -118,7 +122,8 @@ def define_flags(values: flags.FlagValues) -> None:
     text = "What to write besides pawjax's own file, separated by commas: dlc, lp, sleap, coco, nwb, movement."
     flags.DEFINE_string("formats", "dlc", text, flag_values=values)
     text = "Also write tracks filtered over time; empty for none."
-    flags.DEFINE_enum("filter", "", ["", "median", "savgol", "kalman"], text, flag_values=values)
+    filters = ["", "median", "savgol", "kalman", "ensemble_kalman", "viterbi"]
+    flags.DEFINE_enum("filter", "", filters, text, flag_values=values)
     text = "Scorer in DeepLabCut's files, e.g. that of a network of your project, whose later steps then find them."
     flags.DEFINE_string("dlc_scorer", "", text, flag_values=values)
     flags.DEFINE_bool("labelled_video", False, "Also write a video with the points drawn on it.", flag_values=values)

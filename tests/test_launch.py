@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from launch import refinement, sweep
+from launch import refinement, smoothing, sweep
 from launch.sweep import commands, flags_of, folder_of, keep_flags, read_sweep
 from pawjax import cli, run_files, train
 from pawjax.data.deeplabcut import read_deeplabcut
@@ -143,3 +143,13 @@ def test_refinement_adds_its_frames_to_a_copy_of_the_project(tmp_path):
     assert table.files == ("labeled-data/m1/img0.png", "labeled-data/m2/img0003.png", "labeled-data/m2/img0012.png")
     np.testing.assert_array_equal(table.keypoints[1:, 0], [points + 1, points])
     assert len(read_deeplabcut(project).files) == 1
+
+
+def test_smoothers_are_compared(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(smoothing, "N_FRAMES", 150)
+    monkeypatch.setattr("sys.argv", ["smoothing", "--seeds=1", f"--json={tmp_path}/found.json"])
+    smoothing.main()
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert list(found) == list(smoothing.WAYS) and capsys.readouterr().out.count("\n") == len(found) + 2
+    mean = {way: row["mean_px"] for way, (row,) in found.items()}
+    assert mean["ensemble Kalman"] < mean["median of networks"] < mean["one network"]

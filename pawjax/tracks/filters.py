@@ -1,6 +1,8 @@
-"""Filters of tracks over time. Positions change, likelihoods never do; each returns new tracks whose origin says how.
+"""Filters of tracks over time. Positions change, likelihoods do not; each returns new tracks whose origin says how.
 
-A missing point (NaN) stays missing, but `interpolate` and the smoother in `pawjax.tracks.kalman` fill gaps.
+A missing point (NaN) stays missing, but `interpolate` and the smoothers in `pawjax.tracks.kalman` and
+`pawjax.tracks.ensemble_kalman` fill gaps. `pawjax.tracks.viterbi` puts a point at its next best place, with the
+likelihood of that place.
 """
 
 import dataclasses

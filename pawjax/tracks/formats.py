@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pawjax.errors import InputError, did_you_mean, warn
 from pawjax.files import user_path
-from pawjax.tracks import coco, deeplabcut, deeplabcut_read, lightning_pose, movement, nwb, sleap, sleap_read
+from pawjax.tracks import coco, deeplabcut, deeplabcut_read, lightning_pose, movement, nwb, sleap, sleap_read, viterbi
+from pawjax.tracks.ensemble_kalman import smooth_joined
 from pawjax.tracks.file import ENDING, read_pieces, read_tracks, write_tracks
 from pawjax.tracks.filters import median, savitzky_golay
 from pawjax.tracks.kalman import smooth
@@ -15,7 +16,13 @@ from pawjax.tracks.made import Made
 from pawjax.tracks.tracks import Tracks
 
 Write = Callable[[Path, Iterable[Tracks], str], None]  # path, pieces, scorer
-FILTERS: dict[str, Callable[[Tracks], Tracks]] = {"median": median, "savgol": savitzky_golay, "kalman": smooth}
+FILTERS: dict[str, Callable[[Tracks], Tracks]] = {
+    "median": median,
+    "savgol": savitzky_golay,
+    "kalman": smooth,
+    "ensemble_kalman": smooth_joined,
+    "viterbi": viterbi.choose,
+}
 FILTERED = "_filtered"  # before the ending, as DeepLabCut has it
 
 
@@ -115,12 +122,18 @@ def write_formats(
 def write_filtered(source: Path, name: str, overwrite: bool = False) -> Path:
     """Writes a file of tracks filtered by FILTERS[name] beside `source`, and returns its path; it reads all tracks.
 
-    Raises InputError if the name is taken by a file that was not made here, or for times that go back.
+    Raises InputError if the name is taken by a file that was not made here, for times that go back, or for
+    tracks that lack what the filter needs.
     """
     path = source.with_name(f"{source.name.removesuffix(ENDING)}{FILTERED}{ENDING}")
 
     def write(temporary: Path) -> None:
-        write_tracks(temporary, [FILTERS[name](read_tracks(source))])
+        tracks = read_tracks(source)
+        try:
+            filtered = FILTERS[name](tracks)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+        write_tracks(temporary, [filtered])
 
     Made(source).write(path, write, overwrite, how=name)
     return path

@@ -128,3 +128,16 @@ def test_a_resting_point_stays_where_it_is(make_tracks):
     result = smooth(make_tracks(np.full((20, 1, 1, 2), 7.5)))
     np.testing.assert_allclose(result.keypoints, 7.5, rtol=1e-5)
     assert np.isfinite(result.covariance).all()
+
+
+def test_covariances_of_all_shapes_and_sizes_leave_the_states_positive(make_tracks):
+    rng = np.random.default_rng(6)
+    n = 1500
+    roots = rng.normal(size=(n, 1, 4, 2, 2)) * 10 ** rng.uniform(-1, 2, (n, 1, 4, 1, 2))
+    covariance = roots @ roots.swapaxes(-1, -2)
+    covariance[rng.random((n, 1, 4)) < 0.2] *= 1e-3
+    truth = 100 + 50 * np.sin(np.arange(n)[:, None, None, None] / 10 + np.arange(4)[:, None])
+    points = truth + (roots @ rng.normal(size=(n, 1, 4, 2, 1)))[..., 0]
+    result = smooth(make_tracks(points, covariance=covariance.astype(np.float32)))
+    assert (np.linalg.eigvalsh(result.covariance) > 0).all()
+    assert np.abs(result.keypoints - truth).mean() < 3

@@ -27,7 +27,7 @@ from pathlib import Path
 from absl import flags
 
 from pawjax import cli, config_file
-from pawjax.errors import InputError
+from pawjax.errors import InputError, did_you_mean
 from pawjax.files import user_path
 
 MODELS = ("median", "ransac", "model0", "model1", "model2", "gimbal")
@@ -77,13 +77,20 @@ def settings_of(values: flags.FlagValues):  # noqa: ANN201
 
 
 def with_config(words: list[str]) -> list[str]:
-    """The words, the command first, and pawjax's own config of the model if they name none."""
+    """The words, the command first, and pawjax's own config of the model if they name none.
+
+    Raises InputError for an unknown model, which has no config either.
+    """
     joined = [word.lstrip("-") for word in words if word.startswith("-")]
     joined += [f"{flag.lstrip('-')}={value}" for flag, value in itertools.pairwise(words) if flag in SEPARATE]
     named = {name: value for name, is_set, value in (word.partition("=") for word in joined) if is_set}
-    if "config" in named or named.get("model") not in MODELS:
+    model = named.get("model", "")
+    if model and model not in MODELS:
+        hint = did_you_mean(model, MODELS, f"it is one of {', '.join(MODELS)}")
+        raise InputError(f"--model={model}: there is no such model; {hint}")
+    if "config" in named or not model:
         return words
-    own = config_file.shipped()[Path("configs") / f"pose3d_{named['model']}.py"]
+    own = config_file.shipped()[Path("configs") / f"pose3d_{model}.py"]
     return [words[0], f"--config={own}", *words[1:]]
 
 
@@ -119,7 +126,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float("cut", None, text, lower_bound=0.0, upper_bound=1.0, flag_values=values)
     flags.DEFINE_list("bodyparts", [], "Bodyparts to take; all if empty.", flag_values=values)
     flags.DEFINE_list("offsets", [], "CAMERA=FRAMES by which a camera's frames are ahead.", flag_values=values)
-    flags.DEFINE_float("unit_mm", None, "Millimetres in the calibration's unit; 1000 for metres.", flag_values=values)
+    text = "Millimetres in the calibration's unit; 1000 for metres."
+    flags.DEFINE_float("unit_mm", None, text, lower_bound=1e-6, flag_values=values)
     text = "Frames per second, where the files of tracks do not say; frames are counted without."
     flags.DEFINE_float("fps", None, text, lower_bound=0.001, flag_values=values)
     flags.DEFINE_string("skeleton", "", "Limbs, as snout-neck,neck-tail; the first is the root.", flag_values=values)

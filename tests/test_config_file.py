@@ -129,7 +129,7 @@ def test_any_other_file_is_one_sentence(name, content, sentence, tmp_path, capsy
     "name, sentence",
     [
         ("configs/quikstart.py", "no such file; did you mean 'configs/quickstart.py'?"),
-        ("mine.py", "no such file; pawjax has configs/dlc_r101.py, "),
+        ("mine.py", "no such file; pawjax has configs/convnet.py, "),
         ("/dev/zero", "/dev/zero is a pipe, socket or device"),
         ("~no_such_user/x.py", "this machine knows no such home folder"),
         ("{run}", "is a folder: write --config={run}/config.json"),

@@ -17,6 +17,7 @@ MOST_SHIFT = 10  # frames, to either side
 FEWEST_FRAMES = 4 * MOST_SHIFT  # to look for shifts
 OFTEN = 0.1  # share of a camera's frames in which left and right are at the same place, that is told
 NAMED = 20  # stretches of swapped frames that are listed
+FAR = 30  # px, of a camera's median error, that is told
 WORST = 5  # bodyparts in the printed table
 CONVERGED = 1.05  # R-hat above which chains have not met
 
@@ -94,6 +95,11 @@ def _sentences(diagnostics: dict[str, Any]) -> list[str]:
     lines = []
     if lost := [f"{name} in {share:.0%}" for name, share in diagnostics["missing"].items() if share > 0]:
         lines.append(f"no position: {listed(lost, WORST)} of the frames")
+    if far := [f"'{name}'" for name, error in diagnostics["error_px"]["by_camera"].items() if (error or 0) > FAR]:
+        lines.append(
+            f"half of the points of {listed(far, WORST)} lie more than {FAR} px from where the positions put them: "
+            f"are these tracks of that camera and of the same time, and is the calibration of this rig?"
+        )
     for swap in diagnostics["swaps"][:WORST]:
         lines.append(
             f"{swap['left']} and {swap['right']} seem swapped in '{swap['camera']}' in "
@@ -114,8 +120,13 @@ def _sentences(diagnostics: dict[str, Any]) -> list[str]:
         )
     if chains := diagnostics.get("convergence"):
         apart = [name for name, value in chains["r_hat"].items() if value is not None and value > CONVERGED]
-        largest, least = max(chains["r_hat"].values()), min(chains["effective_size"].values())
-        lines.append(f"draws: R-hat up to {largest:.3f}, effective sizes from {least:.0f} of {chains['draws']}")
+        largest, least = (
+            [value for value in chains[name].values() if value is not None] for name in ("r_hat", "effective_size")
+        )
+        if largest and least:
+            lines.append(
+                f"draws: R-hat up to {max(largest):.3f}, effective sizes from {min(least):.0f} of {chains['draws']}"
+            )
         if apart:
             lines.append(f"chains have not met for {listed(apart, WORST)}: draw more, or do not trust their error bars")
     return lines

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pawjax.errors import InputError, did_you_mean, listed, warn
+from pawjax.files import user_path
 from pawjax.pose3d.calibration_files import read_calibration
 from pawjax.pose3d.cameras import Cameras, select
 from pawjax.tracks.formats import read
@@ -102,6 +103,11 @@ def _chosen(calibration: Path, cameras: Cameras, tracks: Mapping[str, str]) -> C
         raise InputError(
             f"--tracks has tracks of {len(names)} camera{'s' * (len(names) != 1)}: a point in space needs two or more"
         )
+    paths = [user_path(tracks[name]).resolve() for name in names]
+    for number, path in enumerate(paths):
+        if path in paths[:number]:
+            one, other = names[paths.index(path)], names[number]
+            raise InputError(f"--tracks: {path} is given for '{one}' and for '{other}': each camera has its own tracks")
     return select(cameras, names)
 
 
@@ -155,6 +161,12 @@ def _common_bodyparts(files: Mapping[str, str], tracks: Mapping[str, Tracks], wa
 
 def _common_length(files: Mapping[str, str], tracks: Mapping[str, Tracks], offsets: Mapping[str, int]) -> int:
     """Number of frames of the cameras that have no offset, or of the shortest if all have one."""
+    for camera, offset in offsets.items():
+        if abs(offset) >= len(tracks[camera]):
+            raise InputError(
+                f"--offsets={camera}={offset}: {files[camera]} has {len(tracks[camera])} frames, none of which would "
+                "be left: an offset is a few frames"
+            )
     lengths = {camera: len(own) for camera, own in tracks.items() if camera not in offsets}
     if not lengths:
         return min(map(len, tracks.values()))

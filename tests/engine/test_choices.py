@@ -35,12 +35,12 @@ def test_open_fields_are_chosen_from_the_training_frames_and_said(capsys):
     config = open_config()
     found, chosen = choices.choose(config, frames_of(("left_ear", "nose", "right_ear")), SPLIT)
     assert (config.scale, config.batch_size, config.steps) == (0, 0, 0), "the caller's config stays"
-    assert (found.scale, found.batch_size, found.steps) == (0.48, 8, 500)
+    assert (found.scale, found.batch_size, found.steps) == (0.57, 8, 500)
     assert found.data.symmetric_pairs == (("left_ear", "right_ear"),)
     choices.report(chosen)
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(" = ")[0] for line in lines] == [f"config.{field}" for field in chosen]
-    assert "config.scale = 0.48, because the labelled points of an animal extend over 400 px" in lines[0]
+    assert "config.scale = 0.57, because the labelled points of an animal extend over 400 px" in lines[0]
     recorded = json.loads(json.dumps(choices.record(chosen)))["chosen"]
     assert recorded["steps"]["value"] == 500 and "40 training frames 100 times" in recorded["steps"]["because"]
 

@@ -197,6 +197,11 @@ def test_bad_input_is_one_sentence(files, tmp_path, capsys):
     fewer = changed(files, tmp_path, disagreement=None, **fields)
     assert "has 60 frames, but" in sentence(fewer) and "has 50" in sentence(fewer)
     assert "did you mean 'cam1'?" in sentence(files, "--offsets=cam_1=2")
+    assert "none of which would be left" in sentence(files, "--offsets=cam1=60")
+    twice_given = {**files[1], "cam2": files[1]["cam1"]}
+    assert "is given for 'cam1' and for 'cam2'" in sentence((files[0], twice_given))
+    assert "unit_mm" in sentence(files, "--unit_mm=0")
+    assert "did you mean 'gimbal'?" in sentence(files, model="gimball")
     assert "--offsets=cam1=x must be whole numbers" in sentence(files, "--offsets=cam1=x")
     (tmp_path / "notes.txt").write_text("left and right")
     assert "is neither TOML nor YAML" in sentence((tmp_path / "notes.txt", tracks))
@@ -296,5 +301,5 @@ def test_config_of_the_model_is_found():
         _, config, *rest = triangulate.with_config(["command", *words, "--config.states=3"])
         assert config.startswith("--config=") and config.endswith("configs/pose3d_gimbal.py")
         assert rest == [*words, "--config.states=3"]
-    for words in (["--model=gimbal", "--config=mine.py"], ["--config", "mine.py", "--model=gimbal"], ["--model=none"]):
+    for words in (["--model=gimbal", "--config=mine.py"], ["--config", "mine.py", "--model=gimbal"], []):
         assert triangulate.with_config(["command", *words]) == ["command", *words]

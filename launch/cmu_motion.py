@@ -74,8 +74,10 @@ def slow(rng: np.random.Generator, frames: int, *shape: int) -> np.ndarray:
     return np.array(values)
 
 
-def observe(rng: np.random.Generator, positions: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-    """Pixels [T, C, K, 2] of positions [T, K, 3], with noise and outliers."""
+def observe(
+    rng: np.random.Generator, positions: np.ndarray, matrices: np.ndarray, deviation: np.ndarray | None = None
+) -> np.ndarray:
+    """Pixels [T, C, K, 2] of positions [T, K, 3], with noise, of `deviation` [T, C, K, 1] if given, and outliers."""
     names = list(JOINTS)
     frames, cameras, joints = len(positions), len(matrices), len(names)
     image = np.einsum("cij,tkj->tcki", matrices[..., :3], positions) + matrices[:, None, :, 3]
@@ -91,7 +93,8 @@ def observe(rng: np.random.Generator, positions: np.ndarray, matrices: np.ndarra
     partner = [names.index(name.replace(side(name), other[side(name)], 1)) if side(name) else -1 for name in names]
     swaps = (slow(rng, frames, 1, joints) > 0) & (np.array(partner) >= 0)
     off = np.where(swaps[..., None], image[:, :, partner], image + 60 * slow(rng, frames, cameras, joints, 2))
-    deviation = rng.uniform(2, 6, (cameras, joints, 1))
+    if deviation is None:
+        deviation = rng.uniform(2, 6, (cameras, joints, 1))
     return np.where((ranks < rates)[..., None], off, image) + deviation * rng.normal(size=image.shape)
 
 

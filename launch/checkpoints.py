@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=25)
     parser.add_argument("--dev", type=int, default=9, help="frames that choose")
     parser.add_argument("--draws", type=int, default=200)
-    at = sys.argv.index("--")
+    at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options = parser.parse_args(sys.argv[1:at])
     use_compilation_cache()
     config: ConfigDict = cli.parse(train.ENTRY_POINT, sys.argv[at + 1 :])[0].config

@@ -1,6 +1,6 @@
 """How near do triangulation, Models 0, 1, 2 and GIMBAL come where the truth is known, and how much is certain?
 
-    python launch/cmu_motion.py --motion=01_01.bvh --rig=mock_data.npz --json=FILE [--seeds=5]
+    python -m launch.cmu_motion --motion=01_01.bvh --rig=mock_data.npz --json=FILE [--seeds=5]
 
 A person's motion (CMU Graphics Lab), scaled to limbs of 50 mm, every fourth frame, each joint shaken by 1.5 mm as skin
 is, is seen by the six cameras of Rat7M's extract (`launch/rat7m.py`). The first 60 % of the frames teach the priors;

@@ -1,6 +1,6 @@
 """How do time and memory of triangulation and the 3D models grow with frames and cameras?
 
-    python launch/growth3d.py --motion=01_01.bvh --json=FILE [--frames=100,1000,10000,100000] [--cameras=2,4,6,12]
+    python -m launch.growth3d --motion=01_01.bvh --json=FILE [--frames=100,1000,10000,100000] [--cameras=2,4,6,12]
 
 The motion of `launch/cmu_motion.py`, there and back as often as needed, is seen by a ring of cameras, with its noise
 and outliers; 18 bodyparts. Models start from RANSAC, whose time is not theirs. All numbers of frames with six cameras,

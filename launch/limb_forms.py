@@ -1,6 +1,6 @@
 """Are the two forms of Model 2 the same: a direction drawn on the sphere, and a normal distance?
 
-    python launch/limb_forms.py --out=limb_forms.png [--data=FOLDER]
+    python -m launch.limb_forms --out=limb_forms.png [--data=FOLDER]
 
 A limb of length L and deviation s, without anything else: in the form 'direction' the bodypart lies at L u + noise of
 deviation s on each axis, u uniform on the sphere; in the form 'distance' its density in space is proportional to

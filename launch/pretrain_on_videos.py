@@ -228,7 +228,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=400, help="of the videos")
     parser.add_argument("--sure", type=float, default=0.5)
     parser.add_argument("--split", choices=("dev", "test"), default="dev")
-    at = sys.argv.index("--")
+    at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options = parser.parse_args(sys.argv[1:at])
     use_compilation_cache()
     config: ConfigDict = cli.parse(train.ENTRY_POINT, sys.argv[at + 1 :])[0].config

@@ -1,6 +1,6 @@
 """What do the 3D models gain from a tracker that says how uncertain each point is?
 
-    python launch/uncertain_points.py --motion=01_01.bvh --rig=mock_data.npz --json=FILE [--seeds=5]
+    python -m launch.uncertain_points --motion=01_01.bvh --rig=mock_data.npz --json=FILE [--seeds=5]
 
 The motion, cameras and outliers of `launch/cmu_motion.py`, but each point has a noise of its own: a deviation of
 exp(N(1, 0.8)) px, 2.7 px in the median, that changes from frame to frame. Synthetic. The tracker says this deviation,

@@ -1,13 +1,13 @@
 """Which criterion on a few dev frames chooses the checkpoint with the least error on other frames?
 
     python launch/checkpoints.py --out=FOLDER --seeds=3 -- --config=configs/lite0.py --config.scale=0.63 \\
-        --config.steps=300 --config.data.path=PROJECT --config.data.split_file=FOLD.json [flags of training]
+        --config.steps=300 --config.data.path=PROJECT --config.data.split_file=FOLD{seed}.json [flags of training]
 
 Trains on the split's train frames and keeps the errors on its dev frames (a fold, say 24) after every --every steps, in
-FOLDER/seedN.npz; the same command again trains only what is missing. Then, --draws times for each seed, --dev of these
-frames drawn at random choose the step by each criterion, and the other frames tell the error at that step. Criteria are
-those of `config.checkpoint_by`, and 'views': the mean of the medians over three sizes of the frame. 'best possible'
-chooses by the other frames themselves.
+FOLDER/seedN.npz; the same command again trains only what is missing. `{seed}` in a flag is the number of the seed.
+Then, --draws times for each seed, --dev of these frames drawn at random choose the step by each criterion, and the
+other frames tell the error at that step. Criteria are those of `config.checkpoint_by`, and 'views': the mean of the
+medians over three sizes of the frame. 'best possible' chooses by the other frames themselves.
 """
 
 import argparse
@@ -97,14 +97,15 @@ def main() -> None:
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options = parser.parse_args(sys.argv[1:at])
     use_compilation_cache()
-    config: ConfigDict = cli.parse(train.ENTRY_POINT, sys.argv[at + 1 :])[0].config
-    frames, split = load_frames(config, Path("no/such/run"))
-    config, _ = choices.choose(config, frames, split)
     options.out.mkdir(parents=True, exist_ok=True)
     found = []
     for seed in range(options.seeds):
-        path, config.seed = options.out / f"seed{seed}.npz", seed
+        flags = [flag.replace("{seed}", str(seed)) for flag in sys.argv[at + 1 :]]
+        config: ConfigDict = cli.parse(train.ENTRY_POINT, [*flags, f"--config.seed={seed}"])[0].config
+        path = options.out / f"seed{seed}.npz"
         if not path.exists():
+            frames, split = load_frames(config, Path("no/such/run"))
+            config, _ = choices.choose(config, frames, split)
             errors = errors_by_step(config, frames, split, options.every)
             with replacing(path) as part, part.open("wb") as file:
                 np.savez(file, errors=errors)

@@ -1,6 +1,6 @@
 """Do the unlabelled frames of a lab's own videos lower the error where few frames are labelled?
 
-    python launch/pretrain_on_videos.py VIDEO ... --out=FOLDER --labels=10,20 --seeds=3 -- \\
+    python -m launch.pretrain_on_videos VIDEO ... --out=FOLDER --labels=10,20 --seeds=3 -- \\
         --config=configs/lite0.py --config.scale=0.63 --config.steps=300 --config.data.path=PROJECT [flags of training]
 
 Three ways to train on the first --labels train frames of the split, drawn anew by each seed:
@@ -18,28 +18,25 @@ again goes on.
 
 import argparse
 import dataclasses
-import json
 import sys
-import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from launch import few_labels
 from pawjax import cli, train
 from pawjax.data import LabelledFrames
 from pawjax.data.augment import Augment, augment
 from pawjax.data.batches import make_store
 from pawjax.data.video import FrameReader, open_video
 from pawjax.engine import choices, parallel
-from pawjax.engine.processes import here
 from pawjax.engine.setup import Split, Training, first_state, load_frames, make_training
 from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
-from pawjax.files import write_json
 from pawjax.losses import Term, weighted_sum
 from pawjax.machine import use_compilation_cache
 from pawjax.methods.deeplabcut import DeepLabCut
@@ -52,7 +49,6 @@ SQUARE = 32  # px, of what `Masked` cuts out
 HIDDEN = 0.5  # share of these squares
 GREY = 128
 LAST_LAYERS = ("scoremap", "locref")
-SHOWN = ("mean_error_px", "median_px", "rmse_px")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,15 +173,6 @@ def changed(training: Training, method: NetworkMethod, frames: LabelledFrames) -
     )
 
 
-def trained(training: Training, state: TrainState, words: str) -> tuple[TrainState, float]:
-    """The state after all steps, and the seconds that they took but for the first call, which compiles."""
-    frames, stride, start = training.feed(state), training.config.steps_per_dispatch, 0.0
-    for step in track(range(0, training.config.steps, stride), words):
-        state, _ = jax.block_until_ready(training.program(state, next(frames), training.rates(step)))
-        start = start or time.perf_counter()
-    return state, time.perf_counter() - start
-
-
 def with_features(state: TrainState, source: TrainState) -> TrainState:
     """The state with the weights of another one, but for the last layers."""
     kept = {name: leaf for name, leaf in source.params.items() if name not in LAST_LAYERS}
@@ -207,58 +194,38 @@ def result(
     if way == "masked":
         net = dataclasses.replace(training.method.net, n_keypoints=training.method.net.stride**2, score_bias=0.0)
         filling = changed(training, Masked(net), more)
-        features, before = trained(filling, fresh(filling), "masked")
+        features, before = few_labels.trained(filling, fresh(filling), "masked")
         state = with_features(state, features)
     if way == "consistency":
         method = Consistency(training.method.net, training.method, Augment.of(config), sure)
         training = changed(training, method, joined(frames, split["train"], more))
-    state, seconds = trained(training, state, way)
-    errors = training.monitor.evaluate(here(state.eval_variables))
-    return {name: errors[f"dev/{name}"] for name in SHOWN} | {"seconds": before + seconds}
+    state, seconds = few_labels.trained(training, state, way)
+    return few_labels.errors_of(training, state) | {"seconds": before + seconds}
 
 
 def main() -> None:
     """Trains what results.json lacks and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--labels", default="10,20", help="numbers of labelled frames")
+    few_labels.add_options(parser, labels="10,20")
     parser.add_argument("--ways", default=",".join(WAYS))
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--frames", type=int, default=400, help="of the videos")
     parser.add_argument("--sure", type=float, default=0.5)
-    parser.add_argument("--split", choices=("dev", "test"), default="dev")
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options = parser.parse_args(sys.argv[1:at])
     use_compilation_cache()
     config: ConfigDict = cli.parse(train.ENTRY_POINT, sys.argv[at + 1 :])[0].config
     frames, split = load_frames(config, Path("no/such/run"))
     config, _ = choices.choose(config, frames, split)
-    more, path = video_frames(options.videos, options.frames, frames), options.out / "results.json"
-    options.out.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    more = video_frames(options.videos, options.frames, frames)
     labels, ways = [int(n) for n in options.labels.split(",")], options.ways.split(",")
-    for seed in range(options.seeds):
-        order = np.random.default_rng(seed).permutation(split["train"])
+
+    def run(way: str, n: int, seed: int) -> dict[str, float]:
         config.seed = seed
-        for n in labels:
-            rows = {"train": np.sort(order[:n]), "dev": split[options.split], "test": split["test"]}
-            for way in ways:
-                name = f"{way}, {n} labels, seed {seed}"
-                if name not in results:
-                    results[name] = result(way, config, frames, rows, more, options.sure)
-                    write_json(path, results)
-                print(name, {key: round(value, 2) for key, value in results[name].items()}, flush=True)
-    print("\n| labels | way | mean error, px | median | RMSE | seconds |\n|---|---|---|---|---|---|")
-    for n in labels:
-        for way in ways:
-            values = [results[f"{way}, {n} labels, seed {seed}"] for seed in range(options.seeds)]
-            means = {key: np.mean([value[key] for value in values]) for key in values[0]}
-            spread = np.std([value["mean_error_px"] for value in values], ddof=1) if len(values) > 1 else 0
-            print(
-                f"| {n} | {way} | {means['mean_error_px']:.2f} ± {spread:.2f} | {means['median_px']:.2f} | "
-                f"{means['rmse_px']:.2f} | {means['seconds']:.0f} |"
-            )
+        return result(way, config, frames, few_labels.first_frames(split, n, seed, options.split), more, options.sure)
+
+    results = few_labels.collect(options.out, ways, labels, options.seeds, run)
+    few_labels.print_table(results, ways, labels, options.seeds)
 
 
 if __name__ == "__main__":

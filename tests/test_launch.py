@@ -7,10 +7,11 @@ import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib.image
 import numpy as np
 import pytest
 
-from launch import refinement, smoothing, sweep
+from launch import few_labels, label_efficiency, refinement, smoothing, sweep
 from launch.sweep import commands, flags_of, folder_of, keep_flags, read_sweep
 from pawjax import cli, run_files, train
 from pawjax.data.deeplabcut import read_deeplabcut
@@ -18,7 +19,7 @@ from pawjax.errors import InputError
 from pawjax.methods import make_method
 
 ROOT = Path(__file__).parents[1]
-SWEEPS = {"experiment1": 7, "experiment2": 3, "experiment3": 7, "experiment4": 7, "label_efficiency": 20}
+SWEEPS = {"experiment1": 7, "experiment2": 3, "experiment3": 7, "experiment4": 7}
 NARROW = {
     "experiment1": "mirror_paw_",
     "experiment2": "mirror_paw_",
@@ -35,7 +36,6 @@ def config_of(arguments):
 @pytest.mark.parametrize("name, count", SWEEPS.items())
 def test_every_setting_is_a_distinct_config(name, count, monkeypatch):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("PRETRAINED", "runs/other")
     settings = read_sweep(ROOT / "launch" / f"{name}.py")
     configs = [config_of(arguments) for arguments in settings.values()]
     assert len({config.to_json() for config in configs}) == len(settings) == count
@@ -49,7 +49,6 @@ def test_every_setting_is_a_distinct_config(name, count, monkeypatch):
 @pytest.mark.parametrize("name, configs", NARROW.items())
 def test_every_setting_exists_for_narrow_networks(name, configs, monkeypatch):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("PRETRAINED", "runs/other")
     monkeypatch.setenv("CONFIGS", f"configs/experiments/{configs}")
     settings = read_sweep(ROOT / "launch" / f"{name}.py")
     configs = [config_of(arguments) for arguments in settings.values()]
@@ -61,6 +60,41 @@ def test_boxes_shrink_with_the_frames(monkeypatch):
     monkeypatch.setenv("BOX_SCALE", "0.5")
     settings = read_sweep(ROOT / "launch" / "experiment3.py")
     assert config_of(settings["box: larger, shifted"]).faster_rcnn.box_shift == (7.5, -7.5)
+
+
+def test_fewer_labels_are_a_subset_of_more():
+    split = {"train": np.arange(9, 20), "dev": np.arange(4), "test": np.arange(4, 9)}
+    few, more = (few_labels.first_frames(split, n, 3, "test") for n in (2, 7))
+    assert len(few["train"]) == 2 and set(few["train"]) < set(more["train"]) < set(split["train"])
+    assert more["dev"] is split["test"]  # errors are those of the monitored frames
+
+
+def test_collected_results_go_on(tmp_path):
+    calls = []
+
+    def result(way, n, seed):
+        calls.append((way, n, seed))
+        return dict.fromkeys((*few_labels.SHOWN, "seconds"), 10.0 * seed)
+
+    for seeds in (1, 2):
+        results = few_labels.collect(tmp_path / "out", ["a", "b"], [5], seeds, result)
+    assert calls == [("a", 5, 0), ("b", 5, 0), ("a", 5, 1), ("b", 5, 1)]
+    assert few_labels.values_of(results, "b", 5, 2, "seconds").tolist() == [0, 10]
+
+
+def test_starts_are_distinct_configs_and_their_errors_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    ways = label_efficiency.starts("runs/other")
+    configs = [config_of(["--config=configs/lite0.py", *flags]) for flags in ways.values()]
+    assert len({config.to_json() for config in configs}) == len(ways)
+    results = {
+        few_labels.name_of(way, n, seed): {"mean_error_px": 100 / n + seed + i}
+        for i, way in enumerate(ways)
+        for n in (5, 63)
+        for seed in range(2)
+    }
+    label_efficiency.draw(tmp_path / "frames.png", results, [5, 63], 2)
+    assert matplotlib.image.imread(tmp_path / "frames.png").std() > 0.01
 
 
 def test_setting_flags_override_common_ones_and_config_comes_first(monkeypatch):

@@ -1,6 +1,5 @@
 """A sweep's results side by side: a Markdown table, a CSV, and a picture of the spread over seeds."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,9 @@ from pawjax.files import write_text
 from pawjax.report import style
 from pawjax.report.cells import csv_text, markdown_row
 
-FRAMES = re.compile(r"(.+), (\d+) frames")  # names of settings that differ in the number of training frames
-
 
 def write_sweep(folder: str | Path, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Writes `table.md`, `runs.csv` and `rmse.png` and returns the table.
-
-    Settings named 'LINE, N frames' are also drawn as lines over N in `frames.png`.
 
     Args:
       folder: output folder; created if missing. Each file is replaced atomically.
@@ -40,8 +35,6 @@ def write_sweep(folder: str | Path, results: Mapping[str, Sequence[Mapping[str, 
     ]
     write_text(folder / "runs.csv", csv_text([["setting", "run", "split", *keys], *rows]))
     _draw(results, folder / "rmse.png")
-    if any(FRAMES.fullmatch(name) for name in results):
-        _draw_frames(results, folder / "frames.png")
     return table
 
 
@@ -88,26 +81,3 @@ def _draw(results: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> Non
         axes.set_xlabel("RMSE, px of the original frames")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
         style.title(axes, "Error by setting", "dots: runs; bars: their mean")
-
-
-def _draw_frames(results: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
-    """Draws test error against the number of training frames: dots for runs, lines through their means."""
-    lines: dict[str, list[tuple[int, np.ndarray]]] = {}
-    for name, runs in results.items():
-        if match := FRAMES.fullmatch(name):
-            lines.setdefault(match[1], []).append((int(match[2]), _values(runs, "test", "mean_error_px")))
-    with style.picture(path, 6.5, 4.2) as figure:
-        axes = figure.add_subplot()
-        for (name, points), color in zip(lines.items(), style.PALETTE, strict=False):
-            points.sort(key=lambda point: point[0])
-            axes.plot([n for n, _ in points], [v.mean() for _, v in points], "-", color=color, label=name)
-            for n, values in points:
-                axes.plot([n] * len(values), values, "o", ms=5, alpha=0.7, color=color)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        style.plain_log_axis(axes.xaxis)
-        style.plain_log_axis(axes.yaxis)
-        axes.set_xlabel("training frames")
-        axes.set_ylabel("mean error on test, px of the original frames")
-        axes.legend()
-        style.title(axes, "Error by number of labelled frames", "dots: runs; lines: their mean")

@@ -31,10 +31,3 @@ def test_table_csv_and_picture(tmp_path):
     assert len(records) == 9 and records[5]["split"] == "test" and float(records[5]["rmse_px"]) == 9.0
     picture = matplotlib.image.imread(tmp_path / "out" / "rmse.png")
     assert picture.std() > 0.01 and np.isfinite(picture).all()
-    assert not (tmp_path / "out" / "frames.png").exists()
-
-
-def test_frame_counts_become_lines(tmp_path):
-    names = [f"{start}, {n} frames" for start in ("from scratch", "from another project") for n in (5, 40)]
-    write_sweep(tmp_path, {name: [run(9.0 - i), run(8.0 - i)] for i, name in enumerate(names)})
-    assert matplotlib.image.imread(tmp_path / "frames.png").std() > 0.01

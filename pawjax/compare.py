@@ -1,8 +1,8 @@
 """python -m pawjax.compare RUN RUN ... --out=FOLDER [--published=FILE] [--evaluate] [--data=FOLDER]
 
-Writes the final comparison of training runs: FOLDER/index.html, a self-contained page (the table, the learning curves,
-the cumulative errors and each run's worst frames), the same table as table.md and table.csv, and the two pictures. The
-runs must be finished and share their data and split.
+Writes the final comparison of training runs: FOLDER/index.html, a self-contained page (the table, what the errors cost,
+the learning curves, the cumulative errors and each run's worst frames), the same table as table.md and table.csv, and
+the pictures. The runs must be finished and share their data and split.
 
 The test frames are included on purpose: compare only after all choices are made. Existing eval/train, eval/dev and
 eval/test of each run are reused; missing and damaged ones, or all with --evaluate, are made from the best checkpoint on

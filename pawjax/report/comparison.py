@@ -14,11 +14,11 @@ from pawjax.files import write_text
 from pawjax.metrics import GROSS_MISS
 from pawjax.report import page, style
 from pawjax.report.cells import csv_text, markdown_row
-from pawjax.report.comparison_pictures import cumulative_errors, learning_curves
+from pawjax.report.comparison_pictures import cumulative_errors, errors_by_compute, learning_curves
 from pawjax.report.curves import Series
 from pawjax.report.published import Published
 
-FILES = ("index.html", "table.md", "table.csv", "learning_curves.png", "cumulative_errors.png")
+FILES = ("index.html", "table.md", "table.csv", "errors_by_compute.png", "learning_curves.png", "cumulative_errors.png")
 
 CSV_COLUMNS = (
     "run",
@@ -75,7 +75,7 @@ def check_out(folder: Path, workdirs: Sequence[Path]) -> None:
 
 
 def write_comparison(folder: str | Path, runs: Sequence[ComparedRun], published: Published = NOTHING) -> str:
-    """Writes `index.html`, `table.md`, `table.csv`, `learning_curves.png` and `cumulative_errors.png`.
+    """Writes `FILES`: a page, the table as Markdown and CSV, and the pictures.
 
     Each file is replaced atomically, the page last; it embeds its pictures.
 
@@ -94,6 +94,7 @@ def write_comparison(folder: str | Path, runs: Sequence[ComparedRun], published:
     write_text(folder / "table.md", markdown)
     cells = ([row.get(column) for column in CSV_COLUMNS] for row in rows)
     write_text(folder / "table.csv", csv_text([CSV_COLUMNS, *cells]))
+    errors_by_compute(rows[: len(runs)], folder / "errors_by_compute.png")
     learning_curves({run.name: run.curves for run in runs}, folder / "learning_curves.png")
     cumulative_errors({run.name: run.test_errors for run in runs}, folder / "cumulative_errors.png")
     write_text(folder / "index.html", _page(folder, columns, rows, runs, published.note))
@@ -207,6 +208,8 @@ def _page(folder: Path, columns: Sequence[Column], rows: Sequence[Row], runs: Se
         [
             page.table([(column.group, column.title) for column in columns], cells, best, len(runs)),
             *map(page.note, notes),
+            page.heading("What the error costs"),
+            page.picture(folder / "errors_by_compute.png", "error by compute and by training time, for each run"),
             page.heading("Learning curves"),
             page.note("During training, the train error is measured on as many training frames as dev has."),
             page.picture(folder / "learning_curves.png", "train and dev error by step, for each run"),

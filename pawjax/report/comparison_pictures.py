@@ -1,8 +1,9 @@
-"""The pictures of a comparison: every run's learning curve, and the errors of all runs over one axis."""
+"""The pictures of a comparison: learning curves, the errors of all runs over one axis, and what they cost."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -105,3 +106,36 @@ def cumulative_errors(runs: Mapping[str, np.ndarray], out_path: str | Path) -> N
         axes.set_ylabel("share of test points within")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, labelspacing=0.9)
         style.title(axes, "Cumulative errors on test")
+
+
+def errors_by_compute(rows: Sequence[Mapping[str, Any]], out_path: str | Path) -> None:
+    """Draws the mean error on test against the FLOPs that predict a frame and against the training time, per run.
+
+    Args:
+      rows: the runs' rows of `report.comparison`.
+      out_path: the PNG.
+    """
+    known = [row for row in rows if row["test_mean_error_px"] is not None]
+    colours = dict(zip((row["run"] for row in rows), style.bodypart_colors(len(rows)), strict=True))
+    with style.picture(out_path, 11.5, 4.4) as figure:
+        left, right = figure.subplots(1, 2, sharey=True)
+        if not known:
+            for axes in (left, right):
+                style.notice(axes, "no labelled points")
+            return
+        for axes, key, unit in ((left, "flops_per_frame", 1e9), (right, "training_seconds", 60)):
+            for row in known:
+                at = [max(row[key] / unit, 1e-6)], style.log_errors(np.array([row["test_mean_error_px"]]))
+                axes.plot(*at, "o", ms=9, color=colours[row["run"]], label=style.shorten(row["run"], 30))
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.margins(0.15)
+            axes.autoscale_view()
+            style.plain_log_axis(axes.xaxis)
+        style.plain_log_axis(left.yaxis)
+        left.set_ylabel("mean error on test (px)")
+        left.set_xlabel("GFLOPs to predict a frame")
+        right.set_xlabel("training time (min)")
+        style.title(left, "Error by compute")
+        style.title(right, "Error by training time")
+        right.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, labelspacing=0.8)

@@ -89,11 +89,11 @@ def test_page_is_self_contained(tmp_path):
     html = (tmp_path / "out" / "index.html").read_text()
     assert not re.search(r"https?:|//\w|@import|url\(|<link|<script|srcset", re.sub(r'base64,[^"]*', "", html))
     sources = re.findall(r'\b(?:src|href)\s*=\s*"([^"]*)"', html)
-    assert len(sources) == 6 and all(source.startswith("data:image/png;base64,") for source in sources)
+    assert len(sources) == 7 and all(source.startswith("data:image/png;base64,") for source in sources)
     pictures = [base64.b64decode(source.partition(",")[2]) for source in sources]
-    assert pictures[0] == (tmp_path / "out" / "learning_curves.png").read_bytes()
-    assert pictures[1] == (tmp_path / "out" / "cumulative_errors.png").read_bytes()
-    assert pictures[2] == runs[0].pictures[0].read_bytes()
+    names = ("errors_by_compute", "learning_curves", "cumulative_errors")
+    assert pictures[:3] == [(tmp_path / "out" / f"{name}.png").read_bytes() for name in names]
+    assert pictures[3] == runs[0].pictures[0].read_bytes()
     assert "<b>" not in html and "&lt;b&gt;0&lt;/b&gt;" in html
     assert "&lt;i&gt;they&lt;/i&gt;" in html and "Of &lt;others&gt;." in html
     assert re.findall(r'<td class="best">([^<]*)</td>', html) == ["2.50", "1.25", "0.62", "7.50"]  # the last run's
@@ -106,7 +106,7 @@ def test_each_run_has_all_its_pictures(tmp_path):
     write_comparison(tmp_path / "out", [run])
     html = (tmp_path / "out" / "index.html").read_text()
     pictures = [base64.b64decode(text) for text in re.findall('src="data:image/png;base64,([^"]*)"', html)]
-    assert pictures[2:] == [path.read_bytes() for path in paths]
+    assert pictures[3:] == [path.read_bytes() for path in paths]
 
 
 def test_published_rows_are_copied_digit_by_digit(tmp_path):

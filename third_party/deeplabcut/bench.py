@@ -139,6 +139,9 @@ def main() -> None:
     parser.add_argument("--pawjax-python", default=sys.executable)
     parser.add_argument("--config", default="configs/dlc_r50.py")
     parser.add_argument("--norms", default="batch,frozen,group", help="norms of pawjax's networks")
+    parser.add_argument(
+        "--also", default="", metavar="CONFIG,...", help="other configs of pawjax, e.g. configs/lite0.py"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--frames", type=int, default=48)
@@ -147,7 +150,11 @@ def main() -> None:
     if os.environ.get("GLIBC_TUNABLES") != ALLOCATOR:  # the same allocator for both sides, set before they start
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "GLIBC_TUNABLES": ALLOCATOR})
 
-    sides = {f"pawjax, {norm} norm": f"--config.model.norm={norm}" for norm in options.norms.split(",")}
+    sides = {
+        f"pawjax, {norm} norm": [f"--config={options.config}", f"--config.model.norm={norm}"]
+        for norm in options.norms.split(",")
+    }
+    sides |= {f"pawjax, {Path(config).stem}": [f"--config={config}"] for config in options.also.split(",") if config}
     with tempfile.TemporaryDirectory() as folder:
         peer = DeepLabCut(options.project.resolve(), Path(folder), options.frames)
         works = {
@@ -159,8 +166,7 @@ def main() -> None:
         for _ in range(options.rounds):
             for work, (theirs, ours) in works.items():
                 rates[work]["DeepLabCut"].append(theirs())
-                for side, flag in sides.items():
-                    flags = [f"--config={options.config}", flag]
+                for side, flags in sides.items():
                     rates[work][side].append(pawjax(options.pawjax_python, flags, *ours, options.seconds))
     print("| images/s, float32, CPU | DeepLabCut | " + " | ".join(sides) + " |" + "\n|---|---|" + "---|" * len(sides))
     for work, measured in rates.items():

@@ -19,7 +19,7 @@ from pawjax.errors import InputError
 from pawjax.methods import make_method
 
 ROOT = Path(__file__).parents[1]
-SWEEPS = {"experiment1": 7, "experiment2": 3, "experiment3": 7, "experiment4": 7}
+SWEEPS = {"experiment1": 7, "experiment2": 3, "experiment3": 7, "experiment4": 7, "all_methods": 7}
 NARROW = {
     "experiment1": "mirror_paw_",
     "experiment2": "mirror_paw_",

@@ -82,13 +82,6 @@ function visit(one) {
   if (frame === one.at) redraw();
 }
 
-// The next or previous moment of the list.
-function along(by) {
-  if (!listed.length) return;
-  const index = moment ? listed.indexOf(moment) + by : by > 0 ? 0 : listed.length - 1;
-  visit(listed[Math.max(0, Math.min(listed.length - 1, index))]);
-}
-
 const keys = {
   " ": play,
   ArrowLeft: (event) => step(event.shiftKey ? -10 : -1),

@@ -1,20 +1,8 @@
 // The lists beside the picture: reconstructions, bodyparts, and bad frames.
 
-let moment = null; // the bad frame that was chosen
-let listed = []; // bad frames
-
-function switchFor(list, color, name, isOn, change) {
-  const box = element("input", "", null);
-  box.type = "checkbox";
-  box.checked = isOn;
-  box.addEventListener("change", () => change(box.checked));
-  const words = [element("span", "part", name), element("span", "value", "")];
-  list.append(element("li", "", null, element("label", "", null, box, swatch(color), ...words)));
-}
-
 function changed() {
-  ways.forEach((way, i) => ($("ways").children[i].querySelector("input").checked = way.visible));
-  visible.forEach((is, k) => ($("bodyparts").children[k].querySelector("input").checked = is));
+  ways.forEach((way, i) => setSwitch($("ways"), i, way.visible));
+  visible.forEach((is, k) => setSwitch($("bodyparts"), k, is));
   listMoments();
   redraw();
 }
@@ -30,10 +18,10 @@ function show(which) {
 }
 
 function listAll() {
-  ways.forEach((way, i) => switchFor($("ways"), way.color, way.name, true, () => toggleWay(i)));
+  ways.forEach((way, i) => switchFor($("ways"), way.color, way.name, () => toggleWay(i)));
   content.bodyparts.forEach((name, k) => {
     const change = (on) => show((other) => (other === k ? on : visible[other]));
-    switchFor($("bodyparts"), content.colors[k], name, true, change);
+    switchFor($("bodyparts"), content.colors[k], name, change);
   });
   for (const [name, { title, has }] of Object.entries(MEASURES)) {
     if (ways.some((way) => has(way))) $("kind").append(new Option(title, name));
@@ -42,33 +30,9 @@ function listAll() {
 
 function listMoments() {
   measureAll();
-  listed = badFrames();
-  $("moments").replaceChildren(
-    ...listed.map((one, index) => {
-      const button = element("button", "", null, element("span", "", content.numbers[one.at]));
-      const part = element("span", "", null, swatch(content.colors[one.k]), content.bodyparts[one.k]);
-      button.append(part, element("span", "why", one.text));
-      button.type = "button";
-      button.dataset.index = index;
-      button.addEventListener("click", () => visit(one));
-      return element("li", "", null, button);
-    }),
-  );
+  listButtons(badFrames());
   const none = courses.length ? "nothing stands out" : "no shown reconstruction has this measure";
   $("count").textContent = listed.length ? `largest ${measure().title} of ${listed[0].way.name} first` : none;
-  choose(null);
-}
-
-function choose(one) {
-  moment = one;
-  for (const item of $("moments").children) {
-    const button = item.firstChild;
-    if (listed[button.dataset.index] !== one) button.removeAttribute("aria-current");
-    else {
-      button.setAttribute("aria-current", "true");
-      item.scrollIntoView({ block: "nearest" });
-    }
-  }
 }
 
 // Values of the frame in sight: of each bodypart in the last reconstruction shown, and how many each one has.

@@ -53,13 +53,6 @@ function visit(one) {
   go(one.at);
 }
 
-// The next or previous bad frame of the list.
-function along(by) {
-  if (!listed.length) return;
-  const index = moment ? listed.indexOf(moment) + by : by > 0 ? 0 : listed.length - 1;
-  visit(listed[Math.max(0, Math.min(listed.length - 1, index))]);
-}
-
 const VIEWS = {
   overview: () => lookFrom(plus(plus(groundAxes()[0], groundAxes()[1], -2), up, 1.2), up, extent.reach),
   top: () => lookFrom(up, groundAxes()[1], extent.reach),

@@ -14,6 +14,9 @@ of bodyparts. What was chosen is printed and written to run.json; each flag over
 - Animal seen from above: --config.augment.rotation=180.0 --config.augment.flip_p=0.5
 - Bodyparts identified only by their position in the frame: --config.augment.crop="(0,0)"
 
+- To end when dev frames improve no more: --config.patience=5 --config.checkpoint_by=capped. Else the best checkpoint is
+  the last: its averaged weights do best on new frames.
+
 How the numbers were chosen: launch/README.md, "The recipe of lite0". Those of the augmentation are dlc_r50_fast.py's.
 """
 
@@ -31,7 +34,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.log_every = 10
     config.eval_every = 100
     config.checkpoint_every = 100
-    config.checkpoint_by = "capped"
+    config.checkpoint_by = "last"
     config.model.backbone = "efficientnet_lite0"
     config.model.norm = "frozen"
     config.deeplabcut.head = "topdown"

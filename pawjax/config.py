@@ -52,7 +52,8 @@ class Run(Section):
       eval_every: updates between evaluations on dev and on as many training frames; each is a checkpoint too.
       checkpoint_every: updates between checkpoints.
       checkpoint_by: which evaluated checkpoint is the best: the one with the least 'rmse', 'mean_error', 'capped' (mean
-        of errors of at most `checkpoint_cap`) or 'median' on dev, or the 'last'. No comparison has been made yet.
+        of errors of at most `checkpoint_cap`) or 'median' on dev, or the 'last', which holds where weights are averaged
+        and the rate falls to zero: launch/README.md, "Which checkpoint?".
       checkpoint_cap: px.
       patience: evaluations without a better checkpoint after which training ends early; 0 for none.
       parallel: 'jit' or 'pmap'; both use all devices and give the same numbers.

@@ -15,7 +15,7 @@ from pawjax.engine.state import TrainState
 from pawjax.files import write_json
 from pawjax.progress import track
 
-SHOWN = ("mean_error_px", "median_px", "rmse_px", "n_over_50px")
+SHOWN = ("mean_error_px", "median_px", "rmse_px")
 
 Results = dict[str, dict[str, float]]
 
@@ -76,12 +76,12 @@ def values_of(results: Results, way: str, n: int, seeds: int, key: str) -> np.nd
 
 
 def print_table(results: Results, ways: Sequence[str], labels: Sequence[int], seeds: int) -> None:
-    print("\n| labels | way | mean error, px | median | RMSE | over 50 px | seconds |\n|---|---|---|---|---|---|---|")
+    print("\n| labels | way | mean error, px | median | RMSE | seconds |\n|---|---|---|---|---|---|")
     for n in labels:
         for way in ways:
             of = {key: values_of(results, way, n, seeds, key) for key in (*SHOWN, "seconds")}
             spread = np.std(of["mean_error_px"], ddof=1) if seeds > 1 else 0
             print(
                 f"| {n} | {way} | {of['mean_error_px'].mean():.2f} ± {spread:.2f} | {of['median_px'].mean():.2f} | "
-                f"{of['rmse_px'].mean():.2f} | {of['n_over_50px'].mean():.1f} | {of['seconds'].mean():.0f} |"
+                f"{of['rmse_px'].mean():.2f} | {of['seconds'].mean():.0f} |"
             )

@@ -82,7 +82,7 @@ def test_unit_vectors_are_those_of_scipy():
 def test_limbs_follow_from_the_root():
     rng = np.random.default_rng(2)
     states = PoseStates(
-        np.array([[[0, 0, 1], [1, 0, 0], [0, 1, 0.0]], [[0, 0, 1], [0, 0, 1], [0, 0, -1]]]),
+        np.array([[[1, 0, 0], [0, 0, 1], [0, 1, 0.0]], [[0, 0, 1], [0, 0, 1], [0, 0, -1]]]),
         np.full((2, 3), 1e4),
         np.array([0.25, 0.75]),
         np.array([[0.9, 0.1], [0.3, 0.7]]),

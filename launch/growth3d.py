@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from launch.cmu_motion import JOINTS, SPINE, motion_of, observe
+from launch.cmu_motion import JOINTS, SKIN, SPINE, motion_of, observe
 from launch.rat7m import MODELS, cameras_of
 from pawjax.files import write_json
 from pawjax.pose3d.chunks import fit_in_chunks
@@ -49,7 +49,9 @@ def measure(path: Path, frames: int, cameras: int, way: str) -> dict[str, float]
     """Seconds of a compiled call, of the one before that compiles, and MB of memory beyond that of 100 frames."""
     matrices = ring(cameras)
     motion, parents = motion_of(path, np.zeros(3))
-    seen = observe(np.random.default_rng(0), motion, matrices)
+    rng = np.random.default_rng(0)
+    motion = motion + SKIN * rng.normal(size=motion.shape)
+    seen = observe(rng, motion, matrices)
     names = tuple(JOINTS)
     spine = tuple(names.index(name) for name in SPINE)
     prior = learn_prior(jax.random.key(0), Observations(seen), matrices, motion, names, parents, spine, STATES)

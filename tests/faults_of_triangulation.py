@@ -1,4 +1,4 @@
-"""Faults of the way from files of tracks to files of points in space; see `tests/faults.py`."""
+"""Faults of the way from files of tracks to files of points and draws in space; see `tests/faults.py`."""
 
 from tests.faults_of_numbers import fault
 
@@ -97,5 +97,29 @@ FAULTS = (
         "a circle of limbs is taken for a tree",
         "tests/pose3d/test_skeleton.py",
         ("pawjax/pose3d/skeleton.py", "if group[one] == group[other]:", "if one == other:"),
+    ),
+    fault(
+        "sampling: proposals are accepted too often",
+        "tests/pose3d/test_gibbs.py -k transition",
+        ("pawjax/pose3d/hamiltonian.py", "jnp.exp(jnp.minimum(gain, 0))", "jnp.exp(jnp.minimum(0.9 * gain, 0))"),
+    ),
+    fault(
+        "sampling: a heading follows from the height of limbs too",
+        "tests/pose3d/test_gibbs.py -k grid",
+        ("pawjax/pose3d/sweeps.py", "cosine = (natural * drawn)[..., :2]", "cosine = (natural * drawn)"),
+    ),
+    fault(
+        "sampling: pose states are drawn by the transitions' transpose",
+        "tests/pose3d/test_joint.py -k keep",
+        (
+            "pawjax/pose3d/hidden_markov.py",
+            "probabilities * transitions[:, state]",
+            "probabilities * transitions[state]",
+        ),
+    ),
+    fault(
+        "sampling: an outlier pulls as an inlier does",
+        "tests/pose3d/test_forces.py",
+        ("pawjax/pose3d/forces.py", "share / measured.outlier * off", "share * off"),
     ),
 )

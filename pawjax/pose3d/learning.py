@@ -9,13 +9,12 @@ import numpy as np
 
 from pawjax.errors import InputError, warn
 from pawjax.pose3d.parameters import Limbs, Noise, PoseStates
-from pawjax.pose3d.priors import learn_limbs, learn_states, noise_by_likelihood
+from pawjax.pose3d.priors import LEAST_SHARE, learn_limbs, learn_states, noise_by_likelihood
 from pawjax.pose3d.settings import WITH_LIMBS, Settings
 
 FRAMES_PER_STATE = 10  # fewer tell nothing of a pose state's directions
 FEWEST_VIEWS = 3  # that agree on a point to trust, where there are so many cameras
 WORST = 3.0  # times the bodypart's median reprojection error, to which a point is trusted
-LEAST_SHARE = 0.01  # of a limb's length, its least standard deviation
 SUREST = 1 - 1e-6  # probability of an outlier
 FAR = 6.0  # times the bodypart's usual step or the limb's usual deviation, from which a point is none to trust
 

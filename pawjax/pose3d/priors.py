@@ -19,6 +19,7 @@ FEWEST = 20  # observations of a bodypart in a camera, to learn its noise from t
 FAR = 15.0  # px, residuals that count as outliers at the start
 EM_STEPS = 200
 LEAST_VARIANCE = 0.25  # of an inlier, px^2
+LEAST_SHARE = 0.01  # of a limb's length, its least standard deviation: rigid limbs leave no way to a maximum
 STEEPNESS, MIDDLE, SUREST = 20.0, 0.5, 1e-6  # of the outlier's probability by likelihood
 MOST_CONCENTRATED = 100.0
 TRANSITIONS = 1.0  # seen beforehand from each state to the states by their weights
@@ -62,7 +63,7 @@ def learn_prior(
 
 
 def learn_limbs(poses: Any, parents: Sequence[int]) -> Limbs:
-    """Means and variances of the distances from parents.
+    """Means of the distances from parents, and their variances, of at least a hundredth of the length as deviation.
 
     Args:
       poses: [N, K, 3].
@@ -77,7 +78,8 @@ def learn_limbs(poses: Any, parents: Sequence[int]) -> Limbs:
     for k, parent in enumerate(parents):
         if k != parent and np.isfinite(apart[:, k]).sum() < 2:
             raise InputError(f"fewer than two poses have the limb from bodypart {parent} to {k}: give more poses")
-    return Limbs(np.nanmean(apart, 0), np.nanvar(apart, 0), tuple(map(int, parents)))
+    length = np.nanmean(apart, 0)
+    return Limbs(length, np.maximum(np.nanvar(apart, 0), (LEAST_SHARE * length) ** 2), tuple(map(int, parents)))
 
 
 def learn_steps(poses: Any) -> np.ndarray:

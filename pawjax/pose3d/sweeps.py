@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from pawjax.pose3d import gimbal, hamiltonian, hidden_markov, model2, noise, tree, vmf, von_mises
+from pawjax.pose3d.forces import mixture_force
 from pawjax.pose3d.newton import damped
 from pawjax.pose3d.parameters import Limbs, PoseStates
 from pawjax.pose3d.problem import Problem, pixel_pull, walk_blocks, walk_pull
@@ -70,9 +71,9 @@ def energy(model: Model, positions: jax.Array, natural: jax.Array | None) -> ham
       natural: [T, K, 3], natural parameters kappa mu of the limbs' directions in the world; None without limbs.
     """
     shape, positions = positions.shape, positions.reshape(len(positions), -1, 3)
-    pixels, outliers = pixel_pull(model.problem, positions, noise.mixture)
+    value, gradient, outliers = mixture_force(model.problem, positions)
     walk = walk_pull(positions, model.problem.step_precision)
-    value, gradient = pixels.value + walk.value, pixels.gradient + walk.gradient
+    value, gradient = value + walk.value, gradient + walk.gradient
     if model.limbs is not None:
         limbs = model.limbs
         differences = tree.differences(positions, limbs.parents)

@@ -1,5 +1,7 @@
 """Draws of the posterior: each conditional and transition against its law, and a tiny GIMBAL against integration."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,11 +34,16 @@ def test_a_transition_leaves_a_density_as_it_is():
     white = jnp.asarray((exact - 0.4) * np.sqrt(2.0), jnp.float32)[None, :, None]
     move = jax.jit(lambda key, white: hamiltonian.transition(key, energy, gaussian, white, jnp.full(count, 1.1), 3))
     for turn in range(6):
-        white, after, accepted = move(jax.random.key(turn), white)
+        left, (white, after, accepted) = white, move(jax.random.key(turn), white)
     x = np.asarray(gaussian.place(white)).ravel()
     np.testing.assert_allclose(after.value[0], x**4 / 4, rtol=1e-4, atol=1e-5)
     assert 0.4 < accepted.mean() < 0.97 and np.corrcoef(x, exact)[0, 1] < 0.5
     assert stats.ks_2samp(x, exact).pvalue > 1e-3 and abs((x**4).mean() - 1) < 0.03  # E[x U'(x)] = 1
+    y = np.asarray(gaussian.place(left)).ravel()
+    places = (lambda a: a > 1), (lambda a: abs(a) < 0.3), (lambda a: a < -0.2)
+    for one, other in itertools.combinations(places, 2):  # detailed balance: as often there as back
+        there, back = (one(y) & other(x)).sum(), (one(x) & other(y)).sum()
+        assert there > 100 and abs(int(there) - int(back)) < 4 * (there + back) ** 0.5
 
 
 def level(value, cameras=3, bodyparts=4):
@@ -71,6 +78,28 @@ def test_outliers_of_model_1_are_those_of_the_fit():
     off = draws.mean - truth
     inside = np.einsum("tki,tkij,tkj->tk", off, np.linalg.inv(draws.covariance), off) < stats.chi2(3).ppf(0.95)
     assert 0.88 < inside.mean() <= 1
+
+
+def test_headings_have_their_law_on_a_grid(monkeypatch):
+    """Given directions u and states, p(h) is as exp(sum of kappa mu . R(-h) u): each limb counts with its kappa."""
+    rng, count = np.random.default_rng(7), 20_000
+    vectors = rng.normal(size=(2, 3, 3))
+    mean, u = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    kappa = np.array([1.0, 0.6, 4.0])  # the root's counts for nothing
+    states = PoseStates(*map(jnp.asarray, (mean[None], kappa[None], np.ones(1), np.ones((1, 1)))), (0, 1))
+    limbs = Limbs(jnp.array([0.0, 40, 30]), jnp.array([jnp.inf, 100, 100]), (0, 0, 1))
+    monkeypatch.setattr(sweeps.vmf, "sample", lambda key, natural: jnp.broadcast_to(jnp.asarray(u), natural.shape))
+    model = sweeps.Model(None, limbs, states)
+    place = jnp.zeros((count, 3, 3)), jnp.full(count, 2.0), jnp.zeros(count, int)
+    drawn = np.asarray(sweeps.draw_heading(jax.random.split(jax.random.key(8)), model, *place))
+    grid = np.linspace(-np.pi, np.pi, 2001)
+    cosine, sine = np.cos(grid)[:, None], np.sin(grid)[:, None]
+    x, y, z = u.T
+    turned = np.stack([cosine * x + sine * y, cosine * y - sine * x, 0 * cosine + z], -1)  # R(-h) u
+    density = np.exp((kappa[:, None] * mean * turned)[:, 1:].sum((-1, -2)))
+    below = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    law = lambda angle: np.interp(angle, grid, below / below[-1])  # noqa: E731
+    assert stats.kstest(np.angle(np.exp(1j * drawn)), law).pvalue > 1e-3
 
 
 @pytest.fixture(scope="module")

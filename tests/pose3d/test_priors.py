@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from pawjax.errors import InputError
-from pawjax.pose3d import gimbal, priors, vmf, vmf_mixture
+from pawjax.pose3d import gimbal, model2, priors, vmf, vmf_mixture
 from pawjax.pose3d.gimbal import turn
 from pawjax.pose3d.parameters import Noise, Observations, Prior
 from pawjax.pose3d.prior_file import read_prior, save_prior
-from tests.pose3d.conftest import LENGTHS, PARENTS, pixels_of, ring
+from tests.pose3d.conftest import LENGTHS, PARENTS, pixels_of, ring, walking
 
 
 def mixture_poses(count, seed=0):
@@ -76,6 +76,19 @@ def test_limbs_steps_and_states_of_an_animal():
     np.testing.assert_allclose(up, [0, 1], atol=0.05)
     np.testing.assert_allclose(np.diagonal(learned.transitions), 0.98, atol=0.01)  # 50 frames each
     np.testing.assert_allclose(np.sum(learned.transitions, -1), 1)
+
+
+def test_rigid_limbs_are_held_for_a_hundredth_of_their_length_loose():
+    """Motion capture of a rigid skeleton has no spread at all, with which the models would not converge."""
+    rng, cameras = np.random.default_rng(7), ring(3)
+    poses = walking(rng, 40)
+    limbs = priors.learn_limbs(poses, PARENTS)
+    np.testing.assert_allclose(np.sqrt(limbs.variance[1:]), LENGTHS[1:] / 100, rtol=1e-6)
+    noise = Noise(*(np.full((3, 4), value) for value in (9.0, 1e4, 0.05)))
+    prior = Prior(priors.learn_steps(poses), noise, limbs, None, tuple("abcd"))
+    pixels = pixels_of(cameras, poses) + rng.normal(scale=3, size=(40, 3, 4, 2))
+    fit = model2.fit(Observations(pixels), cameras, prior)
+    assert fit.converged and np.linalg.norm(fit.mean - poses, axis=-1).mean() < 2
 
 
 def test_a_whole_prior_is_learned_from_what_it_explains():

@@ -26,24 +26,24 @@ SIZE = (1280, 1024)
 PEER = Path(__file__).with_name("peer.py")
 
 
-def truth(rng: np.random.Generator) -> Cameras:
+def truth(rng: np.random.Generator, count: int) -> Cameras:
     """Cameras in a ring, a metre from the origin and above it, with lenses of one coefficient, as aniposelib fits."""
-    angles = 2 * np.pi * np.arange(N_CAMERAS) / N_CAMERAS
-    places = 800 * np.stack([np.cos(angles), np.sin(angles), np.full(N_CAMERAS, 0.8)], axis=-1)
+    angles = 2 * np.pi * np.arange(count) / count
+    places = 800 * np.stack([np.cos(angles), np.sin(angles), np.full(count, 0.8)], axis=-1)
     turns = []
     for place in places:
         forward = -place / np.linalg.norm(place)
         right = np.cross(forward, [0, 0, 1])
         right /= np.linalg.norm(right)
         turns.append(Rotation.from_matrix(np.stack([right, np.cross(forward, right), forward])))
-    focal = rng.uniform(1300, 1500, N_CAMERAS)
+    focal = rng.uniform(1300, 1500, count)
     matrix = np.stack([np.array([[f, 0, SIZE[0] / 2], [0, f, SIZE[1] / 2], [0, 0, 1]]) for f in focal])
-    lens = np.zeros((N_CAMERAS, 5))
-    lens[:, 0] = rng.uniform(-0.15, 0.05, N_CAMERAS)
-    names = tuple(f"cam{index}" for index in range(N_CAMERAS))
+    lens = np.zeros((count, 5))
+    lens[:, 0] = rng.uniform(-0.15, 0.05, count)
+    names = tuple(f"cam{index}" for index in range(count))
     rotation = np.stack([turn.as_rotvec() for turn in turns])
     translation = np.stack([-turn.apply(place) for turn, place in zip(turns, places, strict=True)])
-    return Cameras(names, (SIZE,) * N_CAMERAS, matrix, lens, rotation, translation, np.zeros(N_CAMERAS, bool))
+    return Cameras(names, (SIZE,) * count, matrix, lens, rotation, translation, np.zeros(count, bool))
 
 
 def corners(cameras: Cameras, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="after the first, which compiles")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
-    true = truth(rng)
+    true = truth(rng, N_CAMERAS)
     board, poses, pixels = corners(true, rng)
     start = perturbed(true, rng)
     off = poses + [*[ANGLE] * 3, *[SHIFT] * 3] * rng.normal(size=poses.shape)

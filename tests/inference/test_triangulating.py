@@ -278,17 +278,40 @@ def test_pictures_show_the_points(seen, tmp_path):
     assert len(drawn) == 8 and np.ptp(drawn[3].astype(int)) > 50
 
 
-def test_no_position_where_two_cameras_do_not_see(seen, tmp_path):
+def test_no_position_where_two_cameras_do_not_see(seen, tmp_path, capsys):
     """Missing points stay missing in every table; a missing tracked point is an empty cell, as writers leave it."""
     pixels = seen[0].copy()
     pixels[1:, 10:15, 2] = np.nan
     files = recorded.record(tmp_path, pixels, seen[1], recorded.rig())
     made = run(files, tmp_path / "out", "ransac")
+    assert "points have fewer than two views (snout in 8.3%" in (said := capsys.readouterr().out)
+    assert "of the frames) and have no position" in said
     assert np.isnan(made["mean"][10:15, 2]).all() and np.isfinite(made["mean"][15:, 2]).all()
     table = list(csv.DictReader((tmp_path / "out" / "points3d.anipose.csv").open()))
     assert table[12]["snout_x"] == table[12]["snout_error"] == ""
     told = json.loads((tmp_path / "out" / "diagnostics.json").read_text())
     assert told["missing"]["snout"] == pytest.approx(5 / recorded.FRAMES, abs=1e-3)
+
+
+def test_points_that_a_model_filled_are_marked(seen, tmp_path, capsys):
+    """anipose's columns have their positions and numbers of views, DeepLabCut's leave them out, and a sentence tells."""
+    pixels = seen[0].copy()
+    pixels[1:, 10:15, 2] = np.nan
+    files = recorded.record(tmp_path, pixels, seen[1], recorded.rig())
+    made = run(files, tmp_path / "out", "model1")
+    said = capsys.readouterr().out
+    few = made["views"] < 2
+    assert few[10:15, 2].all() and few.sum() < 20 and np.isfinite(made["mean"]).all()
+    share = f"{few.sum()} of {few.size} points have fewer than two views (snout in {few[:, 2].mean():.1%}"
+    assert share in said and "were filled by model1, but are left empty in points3d.csv and .h5" in said
+    table = list(csv.DictReader((tmp_path / "out" / "points3d.anipose.csv").open()))
+    row = table[12]
+    np.testing.assert_allclose([float(row[f"snout_{axis}"]) for axis in "xyz"], made["mean"][12, 2])
+    assert int(row["snout_ncams"]) == made["views"][12, 2] <= 1 and row["snout_error"] == row["snout_score"] == ""
+    rows = np.array([row[1:] for row in csv.reader((tmp_path / "out" / "points3d.csv").open())][3:])
+    np.testing.assert_array_equal((rows.reshape(*few.shape, 3) == "").all(-1), few)
+    told = json.loads((tmp_path / "out" / "diagnostics.json").read_text())["few_views"]
+    assert (told["points"], told["filled"], told["of"]) == (few.sum(), few.sum(), few.size)
 
 
 def test_unknown_words_of_tracks():

@@ -9,6 +9,7 @@ says how far the points are from the truth. The same command again goes on where
 """
 
 import argparse
+import csv
 import itertools
 import json
 import shutil
@@ -20,7 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from launch.mouse_in_space import BODYPARTS, SKELETON, SPINE, Mouse, rig
+from launch.mouse_in_space import BODYPARTS, SKELETON, SPINE, Mouse
+from launch.mouse_pictures import picture, rig
 from pawjax.data.paw_on_ball.look import N_SESSIONS
 from pawjax.data.paw_on_ball.motion import SESSION_SECONDS
 from pawjax.files import write_json
@@ -29,7 +31,7 @@ from pawjax.pose3d.calibration_files import write_calibration
 from pawjax.pose3d.cameras import Cameras
 from pawjax.progress import track
 from pawjax.report.mp4 import write_mp4
-from pawjax.tracks.deeplabcut import write_csv_table
+from pawjax.tracks.deeplabcut import LEVELS, write_csv_table
 
 MODELS = ("median", "ransac", "model0", "model1", "model2", "gimbal")
 LABELLED_SEED, RECORDED_SEED = 0, 1  # of the mice that are labelled, and of the one that is filmed
@@ -55,15 +57,14 @@ def write_project(folder: Path, cameras: Cameras, instants: int) -> None:
     for index, camera in enumerate(cameras.names):
         pictures = part / "labeled-data" / camera
         pictures.mkdir(parents=True)
-        rows = [[level, *names] for level, names in zip(("scorer", "bodyparts", "coords"), zip(*columns), strict=True)]
+        rows = [[name, *each] for name, each in zip(LEVELS, zip(*columns, strict=True), strict=True)]
         for number, time in enumerate(track(times, f"drawing frames of '{camera}'")):
-            made = Mouse(LABELLED_SEED, number % N_SESSIONS).picture(cameras, index, time)
+            made = picture(Mouse(LABELLED_SEED, number % N_SESSIONS), cameras, index, time)
             Image.fromarray(made.image[..., 0]).save(pictures / f"img{number:04d}.png")
-            cells = [
-                f"{value:.3f}" if seen else "" for point, seen in zip(made.pixels, made.visible) for value in point
-            ]
+            cells = np.where(made.visible[:, None], made.pixels.round(3), None).ravel().tolist()
             rows.append([f"labeled-data/{camera}/img{number:04d}.png", *cells])
-        (pictures / f"CollectedData_{SCORER}.csv").write_text("".join(f"{','.join(row)}\n" for row in rows))
+        with (pictures / f"CollectedData_{SCORER}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
     names = "".join(f"- {name}\n" for name in BODYPARTS)
     (part / "config.yaml").write_text(f"Task: space\nscorer: {SCORER}\nbodyparts:\n{names}")
     part.rename(folder)
@@ -83,7 +84,7 @@ def write_recording(folder: Path, cameras: Cameras, frames: int) -> np.ndarray:
 
         def drawn(index: int = index, camera: str = camera) -> Iterator[tuple[float, np.ndarray]]:
             for time in track(times, f"drawing {camera}.mp4"):
-                yield time, np.repeat(mouse.picture(cameras, index, time).image, 3, -1)
+                yield time, np.repeat(picture(mouse, cameras, index, time).image, 3, -1)
 
         write_mp4(path, drawn(), cameras.sizes[index][::-1], RATE, {"crf": "16"})
     return truth

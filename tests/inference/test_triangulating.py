@@ -294,7 +294,7 @@ def test_no_position_where_two_cameras_do_not_see(seen, tmp_path, capsys):
 
 
 def test_points_that_a_model_filled_are_marked(seen, tmp_path, capsys):
-    """anipose's columns have their positions and numbers of views, DeepLabCut's leave them out, and a sentence tells."""
+    """anipose's columns have their positions and numbers of views, DeepLabCut's leave them out, a sentence tells."""
     pixels = seen[0].copy()
     pixels[1:, 10:15, 2] = np.nan
     files = recorded.record(tmp_path, pixels, seen[1], recorded.rig())

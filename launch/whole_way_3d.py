@@ -37,6 +37,7 @@ MODELS = ("median", "ransac", "model0", "model1", "model2", "gimbal")
 LABELLED_SEED, RECORDED_SEED = 0, 1  # of the mice that are labelled, and of the one that is filmed
 RATE = 75.0  # frames per second of the videos
 SCORER = "truth"
+TRAIN = ("--config=configs/quickstart.py", "--config.model.stem_channels=16", "--config.steps=400")
 
 
 def door(module: str, *words: str) -> None:
@@ -147,10 +148,10 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=200)
     parser.add_argument("--instants", type=int, default=60, help="that are labelled, in all three cameras")
     parser.add_argument("--frames", type=int, default=300, help="of each video")
-    parser.add_argument("train", nargs="*", help="words of pawjax.train, after --; else configs/quickstart.py")
+    parser.add_argument("train", nargs="*", help=f"words of pawjax.train, after --; else {' '.join(TRAIN)}")
     flags = parser.parse_args()
-    train = flags.train or ["--config=configs/quickstart.py"]
-    table = whole_way(flags.out, (flags.height, flags.width), flags.instants, flags.frames, train)
+    size = flags.height, flags.width
+    table = whole_way(flags.out, size, flags.instants, flags.frames, flags.train or list(TRAIN))
     error = json.loads((flags.out / "run/eval/test/metrics.json").read_text())["mean_error_px"]
     print(f"\nmean error on test frames: {error:.2f} px\n| | " + " | ".join(next(iter(table.values()))) + " |")
     for model, row in table.items():

@@ -14,6 +14,7 @@ from pawjax.tracks.formats import read
 from pawjax.tracks.tracks import Tracks
 
 OUTSIDE = 0.05  # of a frame's sides, or of the points: more than that outside of the frame is another frame
+ROUNDED = 0.01  # by which likelihoods may lie outside of 0 to 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,13 +113,19 @@ def _chosen(calibration: Path, cameras: Cameras, tracks: Mapping[str, str]) -> C
 
 
 def _check_points(file: str, camera: str, tracks: Tracks, size: tuple[int, int] | None) -> None:
-    """Raises InputError for tracks of several animals, without a point, or of frames of another size."""
+    """Raises InputError for tracks of several animals, without a point, without likelihoods, or of other frames."""
     points = tracks.keypoints[np.isfinite(tracks.keypoints).all(-1)]
     if tracks.likelihood.shape[1] != 1:
         raise InputError(f"{file}: holds tracks of several animals: give tracks of one")
     if not len(points):
         raise InputError(
             f"{file}: the tracks of the camera '{camera}' have no point in any frame: track its video again"
+        )
+    likelihood = tracks.likelihood[np.isfinite(tracks.likelihood)]
+    if likelihood.size and not -ROUNDED <= likelihood.min() <= likelihood.max() <= 1 + ROUNDED:
+        raise InputError(
+            f"{file}: the likelihoods of the camera '{camera}' go from {likelihood.min():g} to {likelihood.max():g}: "
+            f"give them as numbers from 0 to 1, or leave them empty where there are none"
         )
     if size is None:
         return

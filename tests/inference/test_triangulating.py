@@ -187,6 +187,8 @@ def test_bad_input_is_one_sentence(files, tmp_path, capsys):
     pixels, likelihood = recorded.see(recorded.rig(), recorded.make_truth())
     twice = recorded.make_tracks(2 * pixels[1], likelihood[1])
     assert "of the points lie outside the 640x600 px" in sentence(changed(files, tmp_path, keypoints=twice.keypoints))
+    percent = changed(files, tmp_path, likelihood=100 * twice.likelihood)
+    assert "the likelihoods of the camera 'cam1' go from" in sentence(percent)
     nothing = np.full_like(twice.keypoints, np.nan)
     assert "have no point in any frame" in sentence(changed(files, tmp_path, keypoints=nothing))
     names = ("tail", "neck", "nose", "paw_L", "paw_R")
@@ -226,6 +228,10 @@ def test_bad_input_is_one_sentence(files, tmp_path, capsys):
     assert "with --offsets can be drawn" in sentence(files, "--videos=cam1=a.mp4", "--offsets=cam1=2")
     assert "nowhere.mp4" in sentence(files, f"--videos=cam1={tmp_path / 'nowhere.mp4'}")
     assert "ransac is no model to draw from" in sentence(files, "--samples=3")
+    assert "--samples=100000000 of 60 frames are 1440.0 GB" in sentence(files, "--samples=100000000", model="model1")
+    assert "nowhere.npz: there is no such file" in sentence(files, "--prior=nowhere.npz", model="model1")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    assert "array.npy is no prior by pawjax" in sentence(files, f"--prior={tmp_path / 'array.npy'}", model="model1")
     student = "--config.noise=student_t"
     assert "only config.noise = 'mixture' can be drawn from" in sentence(files, student, "--samples=3", model="model1")
 

@@ -44,8 +44,8 @@ class Board:
             )
         if not self.square_mm >= LEAST_SQUARE:
             raise InputError(
-                f"--square_mm={self.square_mm:g} must be {LEAST_SQUARE:g} or more: the side of a square in millimetres, "
-                f"30 for 3 cm or 0.03 m"
+                f"--square_mm={self.square_mm:g} must be {LEAST_SQUARE:g} or more: the side of a square in "
+                f"millimetres, 30 for 3 cm or 0.03 m"
             )
         if self.kind == CHARUCO and not 0 < self.marker_mm < self.square_mm:
             raise InputError(

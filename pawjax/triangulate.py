@@ -152,11 +152,14 @@ ENTRY_POINT = cli.EntryPoint(
     examples=(
         "python -m pawjax.triangulate --calibration=calibration.toml --tracks=left=left.csv,right=right.csv "
         "--model=ransac --out=points",
+        "python -m pawjax.triangulate --calibration=calibration.toml --tracks=left=left.csv,right=right.csv "
+        "--model=gimbal --skeleton=neck-snout,neck-tail --spine=tail,neck --out=gimbal",
     ),
     main=main,
     define_flags=define_flags,
     required=("calibration", "tracks", "model", "out"),
     configs="pawjax.pose3d.settings",
+    config_help="Settings of the model; configs/pose3d_MODEL.py if not given.",
     prepare=with_config,
 )
 

@@ -124,9 +124,8 @@ def capsules(places: dict[str, np.ndarray], look: Look, time: float) -> list[Cap
     made = []
     for start, end, radii, grey, name in _BODY:
         ends = [_in_world(point) + off * np.clip((point[0] - 300) / 250, 0, 1) for point in (start, end)]
-        made.append(
-            Capsule(*ends, tuple(MM * r for r in radii), (grey * fur, grey * fur), 0.6, (name,) if name else ())
-        )
+        holds = (name,) if name else ()
+        made.append(Capsule(*ends, tuple(MM * radius for radius in radii), (grey * fur,) * 2, 0.6, holds))
     made.append(Capsule(_in_world((284, 190)), _in_world((284, -200)), (2.2, 2.2), (80, 50), 0.2))  # holds the head
     for sign in SIDES.values():
         ear = _in_world((270, 214)) + (0, 7 * sign, 0)
@@ -146,14 +145,10 @@ def capsules(places: dict[str, np.ndarray], look: Look, time: float) -> list[Cap
         elbow, forepaw, knee, heel, hindpaw = (places[f"{side}_{name}"] for names in LIMBS.values() for name in names)
         shoulder = _in_world(SHOULDER) + (0, _ROOTS["fore"][1] * sign, 0)
         hip = _in_world(HIP) + (0, _ROOTS["hind"][1] * sign, 0) + off
-        tube = lambda start, end, radii, greys, *holds: Capsule(  # noqa: E731
-            start,
-            end,
-            radii,
-            greys,
-            0.3,
-            tuple(f"{side}_{name}" for name in holds),  # noqa: B023
-        )
+
+        def tube(start, end, radii, greys, *holds, side=side):  # noqa: ANN001, ANN002, ANN202
+            return Capsule(start, end, radii, greys, 0.3, tuple(f"{side}_{name}" for name in holds))
+
         made += [
             tube(shoulder, elbow, (5.2, 3.2), (1.3 * fur, 1.6 * fur), "elbow"),
             tube(elbow, forepaw, (2.8, 1.5), (1.5 * fur, shade), "elbow", "forepaw"),

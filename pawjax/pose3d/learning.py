@@ -13,7 +13,8 @@ from pawjax.pose3d.priors import learn_limbs, learn_states, noise_by_likelihood
 from pawjax.pose3d.settings import WITH_LIMBS, Settings
 
 FRAMES_PER_STATE = 10  # fewer tell nothing of a pose state's directions
-FEWEST_VIEWS = 3  # that agree on a point to trust, where there are so many cameras
+FEWEST_VIEWS = 3  # that agree on a point to trust, where so many cameras see the bodypart
+OFTEN = 0.1  # share of a bodypart's points that have so many views; of one with fewer, two views are trusted
 WORST = 3.0  # times the bodypart's median reprojection error, to which a point is trusted
 LEAST_SHARE = 0.01  # of a limb's length, its least standard deviation
 SUREST = 1 - 1e-6  # probability of an outlier
@@ -23,6 +24,8 @@ FAR = 6.0  # times the bodypart's usual step or the limb's usual deviation, from
 def trusted(points: np.ndarray, error: np.ndarray, views: np.ndarray, n_cameras: int) -> np.ndarray:
     """Points [T, K, 3] on which enough of the cameras agree well and that did not jump; NaN for the others.
 
+    Three cameras must agree, but for a bodypart that hardly ever three see, as a tail between two of them.
+
     Args:
       points: [T, K, 3].
       error: [T, K], mean reprojection error, px.
@@ -31,7 +34,9 @@ def trusted(points: np.ndarray, error: np.ndarray, views: np.ndarray, n_cameras:
     """
     seen = np.isfinite(points).all(-1)
     middle = np.nanmedian(np.where(seen, error, np.nan), axis=0) if seen.any() else np.nan
-    good = seen & (views >= min(FEWEST_VIEWS, n_cameras)) & (error <= WORST * middle)
+    surest = seen & (views >= min(FEWEST_VIEWS, n_cameras))
+    enough = np.where(surest.sum(0) >= OFTEN * seen.sum(0), surest, seen)
+    good = enough & (error <= WORST * middle)
     points = np.where(good[..., None], points, np.nan)
     step = np.linalg.norm(np.diff(points, axis=0), axis=-1)
     far = step > FAR * _median(step)

@@ -25,6 +25,8 @@ def test_points_that_jump_or_fit_badly_are_not_trusted():
     error[50, 0], views[60, 1], points[70, 1] = 30, 2, np.nan
     missing = np.argwhere(np.isnan(trusted(points, error, views, 4)[..., 0]))
     assert missing.tolist() == [[40, 0], [50, 0], [60, 1], [70, 1]]
+    hidden = np.stack([views[:, 0], np.where(np.arange(100) < 5, 3, 2)], -1)  # of the second, hardly ever three
+    assert np.argwhere(np.isnan(trusted(points, error, hidden, 4)[..., 0])).tolist() == [[40, 0], [50, 0], [70, 1]]
     pair = trusted(points, error, np.full((100, 2), 2), 2)  # of two cameras there are never three
     assert np.argwhere(np.isnan(pair[..., 0])).tolist() == [[40, 0], [50, 0], [70, 1]]
 

@@ -46,7 +46,10 @@ def fit(observations: Observations, cameras: Any, prior: Prior, start: Any = Non
 def fit_sessions(
     sessions: Sequence[Observations], cameras: Any, priors: Prior | Sequence[Prior], starts: Sequence[Any] | None = None
 ) -> list[Fit]:
-    """`fit` of several sessions side by side in one program: where chips have room, in the time of the slowest.
+    """`fit` of several sessions side by side in one program, for chips that one session leaves idle.
+
+    All run as many steps as the slowest needs. On a CPU, which has no idle lanes, `fit` of one after another is faster:
+    1.6 s instead of 2.8 s for 8 sessions of Rat7M's extract on 2 cores.
 
     Args:
       sessions: observations, each of the same T frames, C cameras, K bodyparts; a shorter one is filled up with frames

@@ -121,7 +121,8 @@ def _sentences(diagnostics: dict[str, Any]) -> list[str]:
             f"{pair['left']} and {pair['right']} are tracked at the same place in frames of {listed(cameras, 3)}: "
             f"their positions cannot both be right there"
         )
-    if suspected := diagnostics["shift"]["suspected"]:
+    suspected = diagnostics["shift"]["suspected"]
+    if suspected and suspected["error_px"] <= FAR:  # a larger one has another reason
         camera, frames = suspected["camera"], suspected["frames"]
         lines.append(
             f"the camera '{camera}' seems to be {counted(abs(frames))} {'late' if frames > 0 else 'early'} (error "

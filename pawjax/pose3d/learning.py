@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from pawjax.errors import InputError, warn
+from pawjax.errors import InputError, listed, warn
 from pawjax.pose3d.parameters import Limbs, Noise, PoseStates
 from pawjax.pose3d.priors import learn_limbs, learn_states, noise_by_likelihood
 from pawjax.pose3d.settings import WITH_LIMBS, Settings
@@ -33,7 +33,7 @@ def trusted(points: np.ndarray, error: np.ndarray, views: np.ndarray, n_cameras:
       n_cameras: C.
     """
     seen = np.isfinite(points).all(-1)
-    middle = np.nanmedian(np.where(seen, error, np.nan), axis=0) if seen.any() else np.nan
+    middle = _median(np.where(seen, error, np.nan))
     surest = seen & (views >= min(FEWEST_VIEWS, n_cameras))
     enough = np.where(surest.sum(0) >= OFTEN * seen.sum(0), surest, seen)
     good = enough & (error <= WORST * middle)
@@ -66,8 +66,9 @@ def learn_body(
     """
     if few := [name for name, count in zip(bodyparts, np.isfinite(points).all(-1).sum(0), strict=True) if count < 2]:
         raise InputError(
-            f"the bodypart '{few[0]}' has too few points that cameras agree on to learn a prior from: leave it out "
-            f"with --bodyparts, or give the --prior of another recording"
+            f"{len(few)} of {len(bodyparts)} bodyparts ({listed(few, 5)}) have too few points that cameras agree on to "
+            f"learn a prior from: look whether each camera has its own tracks, leave bodyparts out with --bodyparts, "
+            f"or give the --prior of another recording"
         )
     limbs = states = None
     if settings.model in WITH_LIMBS:

@@ -187,6 +187,8 @@ def test_bad_input_is_one_sentence(files, tmp_path, capsys):
     pixels, likelihood = recorded.see(recorded.rig(), recorded.make_truth())
     twice = recorded.make_tracks(2 * pixels[1], likelihood[1])
     assert "of the points lie outside the 640x600 px" in sentence(changed(files, tmp_path, keypoints=twice.keypoints))
+    nowhere = calibration, tracks | {"cam1": str(tmp_path / "nowhere.csv")}
+    assert "nowhere.csv: there is no such file" in sentence(nowhere)
     percent = changed(files, tmp_path, likelihood=100 * twice.likelihood)
     assert "the likelihoods of the camera 'cam1' go from" in sentence(percent)
     nothing = np.full_like(twice.keypoints, np.nan)
@@ -248,6 +250,7 @@ def test_calibrations_that_cannot_be_are_refused(files, tmp_path, capsys):
         assert cli.call(triangulate.ENTRY_POINT, words_of((path, files[1]), tmp_path / "out", "ransac")) == 2
         return capsys.readouterr().err
 
+    assert "all stand at the same place" in sentence(**{"translation": lambda t: 0 * t})
     assert "looks like metres" in sentence(**{"translation": lambda t: t / 1000})
     mirror = np.diag([1.0, 1, -1])
     assert "mirrored" in sentence(**{"rotation": lambda r: np.stack([mirror] * len(r))})

@@ -66,7 +66,7 @@ def test_too_few_points_are_named():
     pixels[:, 1:, 3] = np.nan
     settings = Settings(model="model1")
     start = triangulate_views(rig, pixels, likelihood, settings)
-    with pytest.raises(InputError, match="'paw_L' has too few points"):
+    with pytest.raises(InputError, match=r"1 of 5 bodyparts \(paw_L\) have too few points"):
         learn_prior(rig, pixels, likelihood, None, start, settings, recorded.BODYPARTS, None, None)
     with pytest.raises(InputError, match="no bodypart is ever seen by two cameras at once"):
         triangulate_views(rig, np.where(np.arange(4)[:, None, None, None] > 0, np.nan, pixels), likelihood, settings)

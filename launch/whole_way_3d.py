@@ -91,7 +91,7 @@ def write_recording(folder: Path, cameras: Cameras, frames: int) -> np.ndarray:
     return truth
 
 
-def table_of(out: Path, truth: np.ndarray) -> dict[str, dict[str, float]]:
+def table_of(out: Path, truth: np.ndarray) -> dict[str, dict[str, float | None]]:
     """{model: errors in mm}: mean and 95th percentile; means over the points that all models have, raw and rigid."""
     found = {model: np.load(out / model / "points3d.npz") for model in MODELS}
     off = {model: distances(points["mean"], truth) for model, points in found.items()}
@@ -103,7 +103,7 @@ def table_of(out: Path, truth: np.ndarray) -> dict[str, dict[str, float]]:
             "missing": float(np.isnan(each).mean()),
             "common_mean_mm": float(each[common].mean()),
             "common_rigid_mm": float(np.nanmean(distances(aligned(found[model]["mean"], truth), truth)[common])),
-            "few_views_mm": float(np.nanmean(each[~common])) if np.isfinite(each[~common]).any() else float("nan"),
+            "few_views_mm": float(np.nanmean(each[~common])) if np.isfinite(each[~common]).any() else None,
         }
         for model, each in off.items()
     }
@@ -155,7 +155,7 @@ def main() -> None:
     error = json.loads((flags.out / "run/eval/test/metrics.json").read_text())["mean_error_px"]
     print(f"\nmean error on test frames: {error:.2f} px\n| | " + " | ".join(next(iter(table.values()))) + " |")
     for model, row in table.items():
-        print(f"| {model} | " + " | ".join(f"{value:.3f}" for value in row.values()) + " |")
+        print(f"| {model} | " + " | ".join("" if value is None else f"{value:.3f}" for value in row.values()) + " |")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@
 
 The directions of limbs are learned as a mixture of at most 40 pose states, fewer where there are not 10 frames for
 each; all else as in pose3d_model2.py. The authors' own parameters for Rat7M have 180 states.
+
+From Python, `pawjax.pose3d.gimbal.fit_sessions` fits several recordings of one rig and equal length side by side, which
+is for GPUs and TPUs.
 """
 
 from ml_collections import ConfigDict

@@ -23,7 +23,7 @@ from pathlib import Path
 from absl import flags
 
 from pawjax import cli
-from pawjax.files import user_path
+from pawjax.files import need_output, user_path
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -49,6 +49,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     check_ending(out)
     check_out(out, report, values.overwrite)
     check_report(report)
+    need_output(out.parent, [out.name])
     options = Options(values.lens, values.fisheye or (), values.frames, values.world, values.max_error_px, values.force)
     made = calibrate_from_pictures(cameras, board, options)
     write_calibration(out, made.cameras, overwrite=values.overwrite)

@@ -58,6 +58,7 @@ class EntryPoint:
       required: names of the flags that must be given; 'config' is defined automatically.
       renamed: {old flag: what to write instead}.
       configs: the module whose `default_config` its configs start from.
+      config_help: what --help says of --config.
       prepare: changes the words before they are parsed.
     """
 
@@ -69,6 +70,9 @@ class EntryPoint:
     required: Sequence[str]
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     configs: str = "pawjax.config"
+    config_help: str = (
+        "configs/NAME.py, or configs/NAME.py:smoke for its one-minute version; of a run also RUN/config.json."
+    )
     prepare: Callable[[list[str]], list[str]] = list
 
     @property
@@ -158,7 +162,8 @@ def help_text(entry_point: EntryPoint) -> str:
         flag = values[name]
         choices = "|".join(getattr(flag.parser, "enum_values", ()))
         words = f"--[no]{name}" if flag.boolean else f"--{name}={choices or _VALUES[flag.flag_type()]}"
-        default = "none" if flag.default in (None, "") else str(flag.default).lower()
+        default = str(flag.default).lower() if flag.boolean else flag.default
+        default = "none" if default in (None, "", []) else default
         lines.append(f"  {words}  ({'required' if name in entry_point.required else f'default: {default}'})")
         lines += textwrap.wrap(flag.help.split(">: ")[-1], 100, initial_indent=_INDENT, subsequent_indent=_INDENT)
     lines += ["  --helpfull", "      Also list the flags of all libraries.", "", "Examples:"]
@@ -220,8 +225,7 @@ def _define_flags(entry_point: EntryPoint, values: flags.FlagValues, argv: list[
         raise InputError(f"{bad[0]!r} contains the character NUL, which no name of a file may: remove it")
     argv = arguments.with_loader(entry_point.prepare(arguments.expanded(argv)))
     if entry_point.has_config:
-        text = "configs/NAME.py, or configs/NAME.py:smoke for its one-minute version; of a run also RUN/config.json."
-        config_flags.DEFINE_config_file("config", None, text, flag_values=values, sys_argv=argv)
+        config_flags.DEFINE_config_file("config", None, entry_point.config_help, flag_values=values, sys_argv=argv)
     entry_point.define_flags(values)
     return argv
 

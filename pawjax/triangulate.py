@@ -15,8 +15,12 @@ model, which --config.FIELD=VALUE changes.
 FOLDER holds points3d.csv and .h5 in DeepLabCut's columns, points3d.anipose.csv, points3d.npz with covariances, outlier
 probabilities, errors and views, diagnostics.json and .png with the errors of each camera and bodypart, left and right
 that seem swapped and cameras that seem shifted in time, and points3d.html, to look at it all in a browser.
---skeleton_video and --videos write videos too. Positions are millimetres in the calibration's world. Covariances are
-right as far as a tracker's errors are independent in cameras and frames, which those of one network are not.
+--skeleton_video and --videos write videos too.
+
+Models place a point that fewer than two cameras see as well. The column ncams and the array views tell which these are;
+DeepLabCut's columns have no room for that and leave them empty. Positions are millimetres in the calibration's world.
+Covariances are right as far as a tracker's errors are independent in cameras and frames, which those of one network are
+not.
 """
 
 import dataclasses
@@ -148,11 +152,14 @@ ENTRY_POINT = cli.EntryPoint(
     examples=(
         "python -m pawjax.triangulate --calibration=calibration.toml --tracks=left=left.csv,right=right.csv "
         "--model=ransac --out=points",
+        "python -m pawjax.triangulate --calibration=calibration.toml --tracks=left=left.csv,right=right.csv "
+        "--model=gimbal --skeleton=neck-snout,neck-tail --spine=tail,neck --out=gimbal",
     ),
     main=main,
     define_flags=define_flags,
     required=("calibration", "tracks", "model", "out"),
     configs="pawjax.pose3d.settings",
+    config_help="Settings of the model; configs/pose3d_MODEL.py if not given.",
     prepare=with_config,
 )
 

@@ -94,9 +94,19 @@ FAULTS = (
         (DIAGNOSTICS, "others[camera] = np.nan", "pass"),
     ),
     fault(
-        "a circle of limbs is taken for a tree",
+        "bodyparts without a limb hang on the root",
         "tests/pose3d/test_skeleton.py",
-        ("pawjax/pose3d/skeleton.py", "if group[one] == group[other]:", "if one == other:"),
+        ("pawjax/pose3d/skeleton.py", "if own != group[root]]", "if own < 0]"),
+    ),
+    fault(
+        "points that a model filled look like seen ones in DeepLabCut's table",
+        TRIANGULATING + "filled",
+        (POINTS, "np.where(points.few_views[..., None], np.nan, ", "np.where(False, np.nan, "),
+    ),
+    fault(
+        "sessions lie around the origin of the first",
+        "tests/pose3d/test_gimbal.py -k sessions",
+        ("pawjax/pose3d/gimbal.py", "mean=in_world(part.mean, origin)", "mean=in_world(part.mean, origins[0])"),
     ),
     fault(
         "sampling: proposals are accepted too often",

@@ -49,6 +49,12 @@ def diagnose(recording: Recording, points: Points, settings: Settings, samples: 
         },
         "not_used": _table(points, [[_mean(each) for each in own.T] for own in left_out]),
         "missing": _named(bodyparts, np.isnan(points.mean[..., 0]).mean(0)),
+        "few_views": {
+            "points": int(points.few_views.sum()),
+            "of": points.few_views.size,
+            "filled": int((points.few_views & np.isfinite(points.mean[..., 0])).sum()),
+            "by_bodypart": _named(bodyparts, points.few_views.mean(0)),
+        },
         "swaps": [_swap(swap, points) for swap in swaps],
         "merged": [
             {"left": bodyparts[left], "right": bodyparts[right], "cameras": _named(cameras, own)}
@@ -93,8 +99,12 @@ def counted(frames: int) -> str:
 
 def _sentences(diagnostics: dict[str, Any]) -> list[str]:
     lines = []
-    if lost := [f"{name} in {share:.0%}" for name, share in diagnostics["missing"].items() if share > 0]:
-        lines.append(f"no position: {listed(lost, WORST)} of the frames")
+    if (few := diagnostics["few_views"])["points"]:
+        of_all = f"{few['points']} of {few['of']} points have fewer than two views"
+        shares = sorted(few["by_bodypart"].items(), key=lambda item: -item[1])
+        where = listed([f"{name} in {share:.1%}" for name, share in shares if share], WORST)
+        filled = f"were filled by {diagnostics['model']}, but are left empty in points3d.csv and .h5"
+        lines.append(f"{of_all} ({where} of the frames) and {filled if few['filled'] else 'have no position'}")
     if far := [f"'{name}'" for name, error in diagnostics["error_px"]["by_camera"].items() if (error or 0) > FAR]:
         lines.append(
             f"half of the points of {listed(far, WORST)} lie more than {FAR} px from where the positions put them: "
@@ -111,7 +121,8 @@ def _sentences(diagnostics: dict[str, Any]) -> list[str]:
             f"{pair['left']} and {pair['right']} are tracked at the same place in frames of {listed(cameras, 3)}: "
             f"their positions cannot both be right there"
         )
-    if suspected := diagnostics["shift"]["suspected"]:
+    suspected = diagnostics["shift"]["suspected"]
+    if suspected and suspected["error_px"] <= FAR:  # a larger one has another reason
         camera, frames = suspected["camera"], suspected["frames"]
         lines.append(
             f"the camera '{camera}' seems to be {counted(abs(frames))} {'late' if frames > 0 else 'early'} (error "

@@ -10,10 +10,13 @@ from pawjax.errors import InputError, did_you_mean, listed, warn
 from pawjax.files import user_path
 from pawjax.pose3d.calibration_files import read_calibration
 from pawjax.pose3d.cameras import Cameras, select
+from pawjax.pose3d.checked import camera_places
 from pawjax.tracks.formats import read
 from pawjax.tracks.tracks import Tracks
 
 OUTSIDE = 0.05  # of a frame's sides, or of the points: more than that outside of the frame is another frame
+APART = 1e-3  # mm, of cameras that are not at the same place
+ROUNDED = 0.01  # by which likelihoods may lie outside of 0 to 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,17 +111,29 @@ def _chosen(calibration: Path, cameras: Cameras, tracks: Mapping[str, str]) -> C
         if path in paths[:number]:
             one, other = names[paths.index(path)], names[number]
             raise InputError(f"--tracks: {path} is given for '{one}' and for '{other}': each camera has its own tracks")
-    return select(cameras, names)
+    chosen = select(cameras, names)
+    if np.ptp(camera_places(chosen), axis=0).max() < APART:
+        raise InputError(
+            f"{calibration}: the cameras {', '.join(names)} all stand at the same place, from where no depth can be "
+            f"seen: give a calibration with their rotations and translations, which calibrates them together"
+        )
+    return chosen
 
 
 def _check_points(file: str, camera: str, tracks: Tracks, size: tuple[int, int] | None) -> None:
-    """Raises InputError for tracks of several animals, without a point, or of frames of another size."""
+    """Raises InputError for tracks of several animals, without a point, without likelihoods, or of other frames."""
     points = tracks.keypoints[np.isfinite(tracks.keypoints).all(-1)]
     if tracks.likelihood.shape[1] != 1:
         raise InputError(f"{file}: holds tracks of several animals: give tracks of one")
     if not len(points):
         raise InputError(
             f"{file}: the tracks of the camera '{camera}' have no point in any frame: track its video again"
+        )
+    likelihood = tracks.likelihood[np.isfinite(tracks.likelihood)]
+    if likelihood.size and not -ROUNDED <= likelihood.min() <= likelihood.max() <= 1 + ROUNDED:
+        raise InputError(
+            f"{file}: the likelihoods of the camera '{camera}' go from {likelihood.min():g} to {likelihood.max():g}: "
+            f"give them as numbers from 0 to 1, or leave them empty where there are none"
         )
     if size is None:
         return

@@ -9,7 +9,7 @@ from pawjax.inference.recording import Recording, read_recording
 from pawjax.inference.triangulated import NAMES, Triangulation, write_pictures, write_points
 from pawjax.inference.triangulation_request import Request, Tree, check_out, check_samples, check_videos, tree_of
 from pawjax.pose3d.cameras import Cameras
-from pawjax.pose3d.fitting import draw, fit_views, learn_prior, triangulate_views
+from pawjax.pose3d.fitting import check_draws, draw, fit_views, learn_prior, triangulate_views
 from pawjax.pose3d.parameters import Prior
 from pawjax.pose3d.prior_file import read_prior
 from pawjax.pose3d.settings import MODELS, Settings
@@ -32,6 +32,7 @@ def triangulate_files(request: Request) -> str:
     about = request.bodyparts, request.offsets, request.unit_mm, request.rate
     recording = read_recording(request.calibration, request.tracks, *about)
     check_videos(request, recording.cameras)
+    check_draws(request.samples, len(recording.times), len(recording.bodyparts))
     tree = tree_of(recording, request, prior)
     need_output(request.out, NAMES)
     made = triangulate_recording(recording, request.settings, tree, prior, request.samples)

@@ -8,6 +8,7 @@ from pawjax.errors import InputError
 
 CHESSBOARD, CHARUCO = KINDS = ("chessboard", "charuco")
 COUNTED = {CHESSBOARD: "inner corners of a chessboard", CHARUCO: "squares of a ChArUco board"}
+LEAST_SQUARE = 0.1  # mm; a smaller number is metres
 FEWEST = 3  # of these, in each direction: OpenCV finds no smaller chessboard
 
 
@@ -41,8 +42,11 @@ class Board:
                 f"--squares={name_of(self.size)} is too small: it counts the {COUNTED[self.kind]}, {FEWEST}x{FEWEST} "
                 f"or more"
             )
-        if not self.square_mm > 0:
-            raise InputError(f"--square_mm={self.square_mm:g} must be positive: the side of a square, in mm")
+        if not self.square_mm >= LEAST_SQUARE:
+            raise InputError(
+                f"--square_mm={self.square_mm:g} must be {LEAST_SQUARE:g} or more: the side of a square in "
+                f"millimetres, 30 for 3 cm or 0.03 m"
+            )
         if self.kind == CHARUCO and not 0 < self.marker_mm < self.square_mm:
             raise InputError(
                 f"--marker_mm={self.marker_mm:g} must be between 0 and the side of a square, {self.square_mm:g} mm: "

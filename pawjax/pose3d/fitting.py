@@ -133,14 +133,18 @@ def observed(
         return Observations(ideal, covariance), np.asarray(projection_matrices(cameras))
 
 
-def draw(posed: Posed, fit: Fit, number: int, seed: int) -> gibbs.Samples:
-    """`number` draws of each of CHAINS chains, in NumPy arrays. Raises InputError for more than memory should hold."""
-    drawn = CHAINS * number * fit.mean.size
-    if drawn > MOST_DRAWN:
+def check_draws(number: int, frames: int, bodyparts: int) -> None:
+    """Raises InputError for more draws of each chain than memory should hold."""
+    chains = CHAINS * frames * bodyparts * 3
+    if number * chains > MOST_DRAWN:
         raise InputError(
-            f"--samples={number} of {len(fit.mean)} frames are {drawn * 4 / 1e9:.1f} GB: ask for "
-            f"{MOST_DRAWN // (CHAINS * fit.mean.size)} or fewer, or give a shorter recording"
+            f"--samples={number} of {frames} frames are {number * chains * 4 / 1e9:.1f} GB: ask for "
+            f"{MOST_DRAWN // chains} or fewer, or give a shorter recording"
         )
+
+
+def draw(posed: Posed, fit: Fit, number: int, seed: int) -> gibbs.Samples:
+    """`number` draws of each of CHAINS chains, in NumPy arrays; see `check_draws`."""
     key = jax.random.key(seed)
     samples = gibbs.sample(key, *posed, fit, chains=CHAINS, burn_in=BURN_IN, kept=number, thin=THIN)
     return jax.tree.map(np.asarray, samples)

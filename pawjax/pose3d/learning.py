@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from pawjax.errors import InputError, warn
+from pawjax.errors import InputError, listed, warn
 from pawjax.pose3d.parameters import Limbs, Noise, PoseStates
 from pawjax.pose3d.priors import LEAST_SHARE, learn_limbs, learn_states, noise_by_likelihood
 from pawjax.pose3d.settings import WITH_LIMBS, Settings
 
 FRAMES_PER_STATE = 10  # fewer tell nothing of a pose state's directions
-FEWEST_VIEWS = 3  # that agree on a point to trust, where there are so many cameras
+FEWEST_VIEWS = 3  # that agree on a point to trust, where so many cameras see the bodypart
+OFTEN = 0.1  # share of a bodypart's points that have so many views; of one with fewer, two views are trusted
 WORST = 3.0  # times the bodypart's median reprojection error, to which a point is trusted
 SUREST = 1 - 1e-6  # probability of an outlier
 FAR = 6.0  # times the bodypart's usual step or the limb's usual deviation, from which a point is none to trust
@@ -22,6 +23,8 @@ FAR = 6.0  # times the bodypart's usual step or the limb's usual deviation, from
 def trusted(points: np.ndarray, error: np.ndarray, views: np.ndarray, n_cameras: int) -> np.ndarray:
     """Points [T, K, 3] on which enough of the cameras agree well and that did not jump; NaN for the others.
 
+    Three cameras must agree, but for a bodypart that hardly ever three see, as a tail between two of them.
+
     Args:
       points: [T, K, 3].
       error: [T, K], mean reprojection error, px.
@@ -29,8 +32,10 @@ def trusted(points: np.ndarray, error: np.ndarray, views: np.ndarray, n_cameras:
       n_cameras: C.
     """
     seen = np.isfinite(points).all(-1)
-    middle = np.nanmedian(np.where(seen, error, np.nan), axis=0) if seen.any() else np.nan
-    good = seen & (views >= min(FEWEST_VIEWS, n_cameras)) & (error <= WORST * middle)
+    middle = _median(np.where(seen, error, np.nan))
+    surest = seen & (views >= min(FEWEST_VIEWS, n_cameras))
+    enough = np.where(surest.sum(0) >= OFTEN * seen.sum(0), surest, seen)
+    good = enough & (error <= WORST * middle)
     points = np.where(good[..., None], points, np.nan)
     step = np.linalg.norm(np.diff(points, axis=0), axis=-1)
     far = step > FAR * _median(step)
@@ -60,8 +65,9 @@ def learn_body(
     """
     if few := [name for name, count in zip(bodyparts, np.isfinite(points).all(-1).sum(0), strict=True) if count < 2]:
         raise InputError(
-            f"the bodypart '{few[0]}' has too few points that cameras agree on to learn a prior from: leave it out "
-            f"with --bodyparts, or give the --prior of another recording"
+            f"{len(few)} of {len(bodyparts)} bodyparts ({listed(few, 5)}) have too few points that cameras agree on to "
+            f"learn a prior from: look whether each camera has its own tracks, leave bodyparts out with --bodyparts, "
+            f"or give the --prior of another recording"
         )
     limbs = states = None
     if settings.model in WITH_LIMBS:

@@ -5,6 +5,7 @@ Of limbs and pose states that are None there are no arrays. `np.load(path)["limb
 
 import dataclasses
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pawjax.files import regular, replacing
 from pawjax.pose3d.parameters import Limbs, Noise, PoseStates, Prior, check_prior
 
 FORMAT = "pawjax prior 1"
+FIX = "give the prior.npz of an earlier call, or learn it again"
 PARTS = {"noise": Noise, "limbs": Limbs, "states": PoseStates}
 
 
@@ -32,16 +34,18 @@ def save_prior(path: str | Path, prior: Prior) -> None:
 
 def read_prior(path: str | Path) -> Prior:
     """The prior of a file by `save_prior`. Raises InputError if it is another file, damaged or no valid prior."""
-    path = Path(path)
+    path = regular(Path(path))
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file: {FIX}")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path} is no prior by pawjax, or damaged: {FIX}")
     try:
-        with np.load(regular(path), allow_pickle=False) as file:
+        with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError | FileNotFoundError):
-            raise
-        raise InputError(f"{path} is no prior by pawjax ({error}): give a file that save_prior wrote") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} is damaged ({' '.join(str(error).split())}): {FIX}") from error
     if str(arrays.get("format")) != FORMAT:
-        raise InputError(f"{path} is no prior by pawjax (format {shown(str(arrays.get('format')))}): learn it again")
+        raise InputError(f"{path} is no prior by pawjax (format {shown(str(arrays.get('format')))}): {FIX}")
     try:
         prior = Prior(
             arrays["step_variance"],
@@ -49,8 +53,8 @@ def read_prior(path: str | Path) -> Prior:
             bodyparts=tuple(map(str, arrays["bodyparts"])),
         )
         check_prior(prior)
-    except (KeyError, InputError) as error:
-        raise InputError(f"{path}: the prior is damaged ({error}): learn it again") from error
+    except (KeyError, TypeError, ValueError) as error:  # the last: InputError too
+        raise InputError(f"{path}: the prior is damaged ({error}): {FIX}") from error
     return prior
 
 

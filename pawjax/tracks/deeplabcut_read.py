@@ -58,7 +58,10 @@ def _read_table(path: Path, coords: Sequence[str]) -> tuple[str, tuple[str, ...]
     elif path.suffix == ".h5":
         rows, columns, values = _read_h5(path)
     else:
-        raise InputError(f"{path}: is no file of tracks that pawjax reads; give a .csv or .h5 of DeepLabCut")
+        raise InputError(
+            f"{path}: is no file of tracks that pawjax reads; give a .csv or .h5 of DeepLabCut or Lightning Pose, an "
+            f"analysis.h5 of SLEAP, or a .tracks.h5 of pawjax"
+        )
     if any(len(column) > len(LEVELS) for column in columns):
         raise InputError(f"{path}: holds tracks of several animals, which pawjax does not read; give tracks of one")
     if rows != [str(number) for number in range(len(rows))]:

@@ -145,6 +145,8 @@ def read(path: str | Path) -> Tracks:
     Raises InputError for another file, or a damaged one.
     """
     path = user_path(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file: correct the path")
     if path.name.endswith(ENDING):
         return read_tracks(path)
     return sleap_read.read_sleap(path) if sleap_read.is_sleap(path) else deeplabcut_read.read_deeplabcut(path)

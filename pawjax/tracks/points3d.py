@@ -1,8 +1,10 @@
 """Points in space as files: DeepLabCut-3D's CSV and HDF5, anipose's CSV, and pawjax's own npz with all of it.
 
-DeepLabCut-3D's columns are (scorer, bodypart, coordinate) with x, y and z. anipose's are, for each bodypart, NAME_x,
-NAME_y, NAME_z, NAME_error, NAME_ncams and NAME_score, and then the frame that the points were turned to, M and centre,
-here the world's own, and the number of the frame, fnum.
+DeepLabCut-3D's columns are (scorer, bodypart, coordinate) with x, y and z, and nothing else: its own tools take three
+columns for each bodypart. So a point of fewer than two views is empty there, also where a model has filled it.
+anipose's columns are, for each bodypart, NAME_x, NAME_y, NAME_z, NAME_error, NAME_ncams and NAME_score, and then the
+frame that the points were turned to, M and centre, here the world's own, and the number of the frame, fnum. As in
+anipose, a filled point has its position there, but no error and score; ncams is the number of its views, 0 or 1.
 """
 
 import csv
@@ -52,6 +54,11 @@ class Points:
         return self.used.sum(0)
 
     @property
+    def few_views(self) -> np.ndarray:
+        """bool [T, K], points of fewer than two views, whose position, if they have one, is a model's."""
+        return self.views < 2
+
+    @property
     def error(self) -> np.ndarray:
         """[T, K], mean residual of the points used, px; NaN where there is none."""
         return _mean(self.residual, self.used)
@@ -74,12 +81,11 @@ def write_dlc_h5(path: Path, points: Points, scorer: str) -> None:
 
 def write_anipose_csv(path: Path, points: Points) -> None:
     """Writes positions, errors, numbers of cameras and scores as anipose does, replacing the file atomically."""
+    error, score = (np.where(points.few_views, np.nan, values) for values in (points.error, points.score))
     columns = list(itertools.product(points.bodyparts, (*COORDS, "error", "ncams", "score")))
     header = [*(f"{name}_{what}" for name, what in columns), *(f"M_{row}{column}" for row in "012" for column in "012")]
     frame = [*np.eye(3).ravel().tolist(), 0.0, 0.0, 0.0]
-    values = np.concatenate(
-        [points.mean, *(array[..., None] for array in (points.error, points.views, points.score))], -1
-    )
+    values = np.concatenate([points.mean, *(array[..., None] for array in (error, points.views, score))], -1)
     values = values.reshape(len(values), -1)
     counts = np.array([what == "ncams" for _, what in columns])
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -102,7 +108,8 @@ def write_npz(path: Path, points: Points, more: Mapping[str, np.ndarray]) -> Non
 
 def _table(points: Points, scorer: str) -> Table:
     columns = list(itertools.product([scorer], points.bodyparts, COORDS))
-    return 0, columns, np.asarray(points.mean, np.float64).reshape(len(points.mean), -1)
+    positions = np.where(points.few_views[..., None], np.nan, np.asarray(points.mean, np.float64))
+    return 0, columns, positions.reshape(len(positions), -1)
 
 
 def _mean(values: np.ndarray, used: np.ndarray) -> np.ndarray:

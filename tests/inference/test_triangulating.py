@@ -187,6 +187,10 @@ def test_bad_input_is_one_sentence(files, tmp_path, capsys):
     pixels, likelihood = recorded.see(recorded.rig(), recorded.make_truth())
     twice = recorded.make_tracks(2 * pixels[1], likelihood[1])
     assert "of the points lie outside the 640x600 px" in sentence(changed(files, tmp_path, keypoints=twice.keypoints))
+    nowhere = calibration, tracks | {"cam1": str(tmp_path / "nowhere.csv")}
+    assert "nowhere.csv: there is no such file" in sentence(nowhere)
+    percent = changed(files, tmp_path, likelihood=100 * twice.likelihood)
+    assert "the likelihoods of the camera 'cam1' go from" in sentence(percent)
     nothing = np.full_like(twice.keypoints, np.nan)
     assert "have no point in any frame" in sentence(changed(files, tmp_path, keypoints=nothing))
     names = ("tail", "neck", "nose", "paw_L", "paw_R")
@@ -226,6 +230,10 @@ def test_bad_input_is_one_sentence(files, tmp_path, capsys):
     assert "with --offsets can be drawn" in sentence(files, "--videos=cam1=a.mp4", "--offsets=cam1=2")
     assert "nowhere.mp4" in sentence(files, f"--videos=cam1={tmp_path / 'nowhere.mp4'}")
     assert "ransac is no model to draw from" in sentence(files, "--samples=3")
+    assert "--samples=100000000 of 60 frames are 1440.0 GB" in sentence(files, "--samples=100000000", model="model1")
+    assert "nowhere.npz: there is no such file" in sentence(files, "--prior=nowhere.npz", model="model1")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    assert "array.npy is no prior by pawjax" in sentence(files, f"--prior={tmp_path / 'array.npy'}", model="model1")
     student = "--config.noise=student_t"
     assert "only config.noise = 'mixture' can be drawn from" in sentence(files, student, "--samples=3", model="model1")
 
@@ -242,6 +250,7 @@ def test_calibrations_that_cannot_be_are_refused(files, tmp_path, capsys):
         assert cli.call(triangulate.ENTRY_POINT, words_of((path, files[1]), tmp_path / "out", "ransac")) == 2
         return capsys.readouterr().err
 
+    assert "all stand at the same place" in sentence(**{"translation": lambda t: 0 * t})
     assert "looks like metres" in sentence(**{"translation": lambda t: t / 1000})
     mirror = np.diag([1.0, 1, -1])
     assert "mirrored" in sentence(**{"rotation": lambda r: np.stack([mirror] * len(r))})
@@ -278,17 +287,40 @@ def test_pictures_show_the_points(seen, tmp_path):
     assert len(drawn) == 8 and np.ptp(drawn[3].astype(int)) > 50
 
 
-def test_no_position_where_two_cameras_do_not_see(seen, tmp_path):
+def test_no_position_where_two_cameras_do_not_see(seen, tmp_path, capsys):
     """Missing points stay missing in every table; a missing tracked point is an empty cell, as writers leave it."""
     pixels = seen[0].copy()
     pixels[1:, 10:15, 2] = np.nan
     files = recorded.record(tmp_path, pixels, seen[1], recorded.rig())
     made = run(files, tmp_path / "out", "ransac")
+    assert "points have fewer than two views (snout in 8.3%" in (said := capsys.readouterr().out)
+    assert "of the frames) and have no position" in said
     assert np.isnan(made["mean"][10:15, 2]).all() and np.isfinite(made["mean"][15:, 2]).all()
     table = list(csv.DictReader((tmp_path / "out" / "points3d.anipose.csv").open()))
     assert table[12]["snout_x"] == table[12]["snout_error"] == ""
     told = json.loads((tmp_path / "out" / "diagnostics.json").read_text())
     assert told["missing"]["snout"] == pytest.approx(5 / recorded.FRAMES, abs=1e-3)
+
+
+def test_points_that_a_model_filled_are_marked(seen, tmp_path, capsys):
+    """anipose's columns have their positions and numbers of views, DeepLabCut's leave them out, a sentence tells."""
+    pixels = seen[0].copy()
+    pixels[1:, 10:15, 2] = np.nan
+    files = recorded.record(tmp_path, pixels, seen[1], recorded.rig())
+    made = run(files, tmp_path / "out", "model1")
+    said = capsys.readouterr().out
+    few = made["views"] < 2
+    assert few[10:15, 2].all() and few.sum() < 20 and np.isfinite(made["mean"]).all()
+    share = f"{few.sum()} of {few.size} points have fewer than two views (snout in {few[:, 2].mean():.1%}"
+    assert share in said and "were filled by model1, but are left empty in points3d.csv and .h5" in said
+    table = list(csv.DictReader((tmp_path / "out" / "points3d.anipose.csv").open()))
+    row = table[12]
+    np.testing.assert_allclose([float(row[f"snout_{axis}"]) for axis in "xyz"], made["mean"][12, 2])
+    assert int(row["snout_ncams"]) == made["views"][12, 2] <= 1 and row["snout_error"] == row["snout_score"] == ""
+    rows = np.array([row[1:] for row in csv.reader((tmp_path / "out" / "points3d.csv").open())][3:])
+    np.testing.assert_array_equal((rows.reshape(*few.shape, 3) == "").all(-1), few)
+    told = json.loads((tmp_path / "out" / "diagnostics.json").read_text())["few_views"]
+    assert (told["points"], told["filled"], told["of"]) == (few.sum(), few.sum(), few.size)
 
 
 def test_unknown_words_of_tracks():

@@ -54,7 +54,7 @@ def run(tmp_path, capsys):
         words.insert(0, f"--cameras={cameras}")
         if board.kind == "charuco":
             words += [f"--marker_mm={board.marker_mm}", f"--dictionary={board.dictionary}"]
-        code = cli.call(calibrate.ENTRY_POINT, [*words, f"--out={tmp_path / 'c.toml'}"])
+        code = cli.call(calibrate.ENTRY_POINT, [f"--out={tmp_path / 'c.toml'}", *words])
         printed = capsys.readouterr()
         return code, printed.out if code == 0 else printed.err, printed.err
 
@@ -193,7 +193,7 @@ def test_cameras_that_never_see_the_board_together(plain, run):
     assert code == 2 and "the cameras left, middle never see the board together with right" in said
 
 
-def test_words_that_are_wrong(plain, run, monkeypatch):
+def test_words_that_are_wrong(plain, run, tmp_path, monkeypatch):
     for words, message in (
         (["left"], "--cameras=left must be NAME=FOLDER_OR_VIDEO"),
         (["a=x", "a=y"], "--cameras names the camera 'a' twice"),
@@ -204,6 +204,9 @@ def test_words_that_are_wrong(plain, run, monkeypatch):
         "--fisheye=front: there is no such camera: the cameras are left"
         in run(plain[:, :1], PLAIN, "--fisheye=front")[1]
     )
+    (tmp_path / "file").touch()
+    code, said, printed = run(plain[:, :1], PLAIN, f"--out={tmp_path / 'file' / 'c.toml'}")
+    assert code == 2 and said.startswith("pawjax: nothing can be written in") and "fitting" not in printed
     said = run(plain[:, :1], PLAIN, "--world=img9")[1]
     assert "--world=img9 is none of the pictures in which the board was found, such as 'img1.png'" in said
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)

@@ -1,5 +1,7 @@
 """GIMBAL's densities, derivatives and headings against quadrature, jax.grad and grids; and a fit that needs it."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -180,6 +182,31 @@ def test_pose_states_repair_what_limbs_cannot(reaching):
     assert fit.converged and error(fit) < 0.75 * error(model2.fit(Observations(pixels), CAMERAS, prior))
     assert (np.asarray(fit.states).argmax(-1) == states).mean() > 0.95
     assert np.abs(np.angle(np.exp(1j * (fit.heading - heading)))).mean() < 0.1
+
+
+def test_sessions_side_by_side_are_fitted_as_alone(reaching):
+    """Sessions at other places, with other gaps and other noise by frames; one of them started anew, one from truth."""
+    truth, pixels, _, _, prior = reaching
+    rng = np.random.default_rng(7)
+    gaps = np.where(rng.random(pixels.shape[:3])[..., None] < 0.1, np.nan, pixels)
+    surer = dataclasses.replace(prior.noise, probability=rng.uniform(0.05, 0.3, (60, 4, 4)))
+    frames = jax.tree.map(lambda array: np.broadcast_to(array, (60, 4, 4)), prior.noise)
+    sessions = [Observations(pixels), Observations(gaps), Observations(pixels[::-1] + 40)]
+    priors = [dataclasses.replace(prior, noise=noise) for noise in (frames, surer, frames)]
+    starts = [None, truth, None]
+    alone = [gimbal.fit(one, CAMERAS, *more) for one, *more in zip(sessions, priors, starts, strict=True)]
+    together = gimbal.fit_sessions(sessions, CAMERAS, priors, starts)
+    for one, other in zip(alone, together, strict=True):
+        assert one.converged and other.converged and abs(one.steps - other.steps) <= 2
+        np.testing.assert_allclose(other.mean, one.mean, atol=0.1)
+        np.testing.assert_allclose(other.covariance, one.covariance, rtol=0.05, atol=0.05)
+        np.testing.assert_allclose(other.states, one.states, atol=0.02)
+        np.testing.assert_allclose(np.exp(1j * (other.heading - one.heading)), 1, atol=0.01)
+    assert np.abs(together[0].mean - together[1].mean).max() > 0.5
+    with pytest.raises(InputError, match=r"sessions 0 and 1 have pixels of \(60, 4, 4, 2\) and \(50, 4, 4, 2\)"):
+        gimbal.fit_sessions([Observations(pixels), Observations(pixels[:50])], CAMERAS, prior)
+    with pytest.raises(InputError, match="1 sessions, 2 priors and 1 starts"):
+        gimbal.fit_sessions(sessions[:1], CAMERAS, priors[:2])
 
 
 def test_a_prior_without_states_is_one_sentence(reaching):

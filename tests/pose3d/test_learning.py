@@ -25,6 +25,8 @@ def test_points_that_jump_or_fit_badly_are_not_trusted():
     error[50, 0], views[60, 1], points[70, 1] = 30, 2, np.nan
     missing = np.argwhere(np.isnan(trusted(points, error, views, 4)[..., 0]))
     assert missing.tolist() == [[40, 0], [50, 0], [60, 1], [70, 1]]
+    hidden = np.stack([views[:, 0], np.where(np.arange(100) < 5, 3, 2)], -1)  # of the second, hardly ever three
+    assert np.argwhere(np.isnan(trusted(points, error, hidden, 4)[..., 0])).tolist() == [[40, 0], [50, 0], [70, 1]]
     pair = trusted(points, error, np.full((100, 2), 2), 2)  # of two cameras there are never three
     assert np.argwhere(np.isnan(pair[..., 0])).tolist() == [[40, 0], [50, 0], [70, 1]]
 
@@ -64,7 +66,7 @@ def test_too_few_points_are_named():
     pixels[:, 1:, 3] = np.nan
     settings = Settings(model="model1")
     start = triangulate_views(rig, pixels, likelihood, settings)
-    with pytest.raises(InputError, match="'paw_L' has too few points"):
+    with pytest.raises(InputError, match=r"1 of 5 bodyparts \(paw_L\) have too few points"):
         learn_prior(rig, pixels, likelihood, None, start, settings, recorded.BODYPARTS, None, None)
     with pytest.raises(InputError, match="no bodypart is ever seen by two cameras at once"):
         triangulate_views(rig, np.where(np.arange(4)[:, None, None, None] > 0, np.nan, pixels), likelihood, settings)

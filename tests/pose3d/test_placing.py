@@ -144,7 +144,8 @@ def test_the_world_on_a_board_has_z_up():
     [
         (("chessboard", (2, 6), 30.0), "--squares=2x6 is too small: it counts the inner corners of a chessboard"),
         (("circles", (9, 6), 30.0), "--board=circles must be chessboard or charuco"),
-        (("chessboard", (9, 6), 0.0), "--square_mm=0 must be positive"),
+        (("chessboard", (9, 6), 0.0), "--square_mm=0 must be 0.1 or more"),
+        (("chessboard", (9, 6), 0.03), "30 for 3 cm or 0.03 m"),
         (("charuco", (7, 5), 30.0), "--marker_mm=0 must be between 0 and the side of a square, 30 mm"),
     ],
 )

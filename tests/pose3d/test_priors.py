@@ -149,7 +149,7 @@ def test_a_file_gives_back_the_prior(tmp_path):
 
 def test_other_files_are_one_sentence(tmp_path):
     path = tmp_path / "prior.npz"
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match="prior.npz: there is no such file"):
         read_prior(path)
     path.write_bytes(b"nothing")
     with pytest.raises(InputError, match="prior.npz is no prior by pawjax"):

@@ -2,11 +2,12 @@
 
     python launch/structure.py RUN --out=FOLDER --pairs=paw2LF_top:paw3RF_top,paw1LH_top:paw4RH_top
 
-Predicts the run's test frames with and without --structure=tree, as they are and with synthetic occlusions. A run with
-config.deeplabcut.pairwise_weight has two trees: one of the labels' normal distributions alone, 'tree', and one of what
-the network says of each image, 'pairs'. In copies of each frame, squares of its mean brightness hide bodyparts drawn at random among the labelled ones. Real occlusions
-look otherwise. Prints the errors against the labels, of all points and of those hidden; how many points lie nearer to
-the label of their partner in --pairs than to their own; and how far the trees move points whose map has a single peak.
+Predicts the run's test frames with and without --structure=tree, as they are and with synthetic occlusions: in copies
+of each frame, squares of its mean brightness hide bodyparts drawn at random among the labelled ones. Real occlusions
+look otherwise. A run with config.deeplabcut.pairwise_weight has two trees: 'tree', of the labels alone, and 'pairs', of
+what its network says of each image. Prints the errors against the labels, of all points and of those hidden; how many
+points lie nearer to the label of their partner in --pairs than to their own; and how far the trees move points whose
+map has a single peak.
 FOLDER/occluded.png shows the frames that the last tree changes most.
 """
 

@@ -97,7 +97,7 @@ def test_costs_have_finite_values_where_vectors_vanish():
     assert pair_costs(untrained(2), 0, 1, zero, zero + 9, zero, zero).item() == pytest.approx(np.log(2))
 
 
-def labels(n=12, seed=0):
+def labels(n=40, seed=0):
     rng = np.random.default_rng(seed)
     keypoints = rng.normal((60, 50), 15, (n, 1, K, 2)).astype(np.float32)
     return keypoints, rng.uniform(size=(n, 1, K)) < 0.7
@@ -114,9 +114,8 @@ def test_vectors_are_standardised_by_those_of_the_labels():
         ]
         n = len(vectors)
         np.testing.assert_allclose(model.mean[row], np.mean(vectors, 0), rtol=1e-4, atol=1e-3)
-        variance = (
-            np.var(vectors, 0, ddof=1) * (1 + 1 / n) + 1 / 6 + 10.0**2 / 4
-        )  # of a new one, from a cell of the disc
+        variance = np.var(vectors, 0, ddof=1) * (1 + 1 / n) + 1 / 6  # of a new one, rounded
+        variance += 10.0**2 / 4  # from a cell of the disc
         np.testing.assert_allclose(model.deviation[row], np.sqrt(variance), rtol=1e-4)
     assert not np.asarray(model.weights).any()
 

@@ -198,7 +198,8 @@ class Prediction(Section):
     Attributes:
       decode: how keypoints are located within a cell of the score maps, see `pawjax.ops.decoding`.
       structure: 'tree' chooses the cells of all bodyparts together, by where the training labels have them relative to
-        each other, see `pawjax.structure`; '' chooses each by itself.
+        each other or, if the method has pairwise terms, where the network sees them, see `pawjax.structure`; '' chooses
+        each by itself.
       proposals: regions that a detector's head classifies; 0 takes the number of `config.faster_rcnn`.
       flip: also predict the mirrored frame, swapping the bodyparts of `config.data.symmetric_pairs`.
       temperature, bias: likelihoods become sigmoid(logit / temperature + bias). A temperature of 0 takes both as

@@ -1,8 +1,8 @@
 """Exact inference on a tree whose bodyparts have a few candidate places each, with any costs between them.
 
 Free costs between all cells of two maps of n cells would take O(n^2) per connection; candidates take O(M^2). They are
-the highest peaks of a bodypart's map and, because that of a hidden bodypart may have no right one, the places where the
-other bodyparts predict it.
+the highest peaks of a bodypart's map and, because that of a hidden bodypart may have no right one, the place where the
+labels' tree has it and those where the other bodyparts predict it.
 """
 
 from typing import NamedTuple
@@ -31,21 +31,22 @@ class Candidates(NamedTuple):
     costs: jax.Array
 
 
-def find_candidates(maps: ScoreMaps, floored: jax.Array) -> Candidates:
-    """The PEAKS highest local maxima of each map, then the K - 1 places where the best of the others predict it.
+def find_candidates(maps: ScoreMaps, floored: jax.Array, expected: jax.Array) -> Candidates:
+    """The PEAKS highest local maxima of each map, `expected`, and the K - 1 places where the best of the others have it.
 
     Of places within REACH cells of each other only the first exists.
 
     Args:
       maps: with `pair_offsets`.
       floored: [B, h, w, K], the log-likelihoods that costs are taken from.
+      expected: int [B, K], cells.
     """
     batch, height, width, n_keypoints = floored.shape
     scores, window = maps.log_likelihood, 2 * REACH + 1
     highest = lax.reduce_window(scores, -jnp.inf, lax.max, (1, window, window, 1), (1, 1, 1, 1), "SAME")
     peaks = jnp.where(scores >= highest, scores, -jnp.inf).reshape(batch, height * width, n_keypoints)
     tops, cells = lax.top_k(jnp.swapaxes(peaks, 1, 2), min(PEAKS, height * width))
-    predicted = _predicted_cells(maps, cells[..., 0])
+    predicted = jnp.concatenate([expected[..., None], _predicted_cells(maps, cells[..., 0])], -1)
     cells = jnp.concatenate([cells, predicted], -1)
     exists = jnp.concatenate([tops > -jnp.inf, jnp.ones(predicted.shape, bool)], -1)
     costs = -jnp.take_along_axis(floored.reshape(batch, height * width, n_keypoints), jnp.swapaxes(cells, 1, 2), 1)

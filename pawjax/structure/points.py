@@ -73,8 +73,8 @@ def _among_candidates(
     A candidate stands for the 5x5 cells around it, among which its probability is divided as their map says.
     """
     batch, height, width, n_keypoints = floored.shape
-    cells, costs = find_candidates(maps, floored)
-    between = jnp.minimum(connection_costs(maps, tree, pairwise, cells), -math.log(FLOOR))
+    cells, costs = find_candidates(maps, floored, likeliest_cells(floored, tree, maps.stride))
+    between = connection_costs(maps, tree, pairwise, cells)
     chosen = likeliest_candidates(costs, tree, between)
     around, inside = cells_around(cells.reshape(batch, 1, -1), height, width, REACH)
     around, inside = (values.reshape(batch, -1, *cells.shape[1:]) for values in (around, inside))  # [B, 25, K, M]

@@ -131,6 +131,11 @@ def test_hidden_point_is_where_the_others_see_it_and_less_likely():
     assert of_hidden > of_others.max()
 
 
+def find_candidates_of(log_likelihood, vectors, expected):
+    maps = ScoreMaps(log_likelihood, jnp.zeros((*log_likelihood.shape, 2)), STRIDE, CENTER, vectors)
+    return find_candidates(maps, log_likelihood, expected)
+
+
 def test_candidates_are_the_highest_peaks_and_what_the_others_predict():
     rng = np.random.default_rng(0)
     maps = scene(POINTS)
@@ -139,11 +144,8 @@ def test_candidates_are_the_highest_peaks_and_what_the_others_predict():
         pair_offsets=jnp.asarray(rng.normal(0, 40, maps.pair_offsets.shape), jnp.float32),
     )
     height, width = SIZE
-    found = jax.device_get(
-        jax.jit(lambda a, b: find_candidates(ScoreMaps(a, maps.offsets, STRIDE, CENTER, b), a))(
-            maps.log_likelihood, maps.pair_offsets
-        )
-    )
+    expected_cells = rng.integers(0, height * width, (2, 3))
+    found = jax.device_get(jax.jit(find_candidates_of)(maps.log_likelihood, maps.pair_offsets, expected_cells))
     scores, vectors = np.asarray(maps.log_likelihood), np.asarray(maps.pair_offsets)
     best = scores.reshape(2, -1, 3).argmax(1)
     for i, part in np.ndindex(2, 3):
@@ -154,10 +156,12 @@ def test_candidates_are_the_highest_peaks_and_what_the_others_predict():
             if of[y, x] == of[max(y - REACH, 0) : y + REACH + 1, max(x - REACH, 0) : x + REACH + 1].max()
         ]
         expected = sorted(peaks, key=lambda cell: -of[cell])[: candidates.PEAKS]
+        further = [divmod(expected_cells[i, part], width)]
         for other in (k for k in range(3) if k != part):
             y, x = divmod(best[i, other], width)
             place = np.array([x, y]) + vectors[i, y, x, other, part - (part > other)] / STRIDE
-            x, y = np.round(place).clip(0, (width - 1, height - 1)).astype(int)
+            further.append(np.round(place).clip(0, (width - 1, height - 1)).astype(int)[::-1])
+        for y, x in further:
             if all(max(abs(y - other_y), abs(x - other_x)) > REACH for other_y, other_x in expected):
                 expected.append((y, x))
         exist = found.costs[i, part] < NONE

@@ -32,7 +32,7 @@ class Candidates(NamedTuple):
 
 
 def find_candidates(maps: ScoreMaps, floored: jax.Array, expected: jax.Array) -> Candidates:
-    """The PEAKS highest local maxima of each map, `expected`, and the K - 1 places where the best of the others have it.
+    """The PEAKS highest local maxima of each map, `expected`, and K - 1 places where the best of the others have it.
 
     Of places within REACH cells of each other only the first exists.
 

@@ -52,7 +52,8 @@ def pair_features(
 ) -> jax.Array:
     """What tells whether places of a and b are a pair: 1, then, in both directions, how far b lies from where a has it.
 
-    That is the distance, in deviations of the pair, and the angle between the vectors, in radians; and exp(-x) of both.
+    That is the distance, in deviations of the pair, and the angle between the vectors, in radians (0 if one vanishes);
+    and exp(-x) of both.
 
     Args:
       between: [..., 2], (x, y) px, from the place of a to that of b.

@@ -33,8 +33,8 @@ def features_of(between, there, back, deviation_there, deviation_back):
     values = []
     for true, said, deviation in ((between, there, deviation_there), (-between, back, deviation_back)):
         values.append(np.hypot(*((true - said) / deviation)))
-        cosine = true @ said / max(np.linalg.norm(true) * np.linalg.norm(said), 1e-12)
-        values.append(np.arccos(np.clip(cosine, -1, 1)))
+        lengths = np.linalg.norm(true) * np.linalg.norm(said)
+        values.append(np.arccos(np.clip(true @ said / lengths, -1, 1)) if lengths else 0.0)
     return np.array([1, *values, *np.exp(-np.array(values))])
 
 

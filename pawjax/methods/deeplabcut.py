@@ -58,7 +58,8 @@ class Settings(Section):
       intermediate_weight: weight of the intermediate heads' terms; 0 leaves them out.
       pairwise_weight: weight of the Huber loss of a head that tells from the cells within `radius` of each bodypart
         where all others are; with it `config.predict.structure` 'tree' reads the image, see `pawjax.structure`. 0
-        leaves it out; DeeperCut has 0.05 for COCO.
+        leaves it out; DeeperCut has 0.05 for COCO, as for locref. The head has 2 K (K - 1) channels, 544 for 17
+        bodyparts.
     """
 
     section: ClassVar[str] = "deeplabcut"

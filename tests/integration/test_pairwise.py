@@ -78,17 +78,13 @@ def test_stopped_run_resumes_bit_for_bit(run, project, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, resumed.variables, whole.variables)
 
 
-def test_run_with_a_tree_is_evaluated_with_its_pairs(project, tmp_path):
-    train_and_evaluate(config_of(project, steps=2, **{"predict.structure": "tree", "parallel": "pmap"}), tmp_path)
-    assert np.isfinite(json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["dev/rmse_px"])
-
-
 def test_head_starts_from_nothing_if_the_other_run_has_none(run, project, tmp_path):
     train_and_evaluate(config_of(project, steps=2, **{"deeplabcut.pairwise_weight": 0.0}), tmp_path / "none")
     with pytest.raises(InputError, match="another network"):
         shutil.copy(run / "config.json", shutil.copytree(tmp_path / "none", tmp_path / "wrong"))
         open_run(tmp_path / "wrong")
-    train_and_evaluate(config_of(project, steps=2, init_from=str(tmp_path / "none")), tmp_path / "next")
+    fields = {"predict.structure": "tree", "parallel": "pmap", "init_from": str(tmp_path / "none")}
+    train_and_evaluate(config_of(project, steps=2, **fields), tmp_path / "next")  # judged with its pairs
     missing = json.loads((tmp_path / "next/run.json").read_text())["init_from"]["missing"]
     assert {name.split("/")[1] for name in missing} == {"pairwise"}
     known = open_run(tmp_path / "next").variables["pairs"]["pairwise"]

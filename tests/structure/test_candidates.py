@@ -169,6 +169,17 @@ def test_candidates_are_the_highest_peaks_and_what_the_others_predict():
         np.testing.assert_allclose(found.costs[i, part][exist], [-of[cell] for cell in expected], rtol=1e-6)
 
 
+def test_a_place_beside_one_that_is_left_out_stays():
+    """Of places in a row, 2 cells apart, the first is the peak: the second does not exist, the third does."""
+    maps, row = scene(POINTS), 10 * SIZE[1]
+    scores = jnp.full(maps.log_likelihood.shape, -5.0).at[:, 10, 6].set(-1.0)
+    others = jnp.zeros_like(maps.pair_offsets).at[..., 1:, 0, 0].set(4.0 * STRIDE)  # have part 0 to the right
+    found = jax.device_get(find_candidates_of(scores, others, jnp.full((2, 3), row + 8)))
+    assert set(found.cells[0, 0]) >= {row + 6, row + 8, row + 10}
+    exist = set(found.cells[0, 0][found.costs[0, 0] < NONE])
+    assert exist >= {row + 6, row + 10} and row + 8 not in exist
+
+
 def test_costs_of_a_connection_are_those_of_its_pair():
     rng, maps = np.random.default_rng(0), scene(POINTS)
     maps = maps._replace(pair_offsets=jnp.asarray(rng.normal(0, 40, maps.pair_offsets.shape), jnp.float32))

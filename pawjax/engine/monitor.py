@@ -51,8 +51,7 @@ class Monitor:
         self._truth = {name: (frames.keypoints[rows], frames.labelled[rows]) for name, rows in chosen.items()}
         self._absent = {name: frames.absent[rows] for name, rows in chosen.items()}
         self._stores = {"train": jax.tree.map(lambda x: x[some], stores["train"]), "dev": stores["dev"]}
-        many = np.sort(np.random.default_rng(config.seed).permutation(n_train)[:MOST_TO_FIT])
-        self._fitted_on, self._fit = jax.tree.map(lambda x: x[many], stores["train"]), None
+        self._train, self._fit = stores["train"], None
         if on_device:
             self._stores = jax.device_put(self._stores)
 
@@ -102,8 +101,9 @@ class Monitor:
 
             self._fit = compiler.jit(examples), compiler.jit(fit_pairs)
         program, fit = self._fit
-        rows = evaluation_batches(len(self._fitted_on), self._config.batch_size)
-        batches = ((jax.tree.map(lambda x, index=index: x[index], self._fitted_on), n) for index, n in rows)
+        some = np.sort(np.random.default_rng(self._config.seed).permutation(len(self._train))[:MOST_TO_FIT])
+        rows = ((some[index], n) for index, n in evaluation_batches(len(some), self._config.batch_size))
+        batches = ((jax.tree.map(lambda x, row=row: x[row], self._train), n) for row, n in rows)
         found = stream(functools.partial(program, variables), batches)
         return fit(model, jax.tree.map(lambda *parts: np.concatenate(parts), *found))
 

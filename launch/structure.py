@@ -1,12 +1,14 @@
-"""What does a tree over the bodyparts find that each bodypart's map alone does not?
+"""What does a tree over the bodyparts find that each bodypart's map alone does not? And what do pairwise terms add?
 
     python launch/structure.py RUN --out=FOLDER --pairs=paw2LF_top:paw3RF_top,paw1LH_top:paw4RH_top
 
 Predicts the run's test frames with and without --structure=tree, as they are and with synthetic occlusions: in copies
 of each frame, squares of its mean brightness hide bodyparts drawn at random among the labelled ones. Real occlusions
-look otherwise. Prints the errors against the labels, of all points and of those hidden; how many points lie nearer to
-the label of their partner in --pairs than to their own; and how far the tree moves points whose map has a single peak.
-FOLDER/occluded.png shows the frames that the tree changes most.
+look otherwise. A run with config.deeplabcut.pairwise_weight has two trees: 'tree', of the labels alone, and 'pairs', of
+what its network says of each image. Prints the errors against the labels, of all points and of those hidden; how many
+points lie nearer to the label of their partner in --pairs than to their own; and how far the trees move points whose
+map has a single peak.
+FOLDER/occluded.png shows the frames that the last tree changes most.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from pawjax.inference.stream import stream_store
 from pawjax.inference.views import make_predict
 from pawjax.machine import use_compilation_cache
 from pawjax.metrics import GROSS_MISS, distances
+from pawjax.models.fold import with_fields
 from pawjax.ops.warp import apply_affine
 from pawjax.report.gallery import points_grid
 
@@ -60,6 +63,16 @@ def occlude(frames: LabelledFrames, n_hidden: int, side: int, seed: int) -> tupl
     return dataclasses.replace(frames, images=images), hidden
 
 
+def structures_of(run: str) -> dict[str, Run]:
+    """The run without structure, with a tree of the labels and, if it has the head for it, with pairwise terms."""
+    runs = {"none": open_run(run), "tree": open_run(run, structure="tree")}
+    method = runs["tree"].method
+    if method.pairwise(runs["tree"].variables) is not None:
+        without = dataclasses.replace(method, net=with_fields(method.net, pairwise=False))
+        runs |= {"tree": dataclasses.replace(runs["tree"], method=without), "pairs": runs["tree"]}
+    return runs
+
+
 def predicted(run: Run, frames: LabelledFrames) -> dict[str, np.ndarray]:
     """'keypoints' [N, K, 2], px of the frames, 'likelihood' [N, K] and 'second' [N, K, 3] of a run."""
     store = make_store(frames, np.arange(len(frames)), run.config.scale)
@@ -81,36 +94,36 @@ def swapped(keypoints: np.ndarray, frames: LabelledFrames, pairs: Pairs) -> np.n
     return found
 
 
-def rows_of(name: str, frames: LabelledFrames, both: dict, counted: np.ndarray, pairs: Pairs) -> list[str]:
-    """A line of the table for each of `both` predictions, of the points `counted` [N, K]."""
+def rows_of(name: str, frames: LabelledFrames, points_of: dict, counted: np.ndarray, pairs: Pairs) -> list[str]:
+    """A line of the table for the points of each structure, of those `counted` [N, K]."""
     lines = []
     counted = counted & frames.labelled[:, 0]
-    for structure, points in both.items():
+    for structure, points in points_of.items():
         d = distances(frames.keypoints, frames.labelled, points["keypoints"][:, None])[:, 0][counted]
         if not len(d):
             continue
         numbers = f"{np.median(d):.2f} | {np.percentile(d, 95):.2f} | {d.mean():.2f} | {(d > GROSS_MISS).sum()}"
         swaps = (swapped(points["keypoints"], frames, pairs) & counted).sum() if pairs else "-"
-        lines.append(f"| {name} | {structure or 'none'} | {len(d)} | {numbers} | {swaps} |")
+        lines.append(f"| {name} | {structure} | {len(d)} | {numbers} | {swaps} |")
     return lines
 
 
-def draw(frames: LabelledFrames, both: dict, hidden: np.ndarray, bodyparts: Sequence[str], path: Path) -> None:
-    """Draws the hidden points without and with the tree, of the frames where it changes the error most."""
+def draw(frames: LabelledFrames, points_of: dict, hidden: np.ndarray, bodyparts: Sequence[str], path: Path) -> None:
+    """Draws the hidden points of each structure, of the frames where the last one changes the error most."""
     errors = [
-        distances(frames.keypoints, frames.labelled, points["keypoints"][:, None])[:, 0] for points in both.values()
+        distances(frames.keypoints, frames.labelled, points["keypoints"][:, None])[:, 0]
+        for points in points_of.values()
     ]
-    gain = np.abs(np.where(hidden, errors[0] - errors[1], 0)).max(1)
+    gain = np.abs(np.where(hidden, errors[0] - errors[-1], 0)).max(1)
     best = np.argsort(-gain, kind="stable")[:SHOWN]
     cropped = [frames.images[i, : frames.sizes[i, 0], : frames.sizes[i, 1]] for i in best]
-    images = [image for image in cropped for _ in both]
-    keypoints = np.stack([points["keypoints"][i][None] for i in best for points in both.values()])
+    images = [image for image in cropped for _ in points_of]
+    keypoints = np.stack([points["keypoints"][i][None] for i in best for points in points_of.values()])
     titles = [
-        f"{structure or 'none'}: {errors[j][i][hidden[i]].max():.0f} px"
-        for i in best
-        for j, structure in enumerate(both)
+        f"{structure}: {errors[j][i][hidden[i]].max():.0f} px" for i in best for j, structure in enumerate(points_of)
     ]
-    points_grid(images, keypoints, np.repeat(hidden[best, None], 2, axis=0), path, titles, 4, bodyparts)
+    n = len(points_of)
+    points_grid(images, keypoints, np.repeat(hidden[best, None], n, axis=0), path, titles, 2 * n, bodyparts)
 
 
 def main() -> None:
@@ -126,7 +139,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
     use_compilation_cache()
-    runs = {structure: open_run(flags.run, structure=structure) for structure in ("", "tree")}
+    runs = structures_of(flags.run)
     run = runs["tree"]
     names = [tuple(pair.split(":")) for pair in flags.pairs.split(",") if pair]
     pairs = pair_indices(names or run.config.data.symmetric_pairs, run.bodyparts)
@@ -134,19 +147,22 @@ def main() -> None:
     whole = chosen(frames, run.split(frames)[flags.split])
     copies, hidden = occlude(chosen(whole, np.arange(len(whole)), flags.copies), flags.hidden, flags.side, flags.seed)
     plain, occluded = ({name: predicted(one, some) for name, one in runs.items()} for some in (whole, copies))
-    single = (plain[""]["likelihood"] >= SURE) & (plain[""]["second"][..., 2] <= ALONE)
+    single = (plain["none"]["likelihood"] >= SURE) & (plain["none"]["second"][..., 2] <= ALONE)
     print("| points | structure | n | median, px | 95th percentile | mean | over 50 px | nearer to the partner |")
     print("|---|---|---|---|---|---|---|---|")
-    for name, some, both, counted in (
+    for name, some, points_of, counted in (
         ("frames as they are", whole, plain, np.ones_like(single)),
         ("of these, maps with one peak", whole, plain, single),
         ("occluded copies", copies, occluded, np.ones_like(hidden)),
         ("of these, hidden points", copies, occluded, hidden),
         ("of these, the other points", copies, occluded, ~hidden),
     ):
-        print("\n".join(rows_of(name, some, both, counted, pairs)))
-    moved = np.linalg.norm(plain["tree"]["keypoints"] - plain[""]["keypoints"], axis=-1)[single]
-    print(f"the tree moves {(moved > MOVED).sum()} of {single.sum()} points of maps with one peak by over {MOVED:g} px")
+        print("\n".join(rows_of(name, some, points_of, counted, pairs)))
+    for name in list(runs)[1:]:
+        moved = np.linalg.norm(plain[name]["keypoints"] - plain["none"]["keypoints"], axis=-1)[single]
+        print(
+            f"{name} moves {(moved > MOVED).sum()} of {single.sum()} points of maps with one peak by over {MOVED:g} px"
+        )
     flags.out.mkdir(parents=True, exist_ok=True)
     draw(copies, occluded, hidden, run.bodyparts, flags.out / "occluded.png")
 

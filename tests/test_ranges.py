@@ -61,6 +61,7 @@ RANGES = {  # field: (smallest, largest) valid value of each number in it
     **dict.fromkeys(
         ("deeplabcut.locref_weight", "deeplabcut.intermediate_weight", "deeplabcut.location_weight"), FACTOR
     ),
+    "deeplabcut.pairwise_weight": FACTOR,
     "deeplabcut.score_bias": (-100.0, 100.0),
     "deeplabcut.stride": (8, 8),  # of the default head
     "deeplabcut.topdown_channels": (1, 4096),

@@ -115,6 +115,8 @@ def train(
                 _log_means(training, step, sums, log, clock, bar)
             if saves:
                 jax.block_until_ready(state.step)  # or pending steps would count as evaluation time
+                with bar.paused(), clock.paused():
+                    state = _with_pairs(training, state)
             evaluated = None
             if evaluates:
                 with bar.paused(), clock.paused():
@@ -129,6 +131,14 @@ def train(
             if last:
                 break
     return state
+
+
+def _with_pairs(training: Training, state: TrainState) -> TrainState:
+    """The state with what its network knows of pairs of bodyparts, which a checkpoint needs and training does not."""
+    model = training.monitor.fit_pairs(here(state.eval_variables))
+    if model is None:
+        return state
+    return state.with_variables(lambda variables: training.method.with_pairwise(variables, model))
 
 
 def _stop_requested(config: ConfigDict, step: int, stopped: Callable[[], bool]) -> bool:

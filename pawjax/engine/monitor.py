@@ -1,19 +1,22 @@
 """Evaluates a run on dev, and on as many training frames, while it trains."""
 
+import functools
+
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax import data, metrics
-from pawjax.data.batches import FrameStore
+from pawjax.data.batches import FrameStore, evaluation_batches
 from pawjax.engine.checkpoints import BIAS, TEMPERATURE
 from pawjax.inference import compiler
-from pawjax.inference.stream import predict_store
+from pawjax.inference.stream import predict_store, stream
 from pawjax.inference.views import make_predict
 from pawjax.methods import Method, Variables
-from pawjax.structure import learn_tree
+from pawjax.structure import PairExamples, Pairwise, fit_pairs, learn_tree, pair_examples
 
 CURVE_KEYS = ("rmse_px", "mean_error_px", "median_px")
+MOST_TO_FIT = 128  # training frames that pairs of bodyparts are learned from
 
 
 class Monitor:
@@ -48,6 +51,7 @@ class Monitor:
         self._truth = {name: (frames.keypoints[rows], frames.labelled[rows]) for name, rows in chosen.items()}
         self._absent = {name: frames.absent[rows] for name, rows in chosen.items()}
         self._stores = {"train": jax.tree.map(lambda x: x[some], stores["train"]), "dev": stores["dev"]}
+        self._train, self._fit = stores["train"], None
         if on_device:
             self._stores = jax.device_put(self._stores)
 
@@ -79,6 +83,29 @@ class Monitor:
         if fitted["temperature"] is None or self._config.predict.temperature:
             return values
         return values | {TEMPERATURE: fitted["temperature"], BIAS: fitted["bias"]}
+
+    def fit_pairs(self, variables: Variables) -> Pairwise | None:
+        """What these variables know of pairs of bodyparts, on at most MOST_TO_FIT training frames.
+
+        None if the method has no pairwise terms.
+        """
+        model = self._method.pairwise(variables)
+        if model is None:
+            return None
+        method, variables = self._method.fold(variables)
+        if self._fit is None:  # compiled once
+
+            def examples(variables: Variables, store: FrameStore) -> PairExamples:
+                maps = method.score_maps(variables, store.image)
+                return pair_examples(maps, store.keypoints[:, 0], store.labelled[:, 0])  # one animal
+
+            self._fit = compiler.jit(examples), compiler.jit(fit_pairs)
+        program, fit = self._fit
+        some = np.sort(np.random.default_rng(self._config.seed).permutation(len(self._train))[:MOST_TO_FIT])
+        rows = ((some[index], n) for index, n in evaluation_batches(len(some), self._config.batch_size))
+        batches = ((jax.tree.map(lambda x, row=row: x[row], self._train), n) for row, n in rows)
+        found = stream(functools.partial(program, variables), batches)
+        return fit(model, jax.tree.map(lambda *parts: np.concatenate(parts), *found))
 
     @property
     def n_dev_points(self) -> int:

@@ -164,7 +164,8 @@ def make_training(config: ConfigDict, frames: data.LabelledFrames, split: Split)
 
 
 def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -> tuple[TrainState, dict[str, Any]]:
-    """A fresh state, with the weights of `config.init_from` unless the folder has a checkpoint to resume.
+    """A fresh state, with the weights of `config.init_from` unless the folder has a checkpoint to resume, and with what
+    the method needs to know of the train labels.
 
     The second result is the entry of run.json about those weights. Raises InputError if they do not fit.
     """
@@ -179,11 +180,17 @@ def first_state(training: Training, workdir: Path, bodyparts: tuple[str, ...]) -
                 "config.model.norm = 'frozen' keeps the statistics of the starting weights, and config.init_from names "
                 "none: random weights need --config.model.norm=batch or group"
             )
-        return state, {}
+        return _with_labels(state, training), {}
     state, merged = initialise(state, training.method, config.init_from, Model.of(config), bodyparts)
+    state = _with_labels(state, training)
     if is_main():
         print(f"{config.init_from}: {merged}", file=sys.stderr)
     return state, {"init_from": {"used": len(merged.used), "missing": merged.missing, "skipped": merged.skipped}}
+
+
+def _with_labels(state: TrainState, training: Training) -> TrainState:
+    labels = training.store.keypoints, training.store.labelled
+    return state.with_variables(lambda variables: training.method.with_labels(variables, *labels))
 
 
 def open_folder(

@@ -1,11 +1,13 @@
 """The training state and its random streams."""
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from pawjax.methods import Method
@@ -36,6 +38,27 @@ class TrainState:
     def eval_variables(self) -> dict[str, Any]:
         """Variables for prediction: the average if there is one."""
         return self.average or self.variables
+
+    def with_variables(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> "TrainState":
+        """The state whose collections other than the parameters, and those of the average, are changed.
+
+        The new values lie where the old ones are, in buffers of their own (needed for donation).
+        """
+
+        def changed(variables: dict[str, Any]) -> dict[str, Any]:
+            new = change(variables)
+
+            def placed(name: str) -> Any:
+                if new[name] is variables[name]:
+                    return new[name]
+                return jax.tree.map(
+                    lambda value, old: jax.device_put(np.array(value), old.sharding), new[name], variables[name]
+                )
+
+            return {name: placed(name) for name in variables}
+
+        extra = {name: value for name, value in changed(self.variables).items() if name != "params"}
+        return self.replace(extra=extra, average=changed(self.average) if self.average else self.average)
 
 
 def stream(key: jax.Array, name: str) -> jax.Array:

@@ -100,7 +100,7 @@ def moved(points: dict[str, jax.Array], matrix: jax.Array) -> dict[str, jax.Arra
 def _predict_structured(
     method: Method, tree: Tree, decoder: str, variables: Variables, images: jax.Array
 ) -> dict[str, jax.Array]:
-    return structured_points(method.score_maps(variables, images), tree, decoder)
+    return structured_points(method.score_maps(variables, images), tree, decoder, method.pairwise(variables))
 
 
 def _calibrated(predict: Predict, temperature: float, bias: float) -> Predict:

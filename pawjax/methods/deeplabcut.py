@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from pawjax import losses
@@ -28,8 +29,11 @@ from pawjax.models.resnet import UNITS, unit_names
 from pawjax.ops import scoremaps
 from pawjax.ops.decoding import decoded_points, logarithm
 from pawjax.sections import Section
+from pawjax.structure import Pairwise, learn_offsets, pair_parts, untrained
 
 LONGEST = 10_000.0  # px
+PAIRWISE = "pairwise"  # the head, and what is known of its pairs, in the collection PAIRS of the variables
+PAIRS = "pairs"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +56,10 @@ class Settings(Section):
       intermediate: unit of a ResNet with extra heads in training, 'block3_unit12' in DeeperCut; '' for none.
       intermediate_locref: whether these include locref; DeeperCut has only a score map.
       intermediate_weight: weight of the intermediate heads' terms; 0 leaves them out.
+      pairwise_weight: weight of the Huber loss of a head that tells from the cells within `radius` of each bodypart
+        where all others are; with it `config.predict.structure` 'tree' reads the image, see `pawjax.structure`. 0
+        leaves it out; DeeperCut has 0.05 for COCO, as for locref. The head has 2 K (K - 1) channels, 544 for 17
+        bodyparts.
     """
 
     section: ClassVar[str] = "deeplabcut"
@@ -70,6 +78,7 @@ class Settings(Section):
     intermediate: str = ""
     intermediate_locref: bool = False
     intermediate_weight: float = 1.0
+    pairwise_weight: float = 0.0
 
     def __post_init__(self):
         self.require_choice("head", HEADS)
@@ -83,7 +92,7 @@ class Settings(Section):
         self.require_choice("score_loss", ("cross_entropy", "squared_error"))
         for field in ("radius", "sigma", "locref_stdev"):
             self.require_range(field, 0.1, LONGEST)
-        for field in ("location_weight", "locref_weight", "intermediate_weight"):
+        for field in ("location_weight", "locref_weight", "intermediate_weight", "pairwise_weight"):
             self.require_range(field, 0, 1000)
         self.require_range("score_bias", -100, 100)
 
@@ -100,7 +109,7 @@ class DeepLabCut(NetworkMethod):
 
     predict_fields: ClassVar[tuple[str, ...]] = OF_SCORE_MAPS
     bodypart_heads: ClassVar[tuple[str, ...]] = (
-        *("scoremap", "locref", "intermediate_scoremap", "intermediate_locref"),
+        *("scoremap", "locref", "intermediate_scoremap", "intermediate_locref", PAIRWISE),
     )
     heads: ClassVar[tuple[str, ...]] = (*bodypart_heads, "lateral4", "lateral8", "lateral16", "lateral32", "smooth")
 
@@ -126,13 +135,31 @@ class DeepLabCut(NetworkMethod):
             weights |= {f"intermediate_{name}": self.settings.intermediate_weight * weights[name] for name in names}
         if self.settings.location_weight:
             weights["location"] = self.settings.location_weight
+        if self.net.pairwise:
+            weights[PAIRWISE] = self.settings.pairwise_weight
         return weights
+
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
+        variables = super().init(key, batch)
+        return self.with_pairwise(variables, untrained(self.net.n_keypoints)) if self.net.pairwise else variables
+
+    def pairwise(self, variables: Variables) -> Pairwise | None:
+        return Pairwise(**variables[PAIRS][PAIRWISE]) if self.net.pairwise else None
+
+    def with_pairwise(self, variables: Variables, pairwise: Pairwise) -> Variables:
+        return {**variables, PAIRS: {PAIRWISE: pairwise._asdict()}}
+
+    def with_labels(self, variables: Variables, keypoints: np.ndarray, labelled: np.ndarray) -> Variables:
+        if not self.net.pairwise:
+            return variables
+        return self.with_pairwise(variables, learn_offsets(keypoints, labelled, self.settings.radius))
 
     def loss(self, variables: Variables, batch: Batch) -> tuple[dict[str, losses.Term], Variables]:
         """Terms 'scoremap' (mean over cells and bodyparts) and 'locref' (mean over the discs' cells and axes).
 
         With intermediate supervision also 'intermediate_scoremap' and 'intermediate_locref', with the same targets.
-        With a `location_weight` also 'location' (mean over bodyparts).
+        With a `location_weight` also 'location' (mean over bodyparts), and with a `pairwise_weight` 'pairwise' (mean
+        over the discs' cells, the other labelled bodyparts and the axes).
         """
         settings, batch = self.settings, of_single_animal(batch)
         maps, updates = self.apply_training(variables, self.padded(batch["image"]))
@@ -143,11 +170,17 @@ class DeepLabCut(NetworkMethod):
         targets = disc if settings.target == "disc" else scoremaps.gaussian_targets(offsets, settings.sigma) * present
         places = scoremaps.place_targets(offsets, settings.sigma, self.net.stride) * present
         score_loss = losses.sigmoid_cross_entropy if settings.score_loss == "cross_entropy" else losses.squared_error
-        offsets = offsets / settings.locref_stdev
+        vectors, offsets = offsets, offsets / settings.locref_stdev
 
         def term(name: str) -> losses.Term:
             if name == "location":
                 return losses.weighted_sum(losses.cell_cross_entropy(maps["scoremap"], places), weights[:, 0, 0])
+            if name == PAIRWISE:
+                known, (a, b) = self.pairwise(variables), pair_parts(self.net.n_keypoints)
+                errors = maps[name] - (vectors[..., b, :] - known.mean) / known.deviation
+                return losses.weighted_sum(
+                    losses.huber(errors), ((disc * weights)[..., a] * present[..., b])[..., None]
+                )
             if name.endswith("scoremap"):
                 return losses.weighted_sum(score_loss(maps[name], targets), weights)
             return losses.weighted_sum(losses.huber(maps[name] - offsets), (disc * weights)[..., None])
@@ -159,7 +192,12 @@ class DeepLabCut(NetworkMethod):
         maps = self.net.apply(variables, self.padded(images), train=False)
         log_of = jax.nn.log_sigmoid if self.settings.score_loss == "cross_entropy" else logarithm
         offsets = self.settings.locref_stdev * maps["locref"]
-        return scoremaps.ScoreMaps(log_of(maps["scoremap"]), offsets, self.net.stride, self.net.center)
+        found = scoremaps.ScoreMaps(log_of(maps["scoremap"]), offsets, self.net.stride, self.net.center)
+        if not self.net.pairwise:
+            return found
+        known, n = self.pairwise(variables), self.net.n_keypoints
+        vectors = known.mean + known.deviation * maps[PAIRWISE]
+        return found._replace(pair_offsets=vectors.reshape(*vectors.shape[:3], n, n - 1, 2))
 
     def predict(self, variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         return decoded_points(self.score_maps(variables, images), self.decoder)
@@ -177,6 +215,11 @@ def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> DeepLabCut:
             f"config.deeplabcut.intermediate = '{unit}' is not a unit of config.model.backbone = '{model.backbone}': "
             f"{hint}"
         )
+    if settings.pairwise_weight and len(bodyparts) == 1:
+        raise InputError(
+            f"config.deeplabcut.pairwise_weight = {settings.pairwise_weight:g} is for two bodyparts or more, but there "
+            f"is only {bodyparts[0]}: leave it at 0"
+        )
     output_stride = 32 if settings.head == "topdown" else DECONVOLUTION[0]
     net = PoseNet(
         model.make(jnp.dtype(config.dtype), output_stride=output_stride, taps=(unit,) if unit else ()),
@@ -187,6 +230,7 @@ def make(config: ConfigDict, bodyparts: tuple[str, ...]) -> DeepLabCut:
         score_bias=settings.score_bias,
         intermediate=unit,
         intermediate_locref=settings.intermediate_locref,
+        pairwise=settings.pairwise_weight > 0,
         norm=model.norm_of_new_layers,
     )
     return DeepLabCut(net, settings, Prediction.of(config).decode)

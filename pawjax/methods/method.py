@@ -21,6 +21,7 @@ from pawjax.models.fold import fold, with_fields
 from pawjax.ops.decoding import DECODERS
 from pawjax.ops.scoremaps import ScoreMaps
 from pawjax.sections import Section
+from pawjax.structure import Pairwise
 from pawjax.weights import read_weights
 
 Variables = Mapping[str, Any]
@@ -93,6 +94,24 @@ class Method(abc.ABC):
     def read_weights(self, tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
         """Tensors of a weight file, by name -> {path of a leaf: array in pawjax's layout}, and names it cannot use."""
         return read_weights(tensors)
+
+    def pairwise(self, variables: Variables) -> Pairwise | None:
+        """What is known of pairs of bodyparts, if `score_maps` has `pair_offsets`; see `pawjax.structure.pairwise`."""
+        return None
+
+    def with_pairwise(self, variables: Variables, pairwise: Pairwise) -> Variables:
+        """The variables with another `pairwise`, for methods that have one."""
+        raise NotImplementedError(f"{type(self).__name__} has no pairwise terms")
+
+    def with_labels(self, variables: Variables, keypoints: np.ndarray, labelled: np.ndarray) -> Variables:
+        """The variables with what training needs to know of the train labels before its first step.
+
+        Args:
+          variables: of `init`.
+          keypoints: [N, A, K, 2], (x, y) px of the network's input.
+          labelled: bool [N, A, K].
+        """
+        return variables
 
     def score_maps(self, variables: Variables, images: jax.Array) -> ScoreMaps:
         """Log-likelihood maps of uint8 images [B, H, W, C], for methods that have them."""
@@ -167,7 +186,9 @@ class NetworkMethod(Method):
     def fold(self, variables: Variables) -> tuple["NetworkMethod", Variables]:
         if not variables["batch_stats"]:  # nothing to fold
             return self, variables
-        return dataclasses.replace(self, net=with_fields(self.net, norm="none")), fold(self.net, variables)
+        folded = dict(variables) | fold(self.net, variables)
+        del folded["batch_stats"]
+        return dataclasses.replace(self, net=with_fields(self.net, norm="none")), folded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +198,8 @@ class Prediction(Section):
     Attributes:
       decode: how keypoints are located within a cell of the score maps, see `pawjax.ops.decoding`.
       structure: 'tree' chooses the cells of all bodyparts together, by where the training labels have them relative to
-        each other, see `pawjax.structure`; '' chooses each by itself.
+        each other or, if the method has pairwise terms, where the network sees them, see `pawjax.structure`; '' chooses
+        each by itself.
       proposals: regions that a detector's head classifies; 0 takes the number of `config.faster_rcnn`.
       flip: also predict the mirrored frame, swapping the bodyparts of `config.data.symmetric_pairs`.
       temperature, bias: likelihoods become sigmoid(logit / temperature + bias). A temperature of 0 takes both as

@@ -24,6 +24,9 @@ class PoseNet(nn.Module):
       score_bias: initial bias of the score maps; -4 starts a sigmoid at 2 %, about the share of positive cells.
       intermediate: unit of the backbone, among its `taps`, that gets heads of its own for training; '' for none.
       intermediate_locref: whether these heads include location refinement; in DeeperCut they do not.
+      pairwise: whether a layer tells from each cell of a bodypart where all others are, in 2 K (K - 1) channels. The
+        544 of 17 bodyparts have 70 thousand weights in the 'topdown' head, 10 million in the 'deconvolution' of a
+        ResNet-50.
       rim: whether the maps of the 'deconvolution' keep the row and the column behind the image that the last cells of
         the features reach, as in DeepLabCut's PyTorch engine.
       norm, axis_name: of the 'topdown' head, see `ConvNorm`.
@@ -37,6 +40,7 @@ class PoseNet(nn.Module):
     score_bias: float = 0.0
     intermediate: str = ""
     intermediate_locref: bool = False
+    pairwise: bool = False
     rim: bool = False
     norm: str = "batch"
     axis_name: str | None = None
@@ -55,12 +59,18 @@ class PoseNet(nn.Module):
 
         H and W are rounded up to multiples of the stride; with a rim, h and w are greater by one. 'scoremap' is raw (no
         sigmoid); 'locref' holds (x, y) offsets in units of the method's `locref_stdev`. The maps of `intermediate` are
-        'intermediate_scoremap' and 'intermediate_locref'; if nothing reads them, the compiler drops them.
+        'intermediate_scoremap' and 'intermediate_locref'; if nothing reads them, the compiler drops them. Of `pairwise`
+        are those of 'pairwise', [B, h, w, K (K - 1), 2]: the ordered pairs as in `pawjax.structure.pairwise`, (x, y)
+        vectors standardised by their mean and deviation.
         """
         levels, outputs = self.backbone(images, train)
-        if self.head == "topdown":
-            return self._maps(self._merged(levels, train))
-        maps = self._maps(levels[DECONVOLUTION[0]])
+        topdown = self.head == "topdown"
+        features = self._merged(levels, train) if topdown else levels[DECONVOLUTION[0]]
+        maps = self._maps(features)
+        if self.pairwise:
+            n = self.n_keypoints * (self.n_keypoints - 1)
+            vectors = self._layer(features, 2 * n, "pairwise")
+            maps["pairwise"] = vectors.reshape(*vectors.shape[:3], n, 2)
         if self.intermediate:
             maps |= self._maps(outputs[self.intermediate], "intermediate_", locref=self.intermediate_locref)
         return maps

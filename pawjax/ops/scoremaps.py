@@ -15,13 +15,16 @@ class ScoreMaps(NamedTuple):
 
     log_likelihood [B, h, w, K], the logarithm of each cell's likelihood (values above 0 count as 0);
     offsets [B, h, w, K, 2], (x, y) pixels of the images from each cell's centre to the keypoint;
-    stride, pixels from cell to cell, and center, that of cell (0, 0), see `cell_centers`.
+    stride, pixels from cell to cell, and center, that of cell (0, 0), see `cell_centers`;
+    pair_offsets [B, h, w, K, K - 1, 2], of networks with pairwise terms: (x, y) pixels of the images from each cell's
+    centre, if it shows the one bodypart, to each of the others, in their order.
     """
 
     log_likelihood: jax.Array
     offsets: jax.Array
     stride: int
     center: float
+    pair_offsets: jax.Array | None = None
 
 
 def cell_centers(height: int, width: int, stride: int, center: float) -> jax.Array:

@@ -1,11 +1,28 @@
 """Trees over bodyparts (pictorial structures, Felzenszwalb & Huttenlocher 2005): learned from labels, applied to maps.
 
 `learning` fits a tree, `messages` finds the likeliest places of all bodyparts together and the probability of every
-place, and `points` makes keypoints of them.
+place, and `points` makes keypoints of them. If a network predicts where bodyparts are relative to each other
+(`pairwise`, fitted by `pair_learning`), `candidates` takes the place of `messages`.
 """
 
 from pawjax.structure.learning import learn_tree
+from pawjax.structure.pair_learning import PairExamples, fit_pairs, learn_offsets, pair_examples
+from pawjax.structure.pairwise import Pairwise, pair_parts, untrained
 from pawjax.structure.points import structured_points
 from pawjax.structure.tree import FILE, Tree, read_tree, write_tree
 
-__all__ = ["FILE", "Tree", "learn_tree", "read_tree", "structured_points", "write_tree"]
+__all__ = [
+    "FILE",
+    "PairExamples",
+    "Pairwise",
+    "Tree",
+    "fit_pairs",
+    "learn_offsets",
+    "learn_tree",
+    "pair_examples",
+    "pair_parts",
+    "read_tree",
+    "structured_points",
+    "untrained",
+    "write_tree",
+]

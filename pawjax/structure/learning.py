@@ -33,7 +33,7 @@ def learn_tree(keypoints: np.ndarray, labelled: np.ndarray, bodyparts: Sequence[
         )
     known = labelled.reshape(-1, len(bodyparts)).astype(np.float64)
     points = keypoints.reshape(-1, len(bodyparts), 2).astype(np.float64)
-    n, offset, variance = _connections(points, known)
+    n, offset, variance = connections(points, known)
     cost = np.where(n < FEWEST, np.inf, np.log(variance).sum(-1))  # entropy, up to a factor and a constant
     edges = _spanning_tree(cost)
     if len(edges) < len(bodyparts) - 1:
@@ -49,7 +49,7 @@ def learn_tree(keypoints: np.ndarray, labelled: np.ndarray, bodyparts: Sequence[
     return Tree(parents, children, offset[rows], variance[rows], n[rows].astype(int))
 
 
-def _connections(points: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def connections(points: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each pair of bodyparts (from, to): frames that show both [K, K], mean and variance of the offset [K, K, 2].
 
     Args:

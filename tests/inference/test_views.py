@@ -70,7 +70,7 @@ def test_every_view_has_its_tree(monkeypatch):
     offset = np.array([[10.0, 4], [-13, 6]])
     tree = Tree(np.array([0, 0]), np.array([1, 2]), offset, np.ones((2, 2)), np.array([9, 9]))
 
-    def placed(images, tree, decoder):
+    def placed(images, tree, decoder, pairwise):
         assert decoder == "votes"
         height, width = images.shape[1:3]
         points = np.tile([(width - 1) / 2, (height - 1) / 2], (1, 3, 1))
@@ -79,7 +79,9 @@ def test_every_view_has_its_tree(monkeypatch):
         return {"keypoints": jnp.asarray(points), "likelihood": jnp.full((1, 3), 0.8)}
 
     monkeypatch.setattr(views, "structured_points", placed)
-    method = SimpleNamespace(score_maps=lambda variables, images: images, predict=brightest)
+    method = SimpleNamespace(
+        score_maps=lambda variables, images: images, pairwise=lambda variables: None, predict=brightest
+    )
     config = config_with(("left", "right"), flip=True, scales=(0.5, 1.0, 2.0), decode="votes")
     config.scale = 0.5
     found = make_predict(method, config, ("nose", "left", "right"), tree)({}, blobs((20, 30)))

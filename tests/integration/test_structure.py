@@ -269,5 +269,5 @@ def test_launch_script_compares_before_and_after(run, tmp_path, monkeypatch, cap
     lines = capsys.readouterr().out.splitlines()
     before, after = ([float(x) for x in line.split("|")[3:9]] for line in lines if "frames as they are" in line)
     assert before[4] == 5 and after[4] == 0 and before[0] == after[0] == 15
-    assert lines[-1].startswith("the tree moves 0 of 10 points of maps with one peak")
+    assert lines[-1].startswith("tree moves 0 of 10 points of maps with one peak")
     assert (tmp_path / "occluded.png").stat().st_size > 1000

@@ -1,83 +1,131 @@
-"""Several animals in a frame: which candidates of the bodyparts belong together.
+"""Several animals in a frame: which peaks of the score maps belong together.
 
-The A animals take the candidates that cost the least together, none of them twice. What an animal takes costs the
-logarithm of its inverse likelihood, or a price for a bodypart that it does not take, and along each connection of a
-tree the cost of a pair. Uniqueness holds within a bodypart only, so that the problem is a tree whose nodes have (M +
-1)^A states, one for each choice of the A animals among M candidates and none. Min-sum on it is exact, and because the
-cost of a connection is a sum over the animals, a message is A min-plus products of [M + 1, M + 1] matrices.
+The A animals take the peaks that cost the least together, none of them twice. A peak costs the negative logarithm of
+its likelihood, a bodypart that an animal has not costs a price, and each connection of a tree costs what says that its
+two peaks belong together. An animal seen from above turns, so that the offset between two bodyparts says little, but
+their distance stays: its cost is that of a normal distribution.
+
+No peak is taken twice within a bodypart, so that the problem is a tree of K nodes with (M + 1)^A states each: what the
+A animals take of M peaks and none. Min-sum is exact on it. A connection costs the sum over the animals of what it costs
+each, so that a message is A min-plus products with matrices of (M + 1) x (M + 1), one along the axis of each animal.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from pawjax.ops.scoremaps import ScoreMaps
+from pawjax.structure.peaks import find_peaks
+from pawjax.structure.tree import Tree
 
-def assign(
-    score: jax.Array, pairs: jax.Array, parents: jax.Array, children: jax.Array, animals: int, price: float
-) -> jax.Array:
-    """The candidates that each animal takes.
+MOST = 4  # animals: time and memory grow as (M + 1)^A
+SPARE = 4  # peaks of each map beyond one for each animal
+RADIUS = 16.0  # px of the network's input: peaks of one bodypart lie farther apart
+LEAST = 1e-3  # likelihood; an animal has no bodypart rather than one less likely
+
+
+def animal_points(maps: ScoreMaps, tree: Tree, animals: int, decoder: str = "locref") -> dict[str, jax.Array]:
+    """The points of A animals in B images.
 
     Args:
-      score: [B, K, M], log-likelihoods; -inf where there is no candidate.
-      pairs: [K - 1, B, M, M], cost of each candidate of a connection's parent with each of its child, at least 0. One
-        with a bodypart that is not taken costs nothing.
-      parents, children: int [K - 1], the tree's connections, each after the one that leads to its parent.
-      animals: A, small: time and memory grow as (M + 1)^A.
-      price: of a bodypart that an animal does not take.
+      maps: of B images and K bodyparts.
+      tree: in pixels of the images, with distances.
+      animals: A, from 1 to MOST. They have no order that means anything.
+      decoder: see `pawjax.ops.decoding.decode`.
 
     Returns:
-      int32 [B, A, K], a candidate's number, or M for none. Exchanging animals costs the same; the order is arbitrary.
+      'keypoints' [B, A, K, 2], (x, y) px, NaN for a bodypart that an animal has not; 'likelihood' [B, A, K], of the
+      peak's cell, then 0.
     """
-    batch, n_keypoints, m = score.shape
-    shape = (m + 1,) * animals
-    single = jnp.pad(-score, ((0, 0), (0, 0), (0, 1)), constant_values=price)  # [B, K, M + 1]
-    pairs = jnp.pad(pairs, ((0, 0), (0, 0), (0, 1), (0, 1)))
-    costs = _joint(jnp.broadcast_to(jnp.moveaxis(single, 1, 0)[:, :, None], (n_keypoints, batch, animals, m + 1)))
-    costs += jnp.where(_taken_twice(m, animals), jnp.inf, 0)
-    root = parents[0] if n_keypoints > 1 else 0
+    peaks = find_peaks(maps, animals + SPARE, RADIUS, decoder)
+    chosen = assign(peaks.score, distance_costs(tree, peaks.places), tree, animals, -math.log(LEAST))
+    places = jnp.pad(peaks.places, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=jnp.nan)
+    likelihood = jnp.pad(jnp.exp(peaks.score), ((0, 0), (0, 0), (0, 1)))
+    of_part = jnp.swapaxes(chosen, 1, 2)  # [B, K, A]
+    return {
+        "keypoints": jnp.swapaxes(jnp.take_along_axis(places, of_part[..., None], axis=2), 1, 2),
+        "likelihood": jnp.swapaxes(jnp.take_along_axis(likelihood, of_part, axis=2), 1, 2),
+    }
+
+
+def distance_costs(tree: Tree, places: jax.Array) -> jax.Array:
+    """What each connection costs by its length: (distance - mean)^2 / (2 variance).
+
+    Args:
+      tree: E connections, with distances in pixels of the places.
+      places: [B, K, M, 2].
+
+    Returns:
+      [E, B, M, M], peaks of the parent, then of the child.
+    """
+    between = places[:, tree.children, None] - places[:, tree.parents, :, None]  # [B, E, M, M, 2]
+    mean, variance = (
+        jnp.asarray(values, jnp.float32)[:, None, None] for values in (tree.distance, tree.distance_variance)
+    )
+    costs = (jnp.linalg.norm(between, axis=-1) - mean) ** 2 / (2 * variance)
+    return jnp.swapaxes(costs, 0, 1)
+
+
+def assign(score: jax.Array, between: jax.Array, tree: Tree, animals: int, price: float) -> jax.Array:
+    """The peaks that A animals take, the cheapest choice of all.
+
+    Args:
+      score: [B, K, M], log-likelihoods; -inf where there is no peak.
+      between: [E, B, M, M], of each connection, peaks of the parent, then of the child, at least 0. Connections of a
+        bodypart that an animal has not cost nothing.
+      tree: only its parents and children matter.
+      animals: A.
+      price: of each bodypart that an animal has not.
+
+    Returns:
+      int32 [B, A, K], the peak's number, or M for none.
+    """
+    n_keypoints, m = score.shape[1:]
+    taken = jnp.pad(-score, ((0, 0), (0, 0), (0, 1)), constant_values=price)  # [B, K, M + 1]
+    costs = _summed(jnp.repeat(jnp.swapaxes(taken, 0, 1)[:, :, None], animals, axis=2))
+    costs = jnp.where(_taken_twice(m, animals), jnp.inf, costs)  # [K, B, M + 1, ..., M + 1]
+    edges = *map(jnp.asarray, (tree.parents, tree.children)), jnp.pad(between, ((0, 0), (0, 0), (0, 1), (0, 1)))
 
     def to_parent(costs: jax.Array, edge: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
-        parent, child, pair = edge
-        return costs.at[parent].add(_message(costs[child], pair)), None
+        parent, child, pairs = edge
+        return costs.at[parent].add(_message(costs[child], pairs)), None
 
     def to_child(chosen: jax.Array, edge: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
-        parent, child, pair = edge
-        of_parent = jnp.take_along_axis(pair, chosen[parent][..., None], axis=1)  # [B, A, M + 1]
-        return chosen.at[child].set(_least(costs[child] + _joint(of_parent))), None
+        parent, child, pairs = edge
+        rows = jnp.take_along_axis(pairs, chosen[parent][..., None], axis=1)  # [B, A, M + 1]
+        return chosen.at[child].set(_cheapest(costs[child] + _summed(rows))), None
 
-    edges = jnp.asarray(parents), jnp.asarray(children), pairs
     costs, _ = lax.scan(to_parent, costs, edges, reverse=True)
-    chosen = jnp.zeros((n_keypoints, batch, animals), jnp.int32).at[root].set(_least(costs[root]))
-    chosen, _ = lax.scan(to_child, chosen, edges)
+    chosen, _ = lax.scan(to_child, jnp.stack([_cheapest(costs[k]) for k in range(n_keypoints)]), edges)  # right at root
     return jnp.moveaxis(chosen, 0, -1)
 
 
-def _joint(costs: jax.Array) -> jax.Array:
-    """The sum over the animals of what the choice of each costs: [..., A, S] -> [..., S, S, ...] with A axes."""
-    *_, animals, n = costs.shape
-    total = jnp.zeros(())
-    for animal in range(animals):
-        total += costs[..., animal, :].reshape(*costs.shape[:-2], *(n if axis == animal else 1 for axis in range(animals)))
-    return total
+def _summed(costs: jax.Array) -> jax.Array:
+    """What each of A animals pays for its choice [..., A, S] -> what all pay for all choices [..., S, ..., S]."""
+    *front, animals, states = costs.shape
+    axes = [[states if axis == animal else 1 for axis in range(animals)] for animal in range(animals)]
+    return sum(costs[..., animal, :].reshape(*front, *axes[animal]) for animal in range(animals))
 
 
 def _taken_twice(m: int, animals: int) -> jax.Array:
-    """Whether two of the animals take the same candidate: bool [M + 1, ...] with A axes."""
-    choices = jnp.stack(jnp.indices((m + 1,) * animals))
+    """Whether two animals take the same of M peaks: bool [M + 1, ..., M + 1], an axis for each animal."""
+    choices = jnp.indices((m + 1,) * animals)
     same = [(choices[a] == choices[b]) & (choices[a] < m) for a in range(animals) for b in range(a)]
-    return sum(same, jnp.zeros((m + 1,) * animals, bool))
+    return jnp.stack([jnp.zeros(choices.shape[1:], bool), *same]).any(0)
 
 
-def _message(costs: jax.Array, pair: jax.Array) -> jax.Array:
-    """min over the child's choices of costs [B, S, ...] + the pair's costs [B, S, S], for each of the parent's."""
+def _message(costs: jax.Array, pairs: jax.Array) -> jax.Array:
+    """For each choice at the parent, the least over those at the child of its costs [B, S, ..., S] and `pairs`."""
     shape = costs.shape
-    for _ in shape[1:]:  # each animal's axis comes first, and goes to the end
-        flat = costs.reshape(shape[0], shape[1], -1)
-        costs = (pair[..., None] + flat[:, None]).min(2).mT
+    for _ in shape[1:]:  # the first animal's axis becomes the parent's and the last
+        flat = costs.reshape(*shape[:2], -1)
+        costs = (pairs[..., None] + flat[:, None]).min(2).mT
     return costs.reshape(shape)
 
 
-def _least(costs: jax.Array) -> jax.Array:
-    """The cheapest choice of the animals in costs [B, S, ...]: int32 [B, A]."""
+def _cheapest(costs: jax.Array) -> jax.Array:
+    """The choices [B, A] at the least of costs [B, S, ..., S]."""
     best = jnp.argmin(costs.reshape(len(costs), -1), axis=-1)
-    return jnp.stack(jnp.unravel_index(best, costs.shape[1:]), -1).astype(jnp.int32)
+    return jnp.stack(jnp.unravel_index(best, costs.shape[1:]), axis=-1).astype(jnp.int32)

@@ -10,8 +10,8 @@ from pawjax.ops.decoding import decode, is_apart
 from pawjax.ops.scoremaps import ScoreMaps
 
 
-class Candidates(NamedTuple):
-    """The M likeliest places of each of K bodyparts in B images, the likeliest first.
+class Peaks(NamedTuple):
+    """The M highest peaks of the maps of K bodyparts in B images, the highest first.
 
     places float32 [B, K, M, 2], (x, y) pixels of the images; score [B, K, M], the logarithm of each cell's likelihood,
     -inf where a map has fewer peaks; cells int32 [B, K, M], flat index of each cell, row by row, 0 where there is none.
@@ -22,24 +22,22 @@ class Candidates(NamedTuple):
     cells: jax.Array
 
 
-def find_candidates(maps: ScoreMaps, n: int, radius: float, decoder: str = "locref") -> Candidates:
-    """The n highest peaks of each map, each refined to a point as a single animal's is.
+def find_peaks(maps: ScoreMaps, n: int, radius: float, decoder: str = "locref") -> Peaks:
+    """The n highest peaks of each map, each refined to a point as that of a single animal is.
 
-    A peak is a cell that no cell within the radius exceeds. Of equal ones that are so close, the first stays, row by
-    row.
+    A peak is a cell that no other within the radius exceeds. Of equal peaks within the radius the first stays.
 
     Args:
       maps: of B images and K bodyparts.
       n: M.
-      radius: px of the images; the cells within it are a square, of one cell on each side at least.
+      radius: px of the images, half the side of a square of cells; it reaches one cell at least.
       decoder: see `pawjax.ops.decoding.decode`.
     """
     batch, height, width, n_keypoints = maps.log_likelihood.shape
     reach = max(1, round(radius / maps.stride))
-    score = maps.log_likelihood
     window = (1, 2 * reach + 1, 2 * reach + 1, 1)
-    highest = lax.reduce_window(score, -jnp.inf, lax.max, window, (1, 1, 1, 1), "SAME")
-    peaks = jnp.where(score == highest, score, -jnp.inf).reshape(batch, height * width, n_keypoints)
+    highest = lax.reduce_window(maps.log_likelihood, -jnp.inf, lax.max, window, (1, 1, 1, 1), "SAME")
+    peaks = jnp.where(maps.log_likelihood == highest, highest, -jnp.inf).reshape(batch, height * width, n_keypoints)
 
     def take_next(left: jax.Array, _: None) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         best = jnp.argmax(left, axis=1)
@@ -48,4 +46,4 @@ def find_candidates(maps: ScoreMaps, n: int, radius: float, decoder: str = "locr
     _, found = lax.scan(take_next, peaks, length=n)
     score, cells = (jnp.moveaxis(rows, 0, -1) for rows in found)  # [B, K, M]
     places, _ = jax.vmap(lambda chosen: decode(maps, decoder, chosen), in_axes=-1, out_axes=-2)(cells)
-    return Candidates(places, jnp.minimum(score, 0), cells.astype(jnp.int32))
+    return Peaks(places, jnp.minimum(score, 0), cells.astype(jnp.int32))

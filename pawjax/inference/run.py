@@ -86,14 +86,14 @@ class RunFiles:
         """
         if len(self.bodyparts) == 1:
             return tree_of_one()
-        path = self.workdir / FILE
+        path, asked = self.workdir / FILE, (f"animals={animals}", "leave it out")
         if not path.exists():
-            return self._learn_tree("is missing", asked=f"animals={animals}")
+            return self._learn_tree("is missing", asked=asked)
         tree = read_tree(path, self.bodyparts)
         older = "was written by an older version, without the distances between bodyparts"
-        return tree if tree.distance is not None else self._learn_tree(older, asked=f"animals={animals}")
+        return tree if tree.distance is not None else self._learn_tree(older, asked=asked)
 
-    def _learn_tree(self, why: str, **asked: str) -> Tree:
+    def _learn_tree(self, why: str, **asked: tuple[str, str]) -> Tree:
         """The tree of the train labels, because that of the run `why`."""
         try:
             frames = self.frames()

@@ -9,10 +9,12 @@ from pawjax.structure.tree import ROUNDED, Tree
 
 FEWEST = 3  # frames that show both bodyparts of a connection
 SHOWN = 4  # bodyparts in a message
-STRUCTURE = "config.predict.structure = 'tree'"
+STRUCTURE = "config.predict.structure = 'tree'", "leave out config.predict.structure (--structure=)"
 
 
-def learn_tree(keypoints: np.ndarray, labelled: np.ndarray, bodyparts: Sequence[str], asked: str = STRUCTURE) -> Tree:
+def learn_tree(
+    keypoints: np.ndarray, labelled: np.ndarray, bodyparts: Sequence[str], asked: tuple[str, str] = STRUCTURE
+) -> Tree:
     """The likeliest tree (Felzenszwalb & Huttenlocher 2005, section 3): the minimum spanning tree of all connections.
 
     The cost of a connection is the entropy of a normal distribution of the offset between its two bodyparts, fitted to
@@ -22,13 +24,13 @@ def learn_tree(keypoints: np.ndarray, labelled: np.ndarray, bodyparts: Sequence[
       keypoints: [N, A, K, 2], (x, y) px.
       labelled: bool [N, A, K].
       bodyparts: K names.
-      asked: what the user set that needs a tree, for messages.
+      asked: for messages: what the user set that needs a tree, and how to do without.
 
     Raises InputError for a single bodypart, or if fewer than FEWEST frames show any bodypart of one group together with
     any of the others, so that no tree connects them.
     """
     if len(bodyparts) < 2:
-        raise InputError(f"{asked} connects two bodyparts or more, but there is only {bodyparts[0]}: leave it out")
+        raise InputError(f"{asked[0]} connects two bodyparts or more, but there is only {bodyparts[0]}: {asked[1]}")
     known = labelled.reshape(-1, len(bodyparts)).astype(np.float64)
     points = keypoints.reshape(-1, len(bodyparts), 2).astype(np.float64)
     n, offset, variance = _connections(points, known)
@@ -39,8 +41,8 @@ def learn_tree(keypoints: np.ndarray, labelled: np.ndarray, bodyparts: Sequence[
         groups = [[name for k, name in enumerate(bodyparts) if (k in reached) == side] for side in (True, False)]
         here, there = (listed(group, SHOWN) for group in groups)
         raise InputError(
-            f"{asked}: fewer than {FEWEST} train frames have labels of one of {here} "
-            f"together with one of {there}, so no tree connects them: label such frames, or leave it out"
+            f"{asked[0]}: fewer than {FEWEST} train frames have labels of one of {here} "
+            f"together with one of {there}, so no tree connects them: label such frames, or {asked[1]}"
         )
     parents, children = np.array(edges).T
     rows = parents, children

@@ -13,6 +13,7 @@ from PIL import Image
 import pawjax
 from launch import two_animals
 from pawjax import cli, predict
+from pawjax.data import LabelledFrames
 from pawjax.engine.loop import train_and_evaluate
 from pawjax.errors import InputError
 from pawjax.inference.opening import open_predictor
@@ -191,6 +192,24 @@ def test_launch_script_composes_and_judges(run, tmp_path, monkeypatch, capsys): 
     cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
     assert cells[:4] == ["all", "8", "100.0 %", "100.0 %"] and float(cells[4]) < 3
     assert (tmp_path / "two_animals.png").stat().st_size > 10_000
+
+
+def test_composed_frames_have_both_animals_where_their_labels_are():
+    """Three frames with a dark square at the label, of which the first two overlap; one pair has the second turned."""
+    points = np.array([[20, 15], [24, 15], [60, 10]], np.float32)
+    images = np.full((9, 60, 100, 1), 200, np.uint8)  # six of them empty: the floor
+    for image, (x, y) in zip(images, points.astype(int), strict=False):
+        image[y - 8 : y + 9, x - 8 : x + 9] = 50
+    rows = {"ids": tuple("abcdefghi"), "videos": ("m",) * 9, "bodyparts": ("snout",), "fingerprint": ""}
+    keypoints = np.concatenate([points, np.zeros((6, 2), np.float32)])[:, None, None]
+    known = np.arange(9)[:, None, None] < 3
+    some = LabelledFrames(images, np.full((9, 2), (60, 100)), keypoints, known, ~known, **rows)
+    pairs = two_animals.darker(some, np.arange(3))
+    assert [pair.points[:, 0].tolist() for pair in pairs] == [[[20, 15], [39, 49]], [[24, 15], [60, 10]]]
+    for pair in pairs:
+        dark = [pair.image[int(y), int(x), 0] for x, y in pair.points[:, 0]]
+        assert dark == [50, 50] and (pair.image == 50).sum() > 17**2
+    assert pairs[1].apart == pytest.approx(np.hypot(36, 5))
 
 
 def test_a_foreign_point_is_a_mixed_skeleton():

@@ -3,7 +3,9 @@
 The A animals take the peaks that cost the least together, none of them twice. A peak costs the negative logarithm of
 its likelihood, a bodypart that an animal has not costs a price, and each connection of a tree costs what says that its
 two peaks belong together. An animal seen from above turns, so that the offset between two bodyparts says little, but
-their distance stays: its cost is that of a normal distribution.
+their distance stays: its cost is that of a normal distribution. A connection also costs a price if an animal has only
+one of its bodyparts, or the parts of one animal would be cheaper as those of two. If all animals lack a bodypart, those
+on its two sides are not told apart.
 
 No peak is taken twice within a bodypart, so that the problem is a tree of K nodes with (M + 1)^A states each: what the
 A animals take of M peaks and none. Min-sum is exact on it. A connection costs the sum over the animals of what it costs
@@ -23,7 +25,8 @@ from pawjax.structure.tree import Tree
 MOST = 4  # animals: time and memory grow as (M + 1)^A
 SPARE = 4  # peaks of each map beyond one for each animal
 RADIUS = 16.0  # px of the network's input: peaks of one bodypart lie farther apart
-LEAST = 1e-3  # likelihood; an animal has no bodypart rather than one less likely
+LEAST = 1e-2  # likelihood; an animal has no bodypart rather than one less likely, if there is no connection
+MISSING, PARTED = -math.log(LEAST), -math.log(LEAST) / 2  # prices of a bodypart and of a connection's other end
 
 
 def animal_points(maps: ScoreMaps, tree: Tree, animals: int, decoder: str = "locref") -> dict[str, jax.Array]:
@@ -40,7 +43,7 @@ def animal_points(maps: ScoreMaps, tree: Tree, animals: int, decoder: str = "loc
       peak's cell, then 0.
     """
     peaks = find_peaks(maps, animals + SPARE, RADIUS, decoder)
-    chosen = assign(peaks.score, distance_costs(tree, peaks.places), tree, animals, -math.log(LEAST))
+    chosen = assign(peaks.score, distance_costs(tree, peaks.places), tree, animals)
     places = jnp.pad(peaks.places, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=jnp.nan)
     likelihood = jnp.pad(jnp.exp(peaks.score), ((0, 0), (0, 0), (0, 1)))
     of_part = jnp.swapaxes(chosen, 1, 2)  # [B, K, A]
@@ -68,25 +71,33 @@ def distance_costs(tree: Tree, places: jax.Array) -> jax.Array:
     return jnp.swapaxes(costs, 0, 1)
 
 
-def assign(score: jax.Array, between: jax.Array, tree: Tree, animals: int, price: float) -> jax.Array:
+def assign(
+    score: jax.Array,
+    between: jax.Array,
+    tree: Tree,
+    animals: int,
+    missing: float = MISSING,
+    parted: float = PARTED,
+) -> jax.Array:
     """The peaks that A animals take, the cheapest choice of all.
 
     Args:
       score: [B, K, M], log-likelihoods; -inf where there is no peak.
-      between: [E, B, M, M], of each connection, peaks of the parent, then of the child, at least 0. Connections of a
-        bodypart that an animal has not cost nothing.
+      between: [E, B, M, M], cost of each connection, peaks of the parent, then of the child, at least 0.
       tree: only its parents and children matter.
       animals: A.
-      price: of each bodypart that an animal has not.
+      missing: price of each bodypart that an animal has not.
+      parted: price of each connection of which an animal has only one bodypart.
 
     Returns:
       int32 [B, A, K], the peak's number, or M for none.
     """
     n_keypoints, m = score.shape[1:]
-    taken = jnp.pad(-score, ((0, 0), (0, 0), (0, 1)), constant_values=price)  # [B, K, M + 1]
+    taken = jnp.pad(-score, ((0, 0), (0, 0), (0, 1)), constant_values=missing)  # [B, K, M + 1]
     costs = _summed(jnp.repeat(jnp.swapaxes(taken, 0, 1)[:, :, None], animals, axis=2))
     costs = jnp.where(_taken_twice(m, animals), jnp.inf, costs)  # [K, B, M + 1, ..., M + 1]
-    edges = *map(jnp.asarray, (tree.parents, tree.children)), jnp.pad(between, ((0, 0), (0, 0), (0, 1), (0, 1)))
+    between = jnp.pad(between, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=parted).at[..., m, m].set(0)
+    edges = *map(jnp.asarray, (tree.parents, tree.children)), between
 
     def to_parent(costs: jax.Array, edge: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
         parent, child, pairs = edge

@@ -12,7 +12,7 @@ animals touch, climb and hide each other.
 Prints, for pairs by the least distance between labels of the two: how many skeletons are free of a foreign point, i.e.
 have each point nearer to the label of one and the same animal than to the other's; how many labels are found within
 --near px by the skeleton of their animal, after the best assignment of skeletons to animals; and the error of these.
-FOLDER/two_animals.png shows the first frames and those that went wrong.
+FOLDER/two_animals.png shows frames that went wrong, and others from the closest to the farthest animals.
 """
 
 import argparse
@@ -90,13 +90,16 @@ class Found(NamedTuple):
     errors: np.ndarray
 
 
-def judge(pair: Pair, keypoints: np.ndarray) -> Found:
-    """Compares the skeletons [2, K, 2] of a frame with its labels."""
+def judge(pair: Pair, keypoints: np.ndarray, near: float) -> Found:
+    """Compares the skeletons [2, K, 2] of a frame with its labels.
+
+    A point is of the animal whose label is the nearest; if only one of the animals has one, only within `near` px.
+    """
     away = np.linalg.norm(keypoints[:, None] - pair.points, axis=-1)  # [skeleton, animal, K]
-    away = np.where(np.isnan(away), np.inf, away)
-    told = np.isfinite(away).all(1) & pair.known.all(0)  # points that both animals' labels compete for
-    nearest = away.argmin(1)
-    is_pure = all(len(set(nearest[s, told[s]])) <= 1 for s in range(2))
+    away = np.where(np.isnan(away) | ~pair.known, np.inf, away)
+    owner, least = away.argmin(1), away.min(1)
+    told = np.isfinite(least) & (pair.known.all(0) | (least <= near))  # else the other animal's may be unlabelled
+    is_pure = all(len(set(owner[s, told[s]])) <= 1 for s in range(2))
     costs = np.where(pair.known, np.minimum(away, np.hypot(*pair.image.shape[:2])), 0).sum(-1)
     skeletons, animals = linear_sum_assignment(costs)
     errors = np.where(pair.known, away[skeletons[np.argsort(animals)], np.arange(2)], np.nan)
@@ -112,12 +115,19 @@ def row_of(name: str, found: list[Found], near: float) -> str:
     return f"| {name} | {len(found)} | {shares} | {np.median(close):.2f} | {close.mean():.2f} |"
 
 
+def words_of(errors: np.ndarray, near: float) -> str:
+    """What a picture says of the errors of a frame."""
+    n_missed = int((errors > near).sum())
+    return f"{n_missed} labels missed" if n_missed else f"errors up to {np.nanmax(errors):.1f} px"
+
+
 def draw(images: np.ndarray, keypoints: np.ndarray, titles: list[str], tree: Tree, path: Path) -> None:
     """Draws images [N, H, W, C] with the skeletons [N, 2, K, 2] found in them, a colour for each."""
     rows = -(-len(images) // COLUMNS)
     tile = 3.2
     height, width = images.shape[1:3]
-    with style.picture(path, COLUMNS * tile, rows * (tile * height / width + 0.3)) as figure:
+    with style.picture(path, COLUMNS * tile, rows * (tile * height / width + 0.25)) as figure:
+        figure.get_layout_engine().set(wspace=0.01, hspace=0.01, w_pad=0.02, h_pad=0.02)
         for axes, image, skeletons, title in itertools.zip_longest(
             figure.subplots(rows, COLUMNS, squeeze=False).ravel(), images, keypoints, titles
         ):
@@ -151,7 +161,7 @@ def main() -> None:
     pairs = [pairs[i] for i in order[: min(flags.most, len(pairs)) // BATCH * BATCH]]  # whole batches: compiled once
     images = np.stack([pair.image for pair in pairs])
     keypoints = np.concatenate([tracker(batch)[0] for batch in np.split(images, len(images) // BATCH)])
-    found = [judge(pair, points) for pair, points in zip(pairs, keypoints, strict=True)]
+    found = [judge(pair, points, flags.near) for pair, points in zip(pairs, keypoints, strict=True)]
     print(f"| labels of the two | frames | no mixed skeleton | within {flags.near:g} px | their median, px | mean |")
     print("|---|---|---|---|---|---|")
     apart, groups = np.array([pair.apart for pair in pairs]), ((0, 50), (50, 100), (100, np.inf))
@@ -162,8 +172,9 @@ def main() -> None:
             name = f"{low} to {high} px apart" if np.isfinite(high) else f"{low} px apart and more"
             print(row_of(name, [found[i] for i in here], flags.near))
     wrong = [i for i, one in enumerate(found) if not one.is_pure][: SHOWN // 2]
-    shown = [*wrong, *(i for i, one in enumerate(found) if one.is_pure)][:SHOWN]
-    titles = ["mixed" if not found[i].is_pure else f"{np.nanmax(found[i].errors):.1f} px at most" for i in shown]
+    right = sorted((i for i, one in enumerate(found) if one.is_pure), key=lambda i: apart[i])  # the closest first
+    shown = [*wrong, *right[:: max(1, len(right) // (SHOWN - len(wrong)))]][:SHOWN]
+    titles = [f"{'' if found[i].is_pure else 'mixed; '}{words_of(found[i].errors, flags.near)}" for i in shown]
     flags.out.mkdir(parents=True, exist_ok=True)
     draw(images[shown], keypoints[shown], titles, run.find_tree_of_animals(2), flags.out / "two_animals.png")
 

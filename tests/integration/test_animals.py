@@ -217,11 +217,13 @@ def test_composed_frames_have_both_animals_where_their_labels_are():
 def test_a_foreign_point_is_a_mixed_skeleton():
     points = truth(1)[0]
     pair = two_animals.Pair(np.zeros((240, 320, 3), np.uint8), points, np.ones((2, 3), bool))
-    found = two_animals.judge(pair, points[::-1].copy())
+    found = two_animals.judge(pair, points[::-1].copy(), 20)
     assert found.is_pure and not found.errors.any()
     swapped = points.copy()
     swapped[:, 1] = points[::-1, 1]
-    found = two_animals.judge(pair, swapped)
+    found = two_animals.judge(pair, swapped, 20)
     assert not found.is_pure and (found.errors > 20).sum() == 2
+    half = pair._replace(known=np.array([[True, True, True], [True, False, True]]))  # the swap shows in one skeleton
+    assert not two_animals.judge(half, swapped, 20).is_pure and two_animals.judge(half, points, 20).is_pure
     swapped[0, 1] = np.nan
-    assert np.isinf(two_animals.judge(pair, swapped).errors[0, 1])
+    assert np.isinf(two_animals.judge(pair, swapped, 20).errors[0, 1])

@@ -20,6 +20,9 @@ To look at: --labelled_video writes _pCUTOFF_labeled.mp4, --page an HTML file to
 --plots pictures into plot-poses/, all beside the tracks; of the filtered tracks if there are any. --truth prints the
 errors of one video against a table of its true points.
 
+--animals=2 finds two animals in each frame, with a run that was trained on frames of one. Frames are independent: which
+of the two is the first is arbitrary in each frame. What needs to know one and the same animal over time is refused.
+
 --shard=2/4 predicts the second of four equal parts of the videos; launch/predict.sbatch does so on a SLURM cluster.
 
 A video that cannot be predicted is reported, and the others go on; the exit code is then 1.
@@ -34,6 +37,7 @@ from pawjax.errors import InputError
 from pawjax.files import user_path
 
 SOME_FAILED = 1  # exit code if some of several videos failed
+OF_ONE_ANIMAL = ("track_window", "filter", "page", "plots", "truth")  # flags
 
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -45,7 +49,10 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     from pawjax.tracks.formats import check_formats, check_scorer
 
     formats = [name for name in values.formats.split(",") if name]
-    check_formats(formats)
+    check_formats(formats, values.animals)
+    for name in OF_ONE_ANIMAL if values.animals > 1 else ():
+        if values[name].value:
+            raise InputError(f"--{name} needs one and the same animal in all frames, not --animals: leave one out")
     check_scorer(values.dlc_scorer)
     if not arguments:
         raise InputError("no video to predict: python -m pawjax.predict --workdir=RUN VIDEO_FOLDER_OR_GLOB ...")
@@ -58,7 +65,7 @@ def main(values: flags.FlagValues, arguments: list[str]) -> None:
     if bool(values.workdir) == bool(values.snapshot):
         raise InputError("give either --workdir=RUN or --snapshot=FILE, and not both")
     chosen = cli.prediction_of_flags(values)
-    predictor = open_predictor(values.workdir or [], values.checkpoint, values.snapshot, **chosen)
+    predictor = open_predictor(values.workdir or [], values.checkpoint, values.snapshot, values.animals, **chosen)
     job = Job(
         predictor,
         options,
@@ -116,6 +123,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("checkpoint", "best", "best (on dev), last, or a step's number.", flag_values=values)
     flags.DEFINE_string("out", "", "Folder of the tracks; beside each video if empty.", flag_values=values)
     flags.DEFINE_integer("batch", 8, "Frames per call of the network.", lower_bound=1, flag_values=values)
+    text = "Animals in each frame, up to 4; in each frame, their order is arbitrary."
+    flags.DEFINE_integer("animals", 1, text, flag_values=values)
     flags.DEFINE_string("crop", "", "Predict only this rectangle of the frames: x,y,width,height.", flag_values=values)
     text = "Follow the animal with a window of this side, px: faster where it is small. 0 predicts whole frames."
     flags.DEFINE_integer("track_window", 0, text, lower_bound=0, flag_values=values)

@@ -64,10 +64,13 @@ def _are_texts(value: Any) -> bool:
 
 def _are_edges(value: Any) -> bool:
     def is_edge(edge: Any) -> bool:
+        if not isinstance(edge, dict):
+            return False
         names, places, variances = (("parent", "child"), ("x", "y"), ("x_variance", "y_variance"))
+        if "distance" in edge or "distance_variance" in edge:  # older versions wrote none
+            places, variances = (*places, "distance"), (*variances, "distance_variance")
         return (
-            isinstance(edge, dict)
-            and all(isinstance(edge.get(name), str) for name in names)
+            all(isinstance(edge.get(name), str) for name in names)
             and all(_is_number(edge.get(name)) for name in places)
             and all(_is_number(edge.get(name)) and edge[name] > 0 for name in variances)
             and _is_count(edge.get("frames"))

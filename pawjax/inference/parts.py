@@ -17,6 +17,7 @@ from pawjax.tracks.tracks import Tracks
 
 VIDEO = ("video", "video_sha256")  # what `origin_of` says
 OPTIONS = ("crop", "track_window")  # entries that tracks of whole frames lack
+ANIMALS = "animals"  # an entry that tracks of one animal lack
 
 
 class Parts:
@@ -95,7 +96,7 @@ def is_done(origin: dict[str, str], path: Path, overwrite: bool = False) -> bool
     if not path.exists():
         return False
     found, wanted = identity_of(read_origin(path)), identity_of(origin)
-    names = VIDEO if overwrite else dict.fromkeys((*wanted, *OPTIONS))
+    names = VIDEO if overwrite else dict.fromkeys((*wanted, *OPTIONS, ANIMALS))
     other = [name for name in names if found.get(name, "") != wanted.get(name, "")]
     if other:
         raise InputError(

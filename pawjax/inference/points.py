@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 
 from pawjax.data.batches import scaled_size
+from pawjax.inference.animals import check_animals, make_predict_animals
 from pawjax.inference.run import Run
 from pawjax.inference.views import make_predict, moved
 from pawjax.methods import Variables
@@ -20,13 +21,19 @@ def to_network(images: jax.Array, scale: float) -> tuple[jax.Array, jax.Array]:
     return resize(images, *small), invert_affine(resize_affine(size, small))
 
 
-def make_find_points(run: Run) -> FindPoints:
+def make_find_points(run: Run, animals: int = 1) -> FindPoints:
     """(variables, uint8 images [B, H, W, C]) -> the run's points in pixels of the images.
 
     'keypoints' [B, K, 2] and 'likelihood' [B, K]; methods with score maps add 'covariance' [B, K, 2, 2] and 'second'
-    [B, K, 3], see `pawjax.ops.decoding.doubt`.
+    [B, K, 3], see `pawjax.ops.decoding.doubt`. Of several animals, 'keypoints' [B, A, K, 2] and 'likelihood' [B, A, K].
+
+    Raises InputError as `make_predict_animals` does.
     """
-    predict = make_predict(run.method, run.config, run.bodyparts, run.tree)
+    check_animals(animals)
+    if animals > 1:
+        predict = make_predict_animals(run, animals)
+    else:
+        predict = make_predict(run.method, run.config, run.bodyparts, run.tree)
 
     def find(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         resized, back = to_network(images, run.config.scale)

@@ -28,6 +28,7 @@ class Predictor:
       frame_sizes: (height, width) of the frames that it was trained on, px; empty if unknown.
       value_range: grey levels that became 0 and 255 in training; empty if it was trained on 8 bits.
       grid: px, see `pawjax.inference.windows.grid_of`.
+      animals: A, in each frame; of several, the points have an axis for them.
     """
 
     predict: Predict
@@ -39,6 +40,7 @@ class Predictor:
     frame_sizes: tuple[tuple[int, int], ...] = ()
     value_range: tuple[float, ...] = ()
     grid: int = CELL
+    animals: int = 1
 
 
 def identity_of(origin: dict[str, str]) -> dict[str, str]:

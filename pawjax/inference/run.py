@@ -15,7 +15,7 @@ from pawjax.errors import InputError
 from pawjax.files import user_path
 from pawjax.inference.views import with_prediction
 from pawjax.methods import Method, Variables, make_method
-from pawjax.structure import FILE, Tree, learn_tree, read_tree
+from pawjax.structure import FILE, Tree, learn_tree, read_tree, tree_of_one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +77,30 @@ class RunFiles:
         if not self.config.predict.structure:
             return None
         path = self.workdir / FILE
-        if path.exists():
-            return read_tree(path, self.bodyparts)
+        return read_tree(path, self.bodyparts) if path.exists() else self._learn_tree("is missing")
+
+    def find_tree_of_animals(self, animals: int) -> Tree:
+        """The tree over the bodyparts that tells `animals` animals apart; that of a single bodypart has no connections.
+
+        Older versions wrote no distances; it is then learned from the run's labels. Raises InputError as `find_tree`.
+        """
+        if len(self.bodyparts) == 1:
+            return tree_of_one()
+        path, asked = self.workdir / FILE, (f"animals={animals}", "leave it out")
+        if not path.exists():
+            return self._learn_tree("is missing", asked=asked)
+        tree = read_tree(path, self.bodyparts)
+        older = "was written by an older version, without the distances between bodyparts"
+        return tree if tree.distance is not None else self._learn_tree(older, asked=asked)
+
+    def _learn_tree(self, why: str, **asked: tuple[str, str]) -> Tree:
+        """The tree of the train labels, because that of the run `why`."""
         try:
             frames = self.frames()
         except InputError as error:
-            raise InputError(f"{path} is missing, and the labels that it is learned from: {error}") from error
+            raise InputError(f"{self.workdir / FILE} {why}, and the labels that it is learned from: {error}") from error
         train = self.split(frames)["train"]
-        return learn_tree(frames.keypoints[train], frames.labelled[train], frames.bodyparts)
+        return learn_tree(frames.keypoints[train], frames.labelled[train], frames.bodyparts, **asked)
 
     def restore(self, checkpoint: str = "best", fold: bool = True) -> "Run":
         """The run with the variables of a checkpoint: 'best' (on dev), 'last' or a step's number.

@@ -40,12 +40,14 @@ class Tracker:
     Attributes:
       bodyparts: names of the K points.
       step: the checkpoint's.
+      animals: A, in each image.
     """
 
-    def __init__(self, run: Run):
+    def __init__(self, run: Run, animals: int = 1):
         use_compilation_cache()
         self.bodyparts = run.bodyparts
         self.step = run.step
+        self.animals = animals
         self._run = run
         self._variables = jax.device_put(run.variables)
         self._value_range = run.record["data"].get("value_range")
@@ -58,11 +60,11 @@ class Tracker:
             corners = apply_affine(back, instances["boxes"].reshape(len(images), -1, 2))
             return instances | {"boxes": corners.reshape(instances["boxes"].shape)}
 
-        self._predict = compiler.jit(make_find_points(run))
+        self._predict = compiler.jit(make_find_points(run, animals))
         self._detect = compiler.jit(detect, static_argnames=("max_detections", "score_threshold", "nms_threshold"))
 
     def __reduce__(self) -> tuple:
-        return Tracker, (dataclasses.replace(self._run, variables=jax.device_get(self._variables)),)
+        return Tracker, (dataclasses.replace(self._run, variables=jax.device_get(self._variables)), self.animals)
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Keypoints of a batch of images.
@@ -72,7 +74,8 @@ class Tracker:
             floats takes theirs too, and maps them as in training.
 
         Returns:
-          keypoints float32 [B, K, 2], (x, y) pixels of the images, centres at whole numbers; likelihood [B, K].
+          keypoints float32 [B, K, 2], (x, y) pixels of the images, centres at whole numbers; likelihood [B, K]. Of
+          several animals [B, A, K, 2] and [B, A, K], with NaN and 0 for a bodypart that is not found.
 
         Raises InputError for anything that is not such an array.
         """
@@ -102,7 +105,7 @@ class Tracker:
 
         Raises InputError for what is no video, or a file that holds other tracks.
         """
-        predictor = predictor_of_run(self._run, self._predict)
+        predictor = predictor_of_run(self._run, self._predict, self.animals)
         if crop is not None and len(crop) != 4:
             raise InputError(f"crop={crop!r} must be (x, y, width, height) in pixels")
         options = Options(batch_size, Crop(*crop) if crop else None, track_window)
@@ -175,14 +178,17 @@ def _check_number(name: str, value: Any, kind: type, low: int, high: int) -> Non
         raise InputError(f"{name}={value!r} must be {wanted} from {low} to {high}")
 
 
-def load(workdir: str | Path, checkpoint: str | int = "best", **prediction: Any) -> Tracker:
+def load(workdir: str | Path, checkpoint: str | int = "best", animals: int = 1, **prediction: Any) -> Tracker:
     """The tracker of a training run.
 
     Args:
       workdir: its run folder.
       checkpoint: 'best' (on dev), 'last' or a step's number.
+      animals: in each image, up to 4, though the run was trained on images of one. Their order is arbitrary in each
+        image: nothing says which animal of the next image is which. See `pawjax.structure.animals`.
       prediction: fields of `config.predict` that replace the run's own, e.g. decode='votes' or flip=True.
 
-    Raises InputError if the folder is not a run or lacks the checkpoint, or for a wrong field or value of `prediction`.
+    Raises InputError if the folder is not a run or lacks the checkpoint, for a wrong field or value of `prediction`, or
+    for several animals that the run's method cannot find.
     """
-    return Tracker(open_run(workdir, checkpoint, **prediction))
+    return Tracker(open_run(workdir, checkpoint, **prediction), animals)

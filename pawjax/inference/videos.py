@@ -111,6 +111,10 @@ def predict_video(
     stages, crop = stages or Stages(), options.crop
     if crop:
         crop.check(video)
+    if options.track_window and predictor.animals > 1:
+        raise InputError(
+            f"--track_window={options.track_window} follows one animal, not --animals={predictor.animals}: leave it out"
+        )
     origin = origin_of_tracks(predictor, video.path, options)
     parts = Parts(path, identity_of(origin) | {"options": str(options)})
     with parts.locked():
@@ -196,8 +200,10 @@ def _cropped(pixels: np.ndarray, crop: Crop | None) -> np.ndarray:
 def _as_tracks(
     found: Sequence[Found], predictor: Predictor, video: Video, crop: Crop | None, origin: dict[str, str]
 ) -> Tracks:
-    """Tracks of one animal in pixels of the whole frame; NaN for what the method does not say."""
-    points = {name: np.concatenate([batch[name] for batch, _ in found])[:, None] for name in found[0][0]}
+    """Tracks in pixels of the whole frame; NaN for what the method does not say."""
+    points = {name: np.concatenate([batch[name] for batch, _ in found]) for name in found[0][0]}
+    if predictor.animals == 1:
+        points = {name: rows[:, None] for name, rows in points.items()}
     points = shifted(points, _corner(crop))
     shape = points["likelihood"].shape
     return Tracks(

@@ -98,11 +98,11 @@ def cell_places(maps: ScoreMaps, decoder: str) -> jax.Array:
     return jnp.broadcast_to(places, (batch, height * width, n_keypoints, 2))
 
 
-def is_apart(best: jax.Array, height: int, width: int) -> jax.Array:
-    """Whether each cell is more than APART cells from the cells of flat index [B, 1, K]: bool [B, h w, K]."""
+def is_apart(best: jax.Array, height: int, width: int, reach: int = APART) -> jax.Array:
+    """Whether each cell is more than `reach` cells, on one axis, from those of flat index [B, 1, K]: [B, h w, K]."""
     place = jnp.arange(height * width)[None, :, None]
     down, right = (abs(f(place, width) - f(best, width)) for f in (jnp.floor_divide, jnp.remainder))
-    return jnp.maximum(down, right) > APART
+    return jnp.maximum(down, right) > reach
 
 
 def cells_around(best: jax.Array, height: int, width: int, reach: int) -> tuple[jax.Array, jax.Array]:

@@ -80,7 +80,8 @@ def _drawn(
                 _draw(image, points_of_animal, sure, [*trail], pairs, colors, drawing.pcutoff)
             for points_of_animal, places in zip(points, next(others, ()), strict=False):
                 _draw_circles(image, points_of_animal, (places.astype(float) + 0.5) * scale - 0.5, colors)
-            trail.append((points[0], likelihood[0]))
+            if len(points) == 1:  # the order of several animals is arbitrary in each frame
+                trail.append((points[0], likelihood[0]))
             yield frame.time - start, np.asarray(image)
 
 

@@ -9,10 +9,12 @@ from pawjax.structure.tree import ROUNDED, Tree
 
 FEWEST = 3  # frames that show both bodyparts of a connection
 SHOWN = 4  # bodyparts in a message
-WITHOUT = "leave out config.predict.structure (--structure=)"
+STRUCTURE = "config.predict.structure = 'tree'", "leave out config.predict.structure (--structure=)"
 
 
-def learn_tree(keypoints: np.ndarray, labelled: np.ndarray, bodyparts: Sequence[str]) -> Tree:
+def learn_tree(
+    keypoints: np.ndarray, labelled: np.ndarray, bodyparts: Sequence[str], asked: tuple[str, str] = STRUCTURE
+) -> Tree:
     """The likeliest tree (Felzenszwalb & Huttenlocher 2005, section 3): the minimum spanning tree of all connections.
 
     The cost of a connection is the entropy of a normal distribution of the offset between its two bodyparts, fitted to
@@ -22,15 +24,13 @@ def learn_tree(keypoints: np.ndarray, labelled: np.ndarray, bodyparts: Sequence[
       keypoints: [N, A, K, 2], (x, y) px.
       labelled: bool [N, A, K].
       bodyparts: K names.
+      asked: for messages: what the user set that needs a tree, and how to do without.
 
     Raises InputError for a single bodypart, or if fewer than FEWEST frames show any bodypart of one group together with
     any of the others, so that no tree connects them.
     """
     if len(bodyparts) < 2:
-        raise InputError(
-            f"config.predict.structure = 'tree' connects two bodyparts or more, but there is only {bodyparts[0]}: "
-            f"{WITHOUT}"
-        )
+        raise InputError(f"{asked[0]} connects two bodyparts or more, but there is only {bodyparts[0]}: {asked[1]}")
     known = labelled.reshape(-1, len(bodyparts)).astype(np.float64)
     points = keypoints.reshape(-1, len(bodyparts), 2).astype(np.float64)
     n, offset, variance = connections(points, known)
@@ -41,12 +41,13 @@ def learn_tree(keypoints: np.ndarray, labelled: np.ndarray, bodyparts: Sequence[
         groups = [[name for k, name in enumerate(bodyparts) if (k in reached) == side] for side in (True, False)]
         here, there = (listed(group, SHOWN) for group in groups)
         raise InputError(
-            f"config.predict.structure = 'tree': fewer than {FEWEST} train frames have labels of one of {here} "
-            f"together with one of {there}, so no tree connects them: label such frames, or {WITHOUT}"
+            f"{asked[0]}: fewer than {FEWEST} train frames have labels of one of {here} "
+            f"together with one of {there}, so no tree connects them: label such frames, or {asked[1]}"
         )
     parents, children = np.array(edges).T
     rows = parents, children
-    return Tree(parents, children, offset[rows], variance[rows], n[rows].astype(int))
+    distance, spread = np.array([_distance(points, known, *edge) for edge in edges]).T
+    return Tree(parents, children, offset[rows], variance[rows], n[rows].astype(int), distance, spread)
 
 
 def connections(points: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -69,6 +70,18 @@ def connections(points: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.n
         means.append(mean)
         variances.append(spread * (1 + 1 / np.maximum(n, 1)) + ROUNDED)
     return n, np.stack(means, -1), np.stack(variances, -1)
+
+
+def _distance(points: np.ndarray, known: np.ndarray, parent: int, child: int) -> tuple[float, float]:
+    """Mean and variance of the distance between two bodyparts, with the variance of a new one, as in `learn_tree`.
+
+    Args:
+      points: [M, K, 2].
+      known: [M, K], 1 where labelled, else 0.
+    """
+    both = (known[:, parent] > 0) & (known[:, child] > 0)
+    lengths = np.linalg.norm(points[both, child] - points[both, parent], axis=-1)
+    return lengths.mean(), lengths.var(ddof=1) * (1 + 1 / len(lengths)) + ROUNDED
 
 
 def _spanning_tree(cost: np.ndarray) -> list[tuple[int, int]]:

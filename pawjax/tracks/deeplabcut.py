@@ -1,6 +1,7 @@
-"""DeepLabCut's files of tracks of one animal: CSV, HDF5 (by pandas, which an extra installs) and metadata.
+"""DeepLabCut's files of tracks: CSV, HDF5 (by pandas, which an extra installs) and metadata.
 
-The columns are (scorer, bodypart, coordinate), the rows frames from 0. DeepLabCut 3.0.2 looks for the .h5 and the
+The columns are (scorer, bodypart, coordinate), of several animals (scorer, individual, bodypart, coordinate), the rows
+frames from 0. DeepLabCut 3.0.2 looks for the .h5 and the
 _meta.pickle whose names begin with the video's and the scorer's; `pawjax.tracks.formats.dlc_scorer` says which scorer.
 In machine labels, which its labelling tools open, the rows are pictures: ('labeled-data', VIDEO, 'img0042.png').
 """
@@ -19,15 +20,16 @@ from pawjax.tracks.tracks import Tracks
 
 COORDS = ("x", "y", "likelihood")
 LEVELS = ("scorer", "bodyparts", "coords")
+LEVELS_OF_SEVERAL = ("scorer", "individuals", "bodyparts", "coords")
 KEY = "df_with_missing"
 TABLE_VERSION = "0.15.2"  # of pandas' table layout
 
-Column = tuple[str, str, str]  # of LEVELS
+Column = tuple[str, ...]  # of LEVELS, or of LEVELS_OF_SEVERAL
 Table = tuple[int, Sequence[Column], np.ndarray]  # number of the first row, columns, values [rows, columns]
 
 
 def write_csv(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
-    """Writes tracks of one animal that come in pieces, replacing the file atomically; a missing value is empty."""
+    """Writes tracks that come in pieces, replacing the file atomically; a missing value is empty."""
     write_csv_table(path, _tables(pieces, scorer))
 
 
@@ -37,7 +39,7 @@ def write_csv_table(path: Path, pieces: Iterable[Table]) -> None:
         write = csv.writer(file).writerow
         for first, columns, values in pieces:
             if not first:
-                for level, names in zip(LEVELS, zip(*columns, strict=True), strict=True):
+                for level, names in zip(_levels(columns), zip(*columns, strict=True), strict=True):
                     write([level, *names])
             rows = np.where(np.isnan(values), None, values) if np.isnan(values).any() else values
             for number, row in enumerate(rows.tolist(), start=first):
@@ -45,7 +47,7 @@ def write_csv_table(path: Path, pieces: Iterable[Table]) -> None:
 
 
 def write_h5(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
-    """Writes tracks of one animal that come in pieces, replacing the file atomically. Needs the extra."""
+    """Writes tracks that come in pieces, replacing the file atomically. Needs the extra."""
     write_h5_table(path, _tables(pieces, scorer))
 
 
@@ -60,7 +62,8 @@ def write_h5_table(path: Path, pieces: Iterable[Table]) -> None:
     with replacing(path) as temporary, pd.HDFStore(temporary, "w", **in_memory) as store:
         for first, columns, values in pieces:
             index = range(first, first + len(values))
-            frame = pd.DataFrame(values, index=index, columns=pd.MultiIndex.from_tuples(columns, names=LEVELS))
+            names = pd.MultiIndex.from_tuples(columns, names=_levels(columns))
+            frame = pd.DataFrame(values, index=index, columns=names)
             # Without the time, the same tracks always give the same bytes.
             store.put(KEY, frame, format="table", append=first > 0, index=False, track_times=False)
         # pandas 2, with which DeepLabCut runs, does not read a table without it; pandas 3.1 leaves it out.
@@ -88,7 +91,7 @@ def write_meta(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
         "training set fraction": None,
         "cropping": False,  # our points are in pixels of the whole frame, even where only a part of it was predicted
         "cropping_parameters": [0, width, 0, height],
-        "individuals": ["animal"],
+        "individuals": _individuals(like) or ["animal"],
         "bodyparts": list(like.bodyparts),
         "unique_bodyparts": [],
     }
@@ -122,18 +125,40 @@ def write_machine_labels(path: Path, tracks: Tracks, pictures: Sequence[str], vi
 
 def values_of(tracks: Tracks) -> np.ndarray:
     """float64 [T, 3 K]: x, y and likelihood of each bodypart. Raises InputError for more than one animal."""
+    return _values(of_one(tracks))
+
+
+def of_one(tracks: Tracks) -> Tracks:
+    """The tracks themselves. Raises InputError for more than one animal."""
     if tracks.likelihood.shape[1] != 1:
         raise InputError(f"tracks of {tracks.likelihood.shape[1]} animals do not fit this format: write one at a time")
-    points = np.concatenate([tracks.keypoints[:, 0], tracks.likelihood[:, 0, :, None]], axis=-1)
+    return tracks
+
+
+def _values(tracks: Tracks) -> np.ndarray:
+    """float64 [T, 3 A K]."""
+    points = np.concatenate([tracks.keypoints, tracks.likelihood[..., None]], axis=-1)
     return points.astype(np.float64).reshape(len(points), -1)
 
 
+def _individuals(tracks: Tracks) -> list[str]:
+    """Names of the animals; none if there is only one."""
+    n_animals = tracks.likelihood.shape[1]
+    return [f"animal{number}" for number in range(n_animals)] if n_animals > 1 else []
+
+
 def _columns(tracks: Tracks, scorer: str) -> list[Column]:
-    return list(itertools.product([scorer], tracks.bodyparts, COORDS))
+    individuals = _individuals(tracks)
+    levels = [[scorer], *([individuals] if individuals else []), tracks.bodyparts, COORDS]
+    return list(itertools.product(*levels))
+
+
+def _levels(columns: Sequence[Column]) -> tuple[str, ...]:
+    return LEVELS if len(columns[0]) == len(LEVELS) else LEVELS_OF_SEVERAL
 
 
 def _tables(pieces: Iterable[Tracks], scorer: str) -> Iterator[Table]:
     first = 0
     for piece in pieces:
-        yield first, _columns(piece, scorer), values_of(piece)
+        yield first, _columns(piece, scorer), _values(piece)
         first += len(piece)

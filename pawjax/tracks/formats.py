@@ -35,6 +35,7 @@ class File:
       write: writes it.
       modules: what `write` imports from beyond pawjax's own dependencies, installed by the extra `extra`.
       of_raw: it is written only for tracks that are not filtered.
+      of_one: it holds one animal.
     """
 
     ending: str
@@ -42,6 +43,7 @@ class File:
     modules: tuple[str, ...] = ()
     extra: str = ""
     of_raw: bool = False
+    of_one: bool = False
 
     @property
     def missing(self) -> str:
@@ -56,20 +58,26 @@ FORMATS = {
         File(".h5", deeplabcut.write_h5, ("pandas", "tables"), "deeplabcut"),
         File("_meta.pickle", deeplabcut.write_meta, of_raw=True),
     ),
-    "lp": (File(".lightning_pose.csv", lightning_pose.write_csv),),
+    "lp": (File(".lightning_pose.csv", lightning_pose.write_csv, of_one=True),),
     "sleap": (File(".analysis.h5", sleap.write_sleap),),
     "coco": (File(".coco.json", coco.write_coco),),
-    "nwb": (File(".nwb", nwb.write_nwb, ("pynwb", "ndx_pose"), "nwb"),),
+    "nwb": (File(".nwb", nwb.write_nwb, ("pynwb", "ndx_pose"), "nwb", of_one=True),),
     "movement": (File(".movement.nc", movement.write_movement, ("xarray", "h5netcdf"), "movement"),),
 }
 
 
-def check_formats(names: Sequence[str]) -> None:
-    """Raises InputError for an unknown format or one whose extra is missing; a warning if only a part of it is."""
+def check_formats(names: Sequence[str], animals: int = 1) -> None:
+    """Raises InputError for an unknown format, one that does not hold so many animals, or one whose extra is missing.
+
+    Warns if only a part of its extra is missing.
+    """
     for name in names:
         if name not in FORMATS:
             hint = did_you_mean(name, tuple(FORMATS), f"the formats are {', '.join(FORMATS)}")
             raise InputError(f"--formats: there is no format '{name}': {hint}")
+        if animals > 1 and any(file.of_one for file in FORMATS[name]):
+            several = [name for name, files in FORMATS.items() if not any(file.of_one for file in files)]
+            raise InputError(f"--formats: {name} holds one animal, not {animals}: choose among {', '.join(several)}")
         missing = [file for file in FORMATS[name] if file.missing]
         if len(missing) == len(FORMATS[name]):
             raise InputError(f"--formats: {name} needs {missing[0].missing}")

@@ -11,4 +11,4 @@ SCORER = "heatmap_tracker"
 
 def write_csv(path: Path, pieces: Iterable[Tracks], scorer: str) -> None:
     """Writes tracks of one animal that come in pieces, replacing the file atomically; `scorer` is not kept."""
-    deeplabcut.write_csv(path, pieces, SCORER)
+    deeplabcut.write_csv(path, map(deeplabcut.of_one, pieces), SCORER)

@@ -11,12 +11,14 @@ from pawjax.structure import Tree, read_tree, write_tree
 
 NAMES = ("left", "right", "nose")
 TREE = Tree(
-    np.array([2, 2]), np.array([0, 1]), np.array([[-9.5, 2], [8, 3]]), np.array([[4.0, 9], [1, 16]]), np.array([7, 5])
+    *(np.array([2, 2]), np.array([0, 1]), np.array([[-9.5, 2], [8, 3]]), np.array([[4.0, 9], [1, 16]])),
+    *(np.array([7, 5]), np.array([9.0, 8.5]), np.array([4.5, 2])),
 )
+FIELDS = ("parents", "children", "offset", "variance", "n_frames", "distance", "distance_variance")
 
 
 def same(tree, other):
-    for field in ("parents", "children", "offset", "variance", "n_frames"):
+    for field in FIELDS:
         np.testing.assert_allclose(getattr(tree, field), getattr(other, field), err_msg=field)
 
 
@@ -24,6 +26,8 @@ def test_scaled():
     tree = TREE.scaled(0.5)
     np.testing.assert_allclose(tree.offset, TREE.offset / 2)
     np.testing.assert_allclose(tree.variance, TREE.variance / 4)
+    np.testing.assert_allclose(tree.distance, TREE.distance / 2)
+    np.testing.assert_allclose(tree.distance_variance, TREE.distance_variance / 4)
 
 
 def test_mirrored_points_have_the_mirrored_tree():
@@ -47,6 +51,13 @@ def test_file(tmp_path):
     same(other, dataclasses.replace(TREE, parents=np.array([0, 0]), children=np.array([1, 2])))
 
 
+def test_file_of_an_older_version_has_no_distances(tmp_path):
+    older = dataclasses.replace(TREE, distance=None, distance_variance=None)
+    write_tree(tmp_path / "tree.json", older, NAMES)
+    read = read_tree(tmp_path / "tree.json", NAMES)
+    assert read.distance is None and read.scaled(0.5).distance_variance is None
+
+
 @pytest.mark.parametrize(
     "edge, change, words",
     [
@@ -55,6 +66,8 @@ def test_file(tmp_path):
         (1, {"parent": "right"}, "from 'right' to 'right' is of no tree"),
         (0, {"x_variance": 0}, "edges = .* must be a list of connections"),
         (0, {"y": None}, "edges = .* must be a list of connections"),
+        (0, {"distance": None}, "edges = .* must be a list of connections"),
+        (1, {"distance_variance": 0}, "edges = .* must be a list of connections"),
         (1, None, "does not connect left, right, nose"),
     ],
 )

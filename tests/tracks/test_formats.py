@@ -80,6 +80,40 @@ def test_csv_has_the_columns_and_names_that_deeplabcut_looks_for(source, two):
     assert (back.bodyparts, back.size, back.frames_per_second) == (two.bodyparts, two.size, 25)
 
 
+def test_two_animals_are_individuals_to_deeplabcut(tmp_path, make_tracks):
+    """As DeepLabCut has it for several animals; formats of one refuse them."""
+    points = np.arange(8.0).reshape(2, 2, 1, 2)
+    points[1, 0] = np.nan
+    source = tmp_path / "m1pawjax_mine_3.tracks.h5"
+    write_tracks(source, [make_tracks(points[:1]), make_tracks(points[1:])])
+    names = write(source, "dlc")
+    assert (tmp_path / names[0]).read_text().splitlines() == [
+        "scorer" + ",DLC_pawjax_mine_3" * 6,
+        "individuals" + ",animal0" * 3 + ",animal1" * 3,
+        "bodyparts" + ",a" * 6,
+        "coords" + ",x,y,likelihood" * 2,
+        "0,0.0,1.0,1.0,2.0,3.0,1.0",
+        "1,,,1.0,6.0,7.0,1.0",
+    ]
+    data = pickle.loads((tmp_path / names[-1]).read_bytes())["data"]
+    assert data["individuals"] == ["animal0", "animal1"]
+    with pytest.raises(InputError, match="tracks of several animals"):
+        read(tmp_path / names[0])
+    with pytest.raises(InputError, match="tracks of 2 animals do not fit this format"):
+        write(source, "lp")
+
+
+def test_two_animals_in_hdf5_are_read_by_pandas(tmp_path, make_tracks):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("tables")
+    source = tmp_path / "m1pawjax_mine_3.tracks.h5"
+    points = np.arange(8.0).reshape(2, 2, 1, 2)
+    write_tracks(source, [make_tracks(points[:1]), make_tracks(points[1:])])
+    table = pd.read_hdf(next(tmp_path / name for name in write(source, "dlc") if name.endswith(".h5")))
+    assert list(table.columns.names) == ["scorer", "individuals", "bodyparts", "coords"]
+    np.testing.assert_array_equal(table.loc[:, ("DLC_pawjax_mine_3", "animal1", "a", ["x", "y"])], points[:, 1, 0])
+
+
 def test_deeplabcut_never_takes_our_own_file_for_its_own(source):
     """It takes any .h5 whose name begins with the video's and its scorer's."""
     write(source, "dlc", "sleap")

@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pawjax.ops import scoremaps
-from pawjax.structure import Tree, animal_points, learn_tree, tree_of_one
+from pawjax.structure import Pairwise, Tree, animal_points, learn_tree, pair_parts, tree_of_one
 from pawjax.structure.animals import LEAST, assign, distance_costs
+from pawjax.structure.pairwise import N_FEATURES
 
 STRIDE, SIZE = 8, (40, 60)  # px, cells
 TREES = {1: ([], []), 2: ([1], [0]), 3: ([1, 0], [0, 2])}
 SHAPES = [(1, 3, 3), (2, 1, 4), (2, 2, 3), (2, 3, 2), (3, 2, 2)]  # animals, bodyparts, peaks
 CACHE = {}
+LOGISTIC = jnp.zeros(N_FEATURES).at[jnp.array([0, 1, 3])].set(jnp.array([4.0, -2, -2]))  # right within a deviation
 
 
 def tree_over(k):
@@ -195,6 +197,29 @@ def test_single_bodypart_has_the_highest_peaks():
     found = find(maps.log_likelihood, maps.offsets)["keypoints"]
     for keypoints, expected in zip(np.asarray(found), points, strict=True):
         np.testing.assert_allclose(in_order(keypoints, expected), expected, atol=1e-3)
+
+
+def test_what_the_network_predicts_tells_animals_apart_that_distances_do_not():
+    """Noses and ears are the corners of a square: two ways to pair them are equally long."""
+    points = np.float32([[[(240, 160), (280, 160), (350, 160)], [(280, 200), (240, 200), (170, 200)]]])
+    centers = np.asarray(scoremaps.cell_centers(*SIZE, STRIDE, STRIDE / 2))
+    a, b = pair_parts(3)
+    nearest = np.linalg.norm(points[0] - centers[:, :, None, None], axis=-1).argmin(2)  # [h, w, K], which animal
+    known = Pairwise(jnp.zeros((6, 2)), jnp.full((6, 2), 10.0), jnp.tile(LOGISTIC, (6, 1)))
+    maps = maps_of(points)
+
+    @jax.jit
+    def find(vectors):
+        return animal_points(maps._replace(pair_offsets=vectors), TREE, 2, pairwise=known)["keypoints"][0]
+
+    for swap in (False, True):  # whom the vectors from the nose to the ear, and back, point at
+        of = np.where(swap & (a < 2) & (b < 2), 1 - nearest[..., a], nearest[..., a])
+        vectors = points[0][of, b] - centers[:, :, None]
+        found = np.asarray(find(vectors.reshape(1, *SIZE, 3, 2, 2)))
+        expected = points[0].copy()
+        if swap:
+            expected[:, 0] = expected[::-1, 0]
+        np.testing.assert_allclose(in_order(found, expected), expected, atol=1e-3)
 
 
 def test_costs_are_of_distances_that_a_turn_keeps():

@@ -118,7 +118,7 @@ def row_of(name: str, found: list[Found], near: float) -> str:
 def words_of(errors: np.ndarray, near: float) -> str:
     """What a picture says of the errors of a frame."""
     n_missed = int((errors > near).sum())
-    return f"{n_missed} labels missed" if n_missed else f"errors up to {np.nanmax(errors):.1f} px"
+    return f"labels missed: {n_missed}" if n_missed else f"errors up to {np.nanmax(errors):.1f} px"
 
 
 def draw(images: np.ndarray, keypoints: np.ndarray, titles: list[str], tree: Tree, path: Path) -> None:

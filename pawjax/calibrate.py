@@ -28,15 +28,15 @@ from pawjax.files import need_output, user_path
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Calibrates the cameras that --cameras names. Raises InputError for user errors."""
-    from pawjax.inference.calibrating import (  # imported after the process is set up
+    from pawjax.pose3d.board import Board, parse_size
+    from pawjax.pose3d.calibration_files import check_ending, write_calibration
+    from pawjax.pose3d.corners import opencv
+    from pawjax.reconstruction.calibrating import (  # imported after the process is set up
         Options,
         calibrate_from_pictures,
         check_out,
         read_cameras,
     )
-    from pawjax.pose3d.board import Board, parse_size
-    from pawjax.pose3d.calibration_files import check_ending, write_calibration
-    from pawjax.pose3d.corners import opencv
     from pawjax.report.calibration import check_report, write_report
 
     cli.no_arguments(arguments)

@@ -40,8 +40,8 @@ SEPARATE = ("--model", "-model", "--config", "-config")  # whose value may be th
 
 def main(values: flags.FlagValues, arguments: list[str]) -> None:
     """Triangulates the tracks that --tracks names. Raises InputError for user errors."""
-    from pawjax.inference.triangulating import triangulate_files  # imported after the process is set up
-    from pawjax.inference.triangulation_request import Request
+    from pawjax.reconstruction.request import Request
+    from pawjax.reconstruction.triangulating import triangulate_files  # imported after the process is set up
 
     cli.no_arguments(arguments)
     request = Request(

@@ -2,7 +2,7 @@
 
 from tests.faults_of_numbers import fault
 
-RECORDING, DIAGNOSTICS = "pawjax/inference/recording.py", "pawjax/pose3d/diagnostics.py"
+RECORDING, DIAGNOSTICS = "pawjax/reconstruction/recording.py", "pawjax/pose3d/diagnostics.py"
 LEARNING, EXPECTATION = "pawjax/pose3d/learning.py", "pawjax/pose3d/expectation.py"
 POINTS, SLEAP, VIEWS = "pawjax/tracks/points3d.py", "pawjax/tracks/sleap_read.py", "pawjax/pose3d/views.py"
 TRIANGULATING = "tests/inference/test_triangulating.py -k "
@@ -31,7 +31,7 @@ FAULTS = (
     fault(
         "files of the user are overwritten",
         TRIANGULATING + "overwritten",
-        ("pawjax/inference/triangulation_request.py", "if there and not request.overwrite:", "if False:"),
+        ("pawjax/reconstruction/request.py", "if there and not request.overwrite:", "if False:"),
     ),
     fault(
         "anipose's error is that of all views",

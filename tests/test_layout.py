@@ -19,7 +19,7 @@ LAYERS = [  # top to bottom; a package may import from its own layer and those b
     {"cli", "arguments", "config_file"},
     {"engine", "inference"},
     {"config"},
-    {"methods"},
+    {"methods", "reconstruction"},
     {"models", "data", "report", "tracks", "structure"},
     {"losses", "metrics", "optim", "automatic", "weights", "ops", "pose3d"},
     {
@@ -30,7 +30,10 @@ LAYERS = [  # top to bottom; a package may import from its own layer and those b
 LAYER = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 FORBIDDEN = {"tensorflow", "torch", "torchvision", "pandas", "third_party", "tests", "configs"}
 EXTRAS = {("tracks/deeplabcut.py", "pandas")}  # inside a function, for a format that an extra installs
-SEPARATE = {("models", "data"), ("data", "models"), ("ops", "errors")}
+SEPARATE = {
+    *(("models", "data"), ("data", "models"), ("ops", "errors")),
+    *(("reconstruction", "methods"), ("reconstruction", "models"), ("methods", "reconstruction")),
+}
 
 
 def imports_of(path: Path) -> set[str]:

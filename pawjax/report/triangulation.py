@@ -18,7 +18,7 @@ DARK = 0.55  # of the colour scale, from which numbers are white
 
 
 def draw_diagnostics(path: Path, diagnostics: Mapping[str, Any]) -> None:
-    """Writes a PNG of what `pawjax.inference.diagnosing.diagnose` found, replacing the file atomically."""
+    """Writes a PNG of what `pawjax.reconstruction.diagnosing.diagnose` found, replacing the file atomically."""
     table = diagnostics["error_px"]["by_camera_and_bodypart"]
     bodyparts = list(next(iter(table.values())))
     width = max(8.0, 3.0 + 1.2 * CELL * len(bodyparts))

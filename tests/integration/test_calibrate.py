@@ -11,11 +11,11 @@ from pawjax import calibrate, cli
 from pawjax.data.board_corners import find_corners
 from pawjax.data.board_views import match_views, open_sources
 from pawjax.errors import InputError
-from pawjax.inference.calibrating import read_cameras
 from pawjax.pose3d import corners as finding
 from pawjax.pose3d.board import Board
 from pawjax.pose3d.calibration_files import read_calibration
 from pawjax.pose3d.checked import camera_places
+from pawjax.reconstruction.calibrating import read_cameras
 from tests.board_pictures import moved, pictures, poses, save, small_rig
 
 pytest.importorskip("cv2", reason="OpenCV, of pawjax[calibrate], draws and finds the boards")

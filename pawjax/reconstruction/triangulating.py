@@ -4,10 +4,6 @@ import numpy as np
 
 from pawjax.errors import warn
 from pawjax.files import need_output, write_json
-from pawjax.inference.diagnosing import diagnose, summary
-from pawjax.inference.recording import Recording, read_recording
-from pawjax.inference.triangulated import NAMES, Triangulation, write_pictures, write_points
-from pawjax.inference.triangulation_request import Request, Tree, check_out, check_samples, check_videos, tree_of
 from pawjax.pose3d.cameras import Cameras
 from pawjax.pose3d.fitting import check_draws, draw, fit_views, learn_prior, triangulate_views
 from pawjax.pose3d.parameters import Prior
@@ -15,6 +11,10 @@ from pawjax.pose3d.prior_file import read_prior
 from pawjax.pose3d.settings import MODELS, Settings
 from pawjax.pose3d.views import residuals
 from pawjax.progress import announced
+from pawjax.reconstruction.diagnosing import diagnose, summary
+from pawjax.reconstruction.recording import Recording, read_recording
+from pawjax.reconstruction.request import Request, Tree, check_out, check_samples, check_videos, tree_of
+from pawjax.reconstruction.triangulated import NAMES, Triangulation, write_pictures, write_points
 from pawjax.report.triangulation import draw_diagnostics
 from pawjax.tracks.points3d import Points
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from pawjax.errors import warn
 from pawjax.files import user_path
-from pawjax.inference.recording import Recording
 from pawjax.pose3d.gibbs import Samples
 from pawjax.pose3d.parameters import Fit, Prior
 from pawjax.pose3d.prior_file import save_prior
 from pawjax.pose3d.settings import MODELS
 from pawjax.pose3d.triangulation import Triangulated
+from pawjax.reconstruction.recording import Recording
 from pawjax.report.scene import Positions, Scene
 from pawjax.report.scene_page import write_scene_page
 from pawjax.report.scene_pictures import write_reprojections, write_skeleton_video

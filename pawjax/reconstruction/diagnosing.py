@@ -6,11 +6,11 @@ import numpy as np
 
 from pawjax.data.sides import guess_sides
 from pawjax.errors import listed
-from pawjax.inference.recording import Recording
 from pawjax.pose3d.convergence import effective_size, r_hat
 from pawjax.pose3d.diagnostics import Swap, errors_by_shift, find_shift, find_swaps, merged
 from pawjax.pose3d.gibbs import Samples
 from pawjax.pose3d.settings import Settings
+from pawjax.reconstruction.recording import Recording
 from pawjax.tracks.points3d import Points
 
 MOST_SHIFT = 10  # frames, to either side

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pawjax.inference.recording import read_recording
+from pawjax.reconstruction.recording import read_recording
 from pawjax.tracks.deeplabcut import write_csv, write_meta
 from tests import recorded
 

@@ -10,12 +10,12 @@ import numpy as np
 from pawjax.data.video import LABELLED, open_video
 from pawjax.errors import InputError, did_you_mean, listed
 from pawjax.files import user_path
-from pawjax.inference.recording import Recording
-from pawjax.inference.triangulated import NAMES
 from pawjax.pose3d.cameras import Cameras
 from pawjax.pose3d.parameters import Prior
 from pawjax.pose3d.settings import MODELS, WITH_LIMBS, Settings
 from pawjax.pose3d.skeleton import limbs_of, parents_of
+from pawjax.reconstruction.recording import Recording
+from pawjax.reconstruction.triangulated import NAMES
 from pawjax.report.looks import parse_skeleton
 
 

@@ -20,6 +20,8 @@ from pawjax.pose3d.triangulation import Triangulated, triangulate
 from pawjax.pose3d.views import undistorted, undistorted_covariance
 
 MOST_DRAWN = 2**28  # coordinates of all draws, 1 GB
+SURE = 0.5  # likelihood of points that teach the prior
+ENOUGH = 0.1  # share of a bodypart's points that are so likely, for them alone to teach it
 CHAINS = 4
 BURN_IN = 500  # sweeps, in which steps are adapted
 THIN = 5  # sweeps for a draw
@@ -71,12 +73,34 @@ def learn_prior(
 
     Arguments as of `fit_views` and `pawjax.pose3d.learning.learn_body`, which says what is raised.
     """
-    points = trusted(start.points, start.error, start.views, len(cameras))
-    limbs, states = learn_body(settings, bodyparts, points, start.covariance, parents, spine)
+    sure = _sure(cameras, pixels, likelihood, start, settings)
+    points = trusted(sure.points, sure.error, sure.views, len(cameras))
+    limbs, states = learn_body(settings, bodyparts, points, sure.covariance, parents, spine)
     observations, matrices = observed(cameras, pixels, likelihood, covariance, settings)
     said = said_by(settings, likelihood.swapaxes(0, 1))
     noise, steps = learn_noise_and_steps(observations, matrices, said, points, float(start.noise), learn_steps(points))
     return Prior(steps, noise, limbs, states, tuple(bodyparts))
+
+
+def _sure(
+    cameras: Cameras, pixels: np.ndarray, likelihood: np.ndarray, start: Triangulated, settings: Settings
+) -> Triangulated:
+    """The triangulation of likely points alone, for bodyparts that have enough of them, and `start` of the others.
+
+    Models keep unlikely points, as outliers, but two guesses at a hidden place may agree, and would teach a wrong limb.
+    """
+    if not settings.likelihoods or settings.cut >= SURE:
+        return start
+    with jax.enable_x64(True):
+        found = triangulate(cameras, pixels, likelihood, method="ransac", cut=SURE, threshold=settings.threshold)
+        found = Triangulated(*map(np.asarray, found))
+    seen, likely = (np.isfinite(each.points).all(-1).sum(0) for each in (start, found))
+    enough = likely >= ENOUGH * seen
+    either = {}
+    for name in ("points", "error", "views", "covariance"):
+        one, other = getattr(found, name), getattr(start, name)
+        either[name] = np.where(enough.reshape(-1, *[1] * (one.ndim - 2)), one, other)
+    return start._replace(**either)
 
 
 def fit_views(

@@ -14,7 +14,7 @@ from pawjax.pose3d.settings import WITH_LIMBS, Settings
 
 FRAMES_PER_STATE = 10  # fewer tell nothing of a pose state's directions
 FEWEST_VIEWS = 3  # that agree on a point to trust, where so many cameras see the bodypart
-OFTEN = 0.1  # share of a bodypart's points that have so many views; of one with fewer, two views are trusted
+OFTEN = 0.5  # share of a bodypart's points that have so many views; of one with fewer, two views are trusted
 WORST = 3.0  # times the bodypart's median reprojection error, to which a point is trusted
 SUREST = 1 - 1e-6  # probability of an outlier
 FAR = 6.0  # times the bodypart's usual step or the limb's usual deviation, from which a point is none to trust
@@ -23,7 +23,7 @@ FAR = 6.0  # times the bodypart's usual step or the limb's usual deviation, from
 def trusted(points: np.ndarray, error: np.ndarray, views: np.ndarray, n_cameras: int) -> np.ndarray:
     """Points [T, K, 3] on which enough of the cameras agree well and that did not jump; NaN for the others.
 
-    Three cameras must agree, but for a bodypart that hardly ever three see, as a tail between two of them.
+    Three cameras must agree, but for a bodypart that mostly two see: the moments when a third does are no fair sample.
 
     Args:
       points: [T, K, 3].

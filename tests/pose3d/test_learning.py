@@ -46,6 +46,21 @@ def test_learned_numbers_are_those_of_the_recording():
     assert prior.states is None and prior.bodyparts == recorded.BODYPARTS
 
 
+def test_guesses_at_a_hidden_place_teach_no_limb():
+    """In most frames all cameras put a paw at the same wrong place, and say that it is unlikely."""
+    rig, truth = recorded.rig(), recorded.make_truth(200)
+    pixels, likelihood = recorded.see(rig, truth)
+    guessed, frames = truth + [0, 0, -8.0], np.arange(200) % 10 < 7
+    seen = np.asarray(recorded.project_jit(rig, guessed))
+    pixels[:, frames, 3], likelihood[:, frames, 3] = seen[:, frames, 3], 0.2
+    settings = Settings(model="model2", cut=0.0)
+    start = triangulate_views(rig, pixels, likelihood, settings)
+    body = recorded.BODYPARTS, recorded.PARENTS, None
+    prior = learn_prior(rig, pixels, likelihood, None, start, settings, *body)
+    lengths = np.linalg.norm(truth - truth[:, list(recorded.PARENTS)], axis=-1).mean(0)
+    np.testing.assert_allclose(prior.limbs.length[1:], lengths[1:], rtol=0.03)
+
+
 def test_limbs_vary_without_the_noise_of_points():
     rng = np.random.default_rng(0)
     root, along = rng.normal(0, 100, (4000, 3)), rng.normal(size=(4000, 3))

@@ -191,6 +191,9 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="labels.csv: .*frames 0, 1, 2"):
         (tmp_path / "labels.csv").write_text(HEADER + "labeled-data/v/img0.png,1,2,1\n")
         read(tmp_path / "labels.csv")
+    with pytest.raises(InputError, match="t.txt: there is no such file"):
+        read(tmp_path / "t.txt")
+    (tmp_path / "t.txt").touch()
     with pytest.raises(InputError, match="t.txt: is no file of tracks"):
         read(tmp_path / "t.txt")
     (tmp_path / "t.csv").write_text(HEADER + "0,1,2,1\n")

@@ -152,7 +152,7 @@ ENTRY_POINT = cli.EntryPoint(
     examples=(
         "python -m pawjax.triangulate --calibration=calibration.toml --tracks=left=left.csv,right=right.csv "
         "--model=ransac --out=points",
-        "python -m pawjax.triangulate --calibration=c.toml --tracks=l=l.csv,r=r.csv --out=points --model=gimbal "
+        "python -m pawjax.triangulate --calibration=c.toml --tracks=l=l.csv,r=r.csv --out=out --model=gimbal "
         "--skeleton=neck-nose,neck-tail --spine=tail,neck",
     ),
     main=main,

@@ -152,8 +152,8 @@ ENTRY_POINT = cli.EntryPoint(
     examples=(
         "python -m pawjax.triangulate --calibration=calibration.toml --tracks=left=left.csv,right=right.csv "
         "--model=ransac --out=points",
-        "python -m pawjax.triangulate --calibration=cameras.toml --tracks=l=l.csv,r=r.csv --model=gimbal "
-        "--skeleton=neck-snout,neck-tail --spine=tail,neck --out=gimbal",
+        "python -m pawjax.triangulate --calibration=c.toml --tracks=l=l.csv,r=r.csv --out=out --model=gimbal "
+        "--skeleton=neck-nose,neck-tail --spine=tail,neck",
     ),
     main=main,
     define_flags=define_flags,

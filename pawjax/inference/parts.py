@@ -17,7 +17,8 @@ from pawjax.tracks.tracks import Tracks
 
 VIDEO = ("video", "video_sha256")  # what `origin_of` says
 OPTIONS = ("crop", "track_window")  # entries that tracks of whole frames lack
-ANIMALS = "animals"  # an entry that tracks of one animal lack
+ANIMALS = "animals"
+UNLESS_SET = (*OPTIONS, ANIMALS, "structure")  # entries that are only there if they are not the default
 
 
 class Parts:
@@ -96,7 +97,8 @@ def is_done(origin: dict[str, str], path: Path, overwrite: bool = False) -> bool
     if not path.exists():
         return False
     found, wanted = identity_of(read_origin(path)), identity_of(origin)
-    names = VIDEO if overwrite else dict.fromkeys((*wanted, *OPTIONS, ANIMALS))
+    set_before = (name for name in found if name.rpartition(" ")[2] in UNLESS_SET)  # of an ensemble 'member1 structure'
+    names = VIDEO if overwrite else dict.fromkeys((*wanted, *set_before))
     other = [name for name in names if found.get(name, "") != wanted.get(name, "")]
     if other:
         raise InputError(

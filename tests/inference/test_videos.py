@@ -203,6 +203,15 @@ def test_tracks_of_whole_frames_are_not_those_of_a_part(tmp_path, video, name, o
     assert done(video, path, options=options, overwrite=True)
 
 
+@pytest.mark.parametrize("name", ["structure", "member2 structure", "animals"])
+def test_tracks_with_a_setting_are_not_those_without(tmp_path, video, name):
+    path = tmp_path / "t.h5"
+    predict_video(predictor(**{name: "tree"}), video, path, Options(4))
+    with pytest.raises(InputError, match=rf"t.h5 holds other tracks \({name} differ"):
+        done(video, path)
+    assert done(video, path, predictor(**{name: "tree"}))
+
+
 def test_a_moved_run_is_the_same(tmp_path, video):
     path = tmp_path / "t.h5"
     one, moved = (predictor(run=run, checkpoint_sha256="a1") for run in ("/old/r", "/new/r"))

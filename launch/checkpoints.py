@@ -29,7 +29,6 @@ from pawjax.files import replacing
 from pawjax.inference import compiler
 from pawjax.inference.stream import predict_store
 from pawjax.inference.views import make_predict
-from pawjax.machine import use_compilation_cache
 from pawjax.metrics import GROSS_MISS, capped_mean, distances
 from pawjax.progress import track
 
@@ -96,7 +95,6 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200)
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options = parser.parse_args(sys.argv[1:at])
-    use_compilation_cache()
     options.out.mkdir(parents=True, exist_ok=True)
     found = []
     for seed in range(options.seeds):
@@ -119,6 +117,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    cli.set_up_process()
     try:
         main()
     except InputError as error:

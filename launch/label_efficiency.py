@@ -22,7 +22,6 @@ from pawjax import cli, train
 from pawjax.engine import choices
 from pawjax.engine.setup import Training, first_state, load_frames, make_training
 from pawjax.errors import InputError
-from pawjax.machine import use_compilation_cache
 from pawjax.report import style
 
 
@@ -59,7 +58,6 @@ def main() -> None:
     parser.add_argument("--pretrained", required=True, metavar="RUN")
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options = parser.parse_args(sys.argv[1:at])
-    use_compilation_cache()
     labels, ways = [int(n) for n in options.labels.split(",")], starts(options.pretrained)
     compiled: dict[tuple[str, int], Training] = {}  # seeds change no program
 
@@ -81,6 +79,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    cli.set_up_process()
     try:
         main()
     except InputError as error:

@@ -38,7 +38,6 @@ from pawjax.engine.setup import Split, Training, first_state, load_frames, make_
 from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
 from pawjax.losses import Term, weighted_sum
-from pawjax.machine import use_compilation_cache
 from pawjax.methods.deeplabcut import DeepLabCut
 from pawjax.methods.method import Batch, NetworkMethod, Variables
 from pawjax.models.pose_net import PoseNet
@@ -213,7 +212,6 @@ def main() -> None:
     parser.add_argument("--sure", type=float, default=0.5)
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options = parser.parse_args(sys.argv[1:at])
-    use_compilation_cache()
     config: ConfigDict = cli.parse(train.ENTRY_POINT, sys.argv[at + 1 :])[0].config
     frames, split = load_frames(config, Path("no/such/run"))
     config, _ = choices.choose(config, frames, split)
@@ -229,6 +227,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    cli.set_up_process()
     try:
         main()
     except InputError as error:

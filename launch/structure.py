@@ -20,6 +20,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from pawjax import cli
 from pawjax.data import LabelledFrames
 from pawjax.data.batches import make_store
 from pawjax.data.symmetry import Pairs, pair_indices
@@ -27,7 +28,6 @@ from pawjax.inference import compiler
 from pawjax.inference.run import Run, open_run
 from pawjax.inference.stream import stream_store
 from pawjax.inference.views import make_predict
-from pawjax.machine import use_compilation_cache
 from pawjax.metrics import GROSS_MISS, distances
 from pawjax.models.fold import with_fields
 from pawjax.ops.warp import apply_affine
@@ -138,7 +138,6 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=40, help="of a square, px")
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
-    use_compilation_cache()
     runs = structures_of(flags.run)
     run = runs["tree"]
     names = [tuple(pair.split(":")) for pair in flags.pairs.split(",") if pair]
@@ -168,4 +167,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    cli.set_up_process()
     main()

@@ -210,6 +210,15 @@ def use_deterministic_operations() -> None:
     os.environ["XLA_FLAGS"] = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), options]))
 
 
+def set_up_process() -> None:
+    """Sets this process up as `run` does, for a script that trains or predicts within it.
+
+    Without it a step of training takes about twice as long on a CPU. Must be called before JAX is used.
+    """
+    restart_with_allocator()
+    _set_up_jax()
+
+
 def restart_with_allocator() -> None:
     """Replaces this process with the same command under glibc's huge-page allocator; see the module's docstring."""
     if os.environ.get("PAWJAX_NO_REEXEC") == "1" or "GLIBC_TUNABLES" in os.environ:

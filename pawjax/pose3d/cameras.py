@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from pawjax.errors import InputError, did_you_mean
 from pawjax.pose3d.lens import distort_brown, distort_fisheye, undistort_brown, undistort_fisheye
@@ -54,6 +55,17 @@ def select(cameras: Cameras, names: Sequence[str]) -> Cameras:
     places = np.array([cameras.names.index(name) for name in names], int)
     chosen = jax.tree.map(lambda leaf: leaf[places], cameras)
     return dataclasses.replace(chosen, names=tuple(names), sizes=tuple(cameras.sizes[place] for place in places))
+
+
+def camera_rotations(cameras: Cameras) -> np.ndarray:
+    """Rotations from the world to each camera, float64 [C, 3, 3]."""
+    vectors = np.array(cameras.rotation, np.float64)  # a copy: scipy wants one that it could write
+    return Rotation.from_rotvec(vectors).as_matrix()
+
+
+def camera_places(cameras: Cameras) -> np.ndarray:
+    """Where the cameras stand in the world, mm: float64 [C, 3]."""
+    return -np.einsum("cij,ci->cj", camera_rotations(cameras), np.asarray(cameras.translation, np.float64))
 
 
 def project(cameras: Cameras, points: jax.Array) -> jax.Array:

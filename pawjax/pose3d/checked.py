@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from pawjax.errors import InputError, listed, shown
-from pawjax.pose3d.cameras import Cameras
+from pawjax.pose3d.cameras import Cameras, camera_places
 
 RIGID = 1e-3  # how far R R^T may be from the identity: files round to four digits
 METRES = 10.0  # cameras that are at most so far apart are not measured in millimetres
@@ -67,12 +67,6 @@ def make_cameras(
     if unit_mm is None and len(names) > 1:
         _check_unit(source, cameras)
     return cameras
-
-
-def camera_places(cameras: Cameras) -> np.ndarray:
-    """Where the cameras stand in the world, mm: [C, 3]."""
-    turn = Rotation.from_rotvec(np.array(cameras.rotation, float))  # a copy: scipy wants one that it could write
-    return -turn.inv().apply(np.array(cameras.translation, float))
 
 
 def decompose(source: str | Path, names: Sequence[str], matrices: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

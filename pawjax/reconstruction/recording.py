@@ -9,8 +9,7 @@ import numpy as np
 from pawjax.errors import InputError, did_you_mean, listed, warn
 from pawjax.files import user_path
 from pawjax.pose3d.calibration_files import read_calibration
-from pawjax.pose3d.cameras import Cameras, select
-from pawjax.pose3d.checked import camera_places
+from pawjax.pose3d.cameras import Cameras, camera_places, select
 from pawjax.tracks.formats import read
 from pawjax.tracks.tracks import Tracks
 

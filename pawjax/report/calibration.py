@@ -9,7 +9,7 @@ import numpy as np
 from pawjax.errors import InputError
 from pawjax.files import write_json, write_text
 from pawjax.pose3d.board import name_of
-from pawjax.pose3d.checked import camera_places
+from pawjax.pose3d.cameras import camera_places
 from pawjax.report import page, style
 from pawjax.report.calibrated import Calibrated, rms
 from pawjax.report.calibration_pictures import draw_coverage, draw_errors, draw_scene, draw_worst

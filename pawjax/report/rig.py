@@ -3,8 +3,7 @@
 import numpy as np
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
-from pawjax.pose3d.cameras import Cameras
-from pawjax.pose3d.checked import camera_places
+from pawjax.pose3d.cameras import Cameras, camera_places
 from pawjax.report import style
 from pawjax.report.scene_view import pyramids_of
 

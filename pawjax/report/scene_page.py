@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from pawjax.files import write_text
-from pawjax.pose3d.cameras import Cameras
+from pawjax.pose3d.cameras import Cameras, camera_places, camera_rotations
 from pawjax.report.browser_page import fill
 from pawjax.report.packed import LEAST, MISSING_POSITION, MOST, covariances, logarithms, pack, shares
 from pawjax.report.scene import Scene, reprojection_error
-from pawjax.report.scene_view import places_of, sizes_of, up_axis
+from pawjax.report.scene_view import sizes_of, up_axis
 from pawjax.report.style import FAINT, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, bodypart_colors
 
 COLORS = (FAINT, ORANGE, SKY, GREEN, VERMILION, PURPLE, YELLOW)  # of the ways, on a dark ground
@@ -125,7 +125,7 @@ def _mean_of_cameras(outlier: np.ndarray) -> np.ndarray:
 
 def _cameras(cameras: Cameras) -> list[dict]:
     """Of each camera: its pose, and its lens as a pinhole's."""
-    rotations, places = places_of(cameras)
+    rotations, places = camera_rotations(cameras), camera_places(cameras)
     matrix = np.asarray(cameras.matrix, np.float64)
     return [
         {

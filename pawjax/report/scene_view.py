@@ -4,18 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from pawjax.pose3d.cameras import Cameras
-from pawjax.pose3d.rotations import rotation_matrix
+from pawjax.pose3d.cameras import Cameras, camera_places, camera_rotations
 
 FOCAL = 1.3  # of a view, in heights of its picture
 MARGIN = 1.15  # of what is in sight, around the reach
 NEAREST = 0.02  # of the distance of the target: nothing nearer is drawn
-
-
-def places_of(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
-    """Rotations [C, 3, 3] from the world to each camera, and places [C, 3] of the cameras in the world, mm; float64."""
-    rotations = np.asarray(rotation_matrix(np.asarray(cameras.rotation)), np.float64)
-    return rotations, -np.einsum("cij,ci->cj", rotations, np.asarray(cameras.translation, np.float64))
 
 
 def sizes_of(cameras: Cameras) -> np.ndarray:
@@ -31,7 +24,7 @@ def pyramids_of(cameras: Cameras, depth: float) -> np.ndarray:
     The corners are those of its frame, from the upper left one clockwise, `depth` mm before the camera. Distortions of
     lenses are not seen.
     """
-    rotations, places = places_of(cameras)
+    rotations, places = camera_rotations(cameras), camera_places(cameras)
     matrix = np.asarray(cameras.matrix, np.float64)
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * sizes_of(cameras)[:, None] - 0.5
     rays = (corners - matrix[:, None, :2, 2]) / matrix[:, None, [0, 1], [0, 1]]
@@ -45,7 +38,7 @@ def up_axis(cameras: Cameras, origin: np.ndarray) -> np.ndarray:
     A guess, for pictures alone: the axis nearest to the mean of where the cameras are from `origin`, [3] mm, and of
     where their frames have their upper side.
     """
-    rotations, places = places_of(cameras)
+    rotations, places = camera_rotations(cameras), camera_places(cameras)
     above = places - origin
     above /= np.maximum(np.linalg.norm(above, axis=-1, keepdims=True), 1e-9)
     direction = (above - rotations[:, 1]).mean(0)

@@ -14,7 +14,7 @@ from pawjax.errors import InputError
 from pawjax.pose3d import corners as finding
 from pawjax.pose3d.board import Board
 from pawjax.pose3d.calibration_files import read_calibration
-from pawjax.pose3d.checked import camera_places
+from pawjax.pose3d.cameras import camera_places
 from pawjax.reconstruction.calibrating import read_cameras
 from tests.board_pictures import moved, pictures, poses, save, small_rig
 

@@ -10,8 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from pawjax.errors import InputError
 from pawjax.pose3d.bundle import STEPS, adjust_boards, adjust_points, free_parameters
-from pawjax.pose3d.cameras import project
-from pawjax.pose3d.checked import camera_places
+from pawjax.pose3d.cameras import camera_places, project
 from pawjax.pose3d.jacobians import parameters, with_parameters
 from pawjax.pose3d.triangulation import triangulate
 from tests.pose3d.rigs import make_rig, project_jit

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from pawjax.errors import InputError
 from pawjax.pose3d.calibration import calibrate
-from pawjax.pose3d.checked import camera_places
+from pawjax.pose3d.cameras import camera_places
 from pawjax.pose3d.planar import board_pose, focal_length, homography
 from tests.pose3d.rigs import make_rig, project_jit
 

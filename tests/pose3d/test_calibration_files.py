@@ -14,8 +14,8 @@ from scipy.spatial.transform import Rotation
 
 from pawjax.errors import InputError
 from pawjax.pose3d.calibration_files import WRITERS, read_calibration, write_calibration
-from pawjax.pose3d.cameras import project, projection_matrices, select, undistort
-from pawjax.pose3d.checked import camera_places, make_cameras
+from pawjax.pose3d.cameras import camera_places, project, projection_matrices, select, undistort
+from pawjax.pose3d.checked import make_cameras
 from tests.pose3d.rigs import make_rig
 
 GOLDEN = np.load(Path(__file__).resolve().parents[1] / "golden" / "opencv_cameras.npz")

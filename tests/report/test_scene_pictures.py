@@ -7,12 +7,12 @@ import pytest
 
 from pawjax.data.video import FrameReader, open_video
 from pawjax.errors import InputError
-from pawjax.pose3d.cameras import project
+from pawjax.pose3d.cameras import camera_places, project
 from pawjax.report import scene_pictures
 from pawjax.report.mp4 import write_mp4
 from pawjax.report.scene import Positions, reprojected
 from pawjax.report.scene_pictures import write_reprojections, write_skeleton_video
-from pawjax.report.scene_view import overview, places_of, pyramids_of, up_axis
+from pawjax.report.scene_view import overview, pyramids_of, up_axis
 from pawjax.report.style import bodypart_colors
 from tests.pose3d.rigs import make_rig
 from tests.report.scenes import RATE, N, upright, walking
@@ -88,7 +88,7 @@ def test_pyramids_end_at_the_corners_of_the_frames():
     matrix = cameras.matrix * [[1, 0, 1], [1, 1, 1], [1, 1, 1]]  # no skew
     cameras = dataclasses.replace(cameras, matrix=matrix, sizes=((640, 600), (320, 200), None, (640, 480)))
     pyramids = pyramids_of(cameras, 50.0)
-    np.testing.assert_allclose(pyramids[:, 0], places_of(cameras)[1])
+    np.testing.assert_allclose(pyramids[:, 0], camera_places(cameras))
     seen = np.stack([project(cameras, pyramids[number, 1:])[number] for number in range(4)])
     for pixels, size in zip(seen[:2], cameras.sizes, strict=False):
         width, height = size

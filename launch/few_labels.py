@@ -55,9 +55,9 @@ def collect(
     path = out / "results.json"
     out.mkdir(parents=True, exist_ok=True)
     results: Results = json.loads(path.read_text()) if path.exists() else {}
-    for seed in range(seeds):
-        for n in labels:
-            for way in ways:
+    for n in labels:
+        for way in ways:
+            for seed in range(seeds):
                 name = name_of(way, n, seed)
                 if name not in results:
                     results[name] = result(way, n, seed)

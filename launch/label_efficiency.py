@@ -59,7 +59,7 @@ def main() -> None:
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options = parser.parse_args(sys.argv[1:at])
     labels, ways = [int(n) for n in options.labels.split(",")], starts(options.pretrained)
-    compiled: dict[tuple[str, int], Training] = {}  # seeds change no program
+    compiled: dict[tuple[str, int], Training] = {}  # of the last setting: its seeds share a program
 
     def result(way: str, n: int, seed: int) -> dict[str, float]:
         words = [*sys.argv[at + 1 :], *ways[way], f"--config.seed={seed}"]
@@ -67,7 +67,10 @@ def main() -> None:
         frames, split = load_frames(config, Path("no/such/run"))
         config, _ = choices.choose(config, frames, split)
         training = make_training(config, frames, few_labels.first_frames(split, n, seed, options.split))
-        first = compiled.setdefault((way, n), training)
+        if (way, n) not in compiled:
+            compiled.clear()
+            compiled[way, n] = training
+        first = compiled[way, n]
         training = dataclasses.replace(training, program=first.program, monitor=first.monitor)
         state = first_state(training, Path("no/such/run"), frames.bodyparts)[0]
         state, seconds = few_labels.trained(training, state, way)

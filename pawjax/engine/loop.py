@@ -17,7 +17,7 @@ from pawjax.engine.clock import Clock
 from pawjax.engine.criterion import judged, no_patience_left
 from pawjax.engine.pilot import with_minutes
 from pawjax.engine.processes import any_process, here, is_main, main_only, of_main
-from pawjax.engine.setup import Training, first_state, load_frames, make_training, open_folder
+from pawjax.engine.setup import Training, described, first_state, load_frames, make_training, open_folder
 from pawjax.engine.state import TrainState
 from pawjax.engine.sums import MetricSums
 from pawjax.errors import InputError
@@ -51,6 +51,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     main_only(lambda: runlog.check_folder(workdir))
     # 2. The frames and their split (a resumed run keeps its own), prepared by process 0 for all.
     frames, split = load_frames(config, workdir)
+    if is_main():
+        print(described(frames, split), file=sys.stderr, flush=True)
     # 3. What the config leaves open, chosen by a new run and kept by a resumed one.
     minutes = config.minutes
     is_new = bool(of_main(np.array(not (workdir / "run.json").exists())))

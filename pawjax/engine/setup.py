@@ -24,7 +24,7 @@ from pawjax.engine.monitor import Monitor
 from pawjax.engine.processes import is_main, main_first
 from pawjax.engine.state import TrainState, stream
 from pawjax.engine.transfer import initialise
-from pawjax.errors import InputError, warn
+from pawjax.errors import InputError, listed, warn
 from pawjax.files import write_json
 from pawjax.inference.views import check_prediction
 from pawjax.methods import Method, make_method
@@ -32,6 +32,8 @@ from pawjax.models.backbones import Model
 from pawjax.optim import Optimizer, Schedule, make_optimizer, make_schedule
 
 Split = dict[str, np.ndarray]  # indices of the frames of 'train', 'dev' and 'test'
+
+MOST_NAMES = 6  # that a message lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +98,15 @@ def load_frames(config: ConfigDict, workdir: Path) -> tuple[data.LabelledFrames,
             )
     _warn_of_missing_labels(frames, split)
     return frames, split
+
+
+def described(frames: data.LabelledFrames, split: Split) -> str:
+    """What a run reads, in a sentence: frames of each part, their size, bodyparts, and labels of the train frames."""
+    parts = ", ".join(f"{len(rows)} {name}" for name, rows in split.items())
+    (height, width), several = frames.sizes.max(0), len(np.unique(frames.sizes, axis=0)) > 1
+    size, count = f"{'up to ' * several}{width}x{height} px", len(frames.bodyparts)
+    names = f"{count} bodypart{'s' * (count > 1)}: {listed(frames.bodyparts, MOST_NAMES)}"
+    return f"frames: {parts}, of {size}; {frames.labelled[split['train']].sum():,} train labels; {names}"
 
 
 def _split_of_run(workdir: Path, frames: data.LabelledFrames) -> Split | None:

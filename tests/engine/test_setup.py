@@ -1,11 +1,13 @@
 """The split of a run, and what is said about its labels."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from pawjax import data
 from pawjax.engine.runlog import describe_run, write_config
-from pawjax.engine.setup import load_frames
+from pawjax.engine.setup import described, load_frames
 from pawjax.errors import InputError
 from pawjax.files import write_json
 from pawjax.inference.run import read_run_files
@@ -82,3 +84,13 @@ def test_frames_of_labelled_runs_are_not_mentioned(set_labels, tmp_path, capsys)
     set_labels(np.ones((20, 2)), ("paw", "tail"))
     load_frames(real_config(), tmp_path)
     assert capsys.readouterr().err == ""
+
+
+def test_what_a_run_reads_in_a_sentence(set_labels):
+    frames, split = set_labels([True] * 5 + [False] * 5), {"train": np.arange(7), "dev": np.arange(7, 10)}
+    assert described(frames, split) == "frames: 7 train, 3 dev, of 1x1 px; 5 train labels; 1 bodypart: paw"
+    frames = dataclasses.replace(
+        set_labels(np.ones((10, 9)), tuple("abcdefghi")), sizes=np.int32([[30, 40]] * 9 + [[50, 20]])
+    )
+    words = "frames: 7 train, 3 dev, of up to 40x50 px; 63 train labels; 9 bodyparts: a, b, c, d, e, f and 3 more"
+    assert described(frames, split) == words

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from pawjax.errors import InputError
+from pawjax.errors import InputError, warn
 from pawjax.sections import MOST, Section
 
 Schedule = Callable[[int | np.ndarray], np.ndarray]
@@ -186,6 +186,26 @@ def scale_groups(groups: tuple[tuple[str, float, int], ...], warmup_steps: int =
         )
 
     return _at_each_step(groups, scale)
+
+
+def check_groups(settings: Optimizer, params: optax.Params, steps: int) -> None:
+    """Raises InputError for groups that change nothing, or leave nothing to train; warns of those trained too late."""
+    if settings.groups_warmup_steps and not settings.groups:
+        raise InputError("config.optimizer.groups_warmup_steps has no effect without config.optimizer.groups")
+    used = set(jax.tree.leaves(group_of(settings.groups, params)))
+    for index, (pattern, factor, from_step) in enumerate(settings.groups):
+        if index not in used:
+            raise InputError(
+                f"config.optimizer.groups: '{pattern}' has no effect, because the groups before it match all of its "
+                "parameters: put it first"
+            )
+        if factor and from_step >= steps:
+            warn(
+                f"config.optimizer.groups: '{pattern}' would be trained from step {from_step} of {steps}, which is "
+                "never: give an earlier step, or more --config.steps"
+            )
+    if all(index >= 0 and not settings.groups[index][1] for index in used):
+        raise InputError("config.optimizer.groups gives every parameter the factor 0: nothing would be trained")
 
 
 def without_gradients_of_frozen(groups: tuple[tuple[str, float, int], ...], params: optax.Params) -> optax.Params:

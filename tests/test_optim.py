@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from pawjax.errors import InputError
-from pawjax.optim import OPTIMIZERS, Optimizer, kernels, make_optimizer, make_schedule
+from pawjax.optim import OPTIMIZERS, Optimizer, check_groups, kernels, make_optimizer, make_schedule
 
 
 def test_stepwise_schedule_equals_deeplabcut():
@@ -163,6 +163,32 @@ def test_unmatched_pattern_is_named():
         settings = Optimizer(groups=(("stem/.*", 0.0, 0),), clip_norm=clip_norm)
         with pytest.raises(InputError, match="no parameter matches 'stem/.*first parameter is 'backbone/stem/kernel"):
             make_optimizer(settings).init(PARAMS)
+
+
+@pytest.mark.parametrize(
+    "groups, warmup_steps, words",
+    [
+        (
+            (("backbone/.*", 0.5, 0), ("backbone/stem/.*", 0.0, 0)),
+            0,
+            "'backbone/stem/.*' has no effect, because the groups",
+        ),
+        (((".*", 0.0, 0),), 0, "gives every parameter the factor 0"),
+        ((), 5, "groups_warmup_steps has no effect without"),
+    ],
+)
+def test_groups_that_change_nothing_are_refused(groups, warmup_steps, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        check_groups(Optimizer(groups=groups, groups_warmup_steps=warmup_steps), PARAMS, 10)
+
+
+def test_groups_trained_too_late_are_said(capsys, monkeypatch):
+    monkeypatch.setattr("pawjax.errors._said", set())
+    settings = Optimizer(groups=(("head/.*", 0.0, 10), ("backbone/.*", 0.5, 10)))
+    check_groups(settings, PARAMS, 11)
+    assert capsys.readouterr().err == ""
+    check_groups(settings, PARAMS, 10)
+    assert capsys.readouterr().err.count("'backbone/.*' would be trained from step 10 of 10") == 1
 
 
 @pytest.mark.parametrize(

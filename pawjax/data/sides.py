@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pawjax.data.names import nfc
+from pawjax.errors import InputError, listed, warn
 
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W_A-Za-z]+")  # 'earL1' -> 'ear', 'L', '1'
 WHOLE = re.compile("left|right")
-LETTER = re.compile("[lr][fhmb]?")  # L, or LF, LH, LM, LB: left front, hind, middle, back
+LETTER = re.compile("[lr][fhmb]?|[fhmb][lr]")  # L, or LF, FL, LH and so on: left front, hind, middle, back
 CAPITAL = re.compile("[LR][a-z]")  # of one side, or the beginning of any word
+MOST_NAMES = 6  # that a message lists
 
 
 class Guess(NamedTuple):
@@ -51,6 +53,28 @@ def guess_sides(bodyparts: Sequence[str]) -> Guess:
     return Guess(*map(tuple, found.values()))
 
 
+def mirrored_pairs(bodyparts: Sequence[str], instead: str, otherwise: str) -> tuple[tuple[str, str], ...]:
+    """The pairs that are swapped in mirrored frames, by their names; warns of names of one side.
+
+    Args:
+      bodyparts: all names.
+      instead: what the user can do, for messages.
+      otherwise: a second way, where names are ambiguous, which raises InputError.
+    """
+    guess = guess_sides(bodyparts)
+    if guess.ambiguous:
+        raise InputError(
+            f"frames are mirrored, and it is not clear which of {listed(guess.ambiguous, MOST_NAMES)} are left and "
+            f"right of each other: {instead}, or {otherwise}"
+        )
+    if guess.alone:
+        warn(
+            f"frames are mirrored, but there is no bodypart on the other side of {listed(guess.alone, MOST_NAMES)}: "
+            f"{instead}"
+        )
+    return guess.pairs
+
+
 def _side(name: str) -> tuple[str, str]:
     """The side of a name, 'l', 'r' or '' for none, and the name without it, which its counterpart shares.
 
@@ -65,7 +89,8 @@ def _side(name: str) -> tuple[str, str]:
 
     for word in (word.lower() for word in WORDS.findall(nfc(name))):
         if LETTER.fullmatch(word):
-            rest += without(word[0]) + word[1:]
+            side_of_word = word[0] if word[0] in "lr" else word[1]
+            rest += without(side_of_word) + word.replace(side_of_word, "")
         else:
             rest += WHOLE.sub(lambda match: without(match[0][0]), word)
     return side, rest

@@ -15,13 +15,12 @@ from ml_collections import ConfigDict
 from pawjax import automatic
 from pawjax.automatic import Automatic
 from pawjax.data import LabelledFrames
-from pawjax.data.sides import guess_sides
+from pawjax.data.sides import mirrored_pairs
 from pawjax.engine import runlog
 from pawjax.engine.processes import is_main
-from pawjax.errors import InputError, listed, warn
+from pawjax.errors import InputError
 
 CHOSEN_IF_0 = ("scale", "batch_size", "steps")
-MOST_NAMES = 6  # that a message lists
 
 
 class Choice(NamedTuple):
@@ -55,8 +54,9 @@ def choose(config: ConfigDict, frames: LabelledFrames, split: dict[str, np.ndarr
         words = f"it shows each of the {n_frames} training frames {shown:.0f} times"
         chosen["steps"] = Choice(steps, words)
     pairs = _pairs(config, frames.bodyparts)
-    if pairs:
-        chosen["data.symmetric_pairs"] = Choice(pairs, "frames are mirrored, and the names tell left from right")
+    if pairs is not None:
+        words = "the names tell left from right" if pairs else "no names of bodyparts tell left from right"
+        chosen["data.symmetric_pairs"] = Choice(pairs, f"frames are mirrored, and {words}")
     config.update_from_flattened_dict({field: choice.value for field, choice in chosen.items()})
     return config, chosen
 
@@ -64,21 +64,21 @@ def choose(config: ConfigDict, frames: LabelledFrames, split: dict[str, np.ndarr
 def resumed(config: ConfigDict, workdir: Path) -> ConfigDict:
     """The config with the choices of the run in the folder in place of open fields.
 
-    Raises InputError if the run did not begin with the same `config.minutes`.
+    Raises InputError if the run began with other `config.minutes`; they may be left out if the steps are the run's.
     """
     config, old = config.copy_and_resolve_references(), runlog.read_config(workdir)
     for field in CHOSEN_IF_0:
         config[field] = config[field] or old[field]
     if config.data.guess_pairs and not config.data.symmetric_pairs:
         config.data.symmetric_pairs = old.data.symmetric_pairs
+    minutes = runlog.read_run(workdir).get("minutes", 0)
+    if config.minutes != minutes and (config.minutes or config.steps != old.steps):
+        begun = f"with config.minutes = {minutes:g}" if minutes else "without config.minutes"
+        now = f"not {config.minutes:g}" if config.minutes else "which are missing now"
+        raise InputError(
+            f"{workdir} began {begun}, {now}, and has {old.steps} steps: give the same minutes, or another --workdir"
+        )
     if config.minutes:
-        minutes = runlog.read_run(workdir).get("minutes", 0)
-        if config.minutes != minutes:
-            begun = f"with config.minutes = {minutes:g}" if minutes else "without config.minutes"
-            raise InputError(
-                f"{workdir} began {begun}, not {config.minutes:g}, and has {old.steps} steps: give the same minutes, "
-                "or use another --workdir"
-            )
         config.minutes, config.steps = 0.0, old.steps
     return config
 
@@ -97,27 +97,20 @@ def report(chosen: Choices) -> None:
 def _scale(frames: LabelledFrames, rows: np.ndarray, settings: Automatic) -> Choice:
     extent = automatic.median_extent(frames.keypoints[rows], frames.labelled[rows])
     if extent is None:
-        return Choice(1.0, "no training frame has two labelled bodyparts, which would tell the size of the animal")
+        return Choice(1.0, "too few training frames have two labelled bodyparts apart, which would tell its size")
     scale = automatic.scale_for(extent, settings)
     words = f"the labelled points of an animal extend over {extent:.0f} px (the median), which become"
     return Choice(scale, f"{words} {scale * extent:.0f} px")
 
 
-def _pairs(config: ConfigDict, bodyparts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """The pairs that the names tell, if they are needed."""
+def _pairs(config: ConfigDict, bodyparts: tuple[str, ...]) -> tuple[tuple[str, str], ...] | None:
+    """The pairs that the names tell; None if they are not needed."""
     mirrors = config.augment.flip_p > 0 or config.predict.flip
-    if not mirrors or config.data.symmetric_pairs or not config.data.guess_pairs:
-        return ()
-    guess = guess_sides(bodyparts)
+    if not mirrors or config.data.symmetric_pairs or not config.data.guess_pairs or len(bodyparts) == 1:
+        return None
     name_them = "--config.data.symmetric_pairs=\"(('leftear','rightear'),)\""
-    if guess.ambiguous:
-        raise InputError(
-            f"frames are mirrored, and it is not clear which of {listed(guess.ambiguous, MOST_NAMES)} are left and "
-            f"right of each other: name all pairs, {name_them}, or guess none, --config.data.guess_pairs=False"
-        )
-    if guess.alone:
-        warn(
-            f"frames are mirrored, but there is no bodypart on the other side of {listed(guess.alone, MOST_NAMES)}: "
-            f"name the pairs, {name_them}, or mirror no frames, --config.augment.flip_p=0"
-        )
-    return guess.pairs
+    return mirrored_pairs(
+        bodyparts,
+        f"name the pairs, {name_them}, or mirror no frames, --config.augment.flip_p=0",
+        "guess none, --config.data.guess_pairs=False",
+    )

@@ -25,6 +25,7 @@ from pawjax.files import user_path, write_json
 from pawjax.interruptions import disk_errors, stop_signal
 from pawjax.machine import use_compilation_cache
 from pawjax.metrics import FEWEST_TO_FIT
+from pawjax.optim import Optimizer, check_groups
 from pawjax.progress import TrainingProgress
 from pawjax.run_files import BY_DEFAULT
 
@@ -65,6 +66,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         training, chosen["steps"] = with_minutes(training, state, start)
         config, origin = training.config, origin | {"minutes": minutes}
     choices.report(chosen)
+    check_groups(Optimizer.of(config), state.params, config.steps)
     # 6. The folder: locked, checked against this run, and described in run.json.
     record = runlog.describe_run(config, frames, split) | origin | choices.record(chosen)
     with (

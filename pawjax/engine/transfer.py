@@ -11,7 +11,7 @@ from pawjax.engine.download import fetch, is_url
 from pawjax.engine.processes import main_first
 from pawjax.engine.published import IMAGENET, imagenet_file
 from pawjax.engine.state import TrainState
-from pawjax.errors import InputError
+from pawjax.errors import InputError, did_you_mean
 from pawjax.files import user_path
 from pawjax.inference.run import RunFiles, read_run_files
 from pawjax.methods import Method
@@ -46,7 +46,8 @@ def initialise(
         tensors = read_tensors(path)
         source_variant, (leaves, unknown) = variant_of(tensors), method.read_weights(tensors)
     else:
-        raise InputError(f"config.init_from = '{source}' is neither a weight file nor a run folder")
+        hint = did_you_mean(source, [IMAGENET], "name a weight file, a run folder or 'imagenet'")
+        raise InputError(f"config.init_from = '{source}': there is no such file or folder: {hint}")
     if source_variant and source_variant != model.variant:
         raise InputError(
             f"config.init_from = '{source}': its weights use another ResNet geometry: "

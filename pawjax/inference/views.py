@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from pawjax.data.batches import scaled_size
+from pawjax.data.sides import mirrored_pairs
 from pawjax.data.symmetry import Pairs, pair_indices, swap_sides
-from pawjax.errors import InputError
+from pawjax.errors import InputError, warn
 from pawjax.methods import Method, Variables
 from pawjax.methods.method import Prediction
 from pawjax.ops.warp import apply_affine, invert_affine, resize, resize_affine
@@ -25,7 +26,8 @@ AGREE = 16.0  # pixels of the network's input; views within this distance agree
 def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str], tree: Tree | None = None) -> Predict:
     """`method.predict`, over the views that `config.predict` asks for: (variables, images) -> keypoints, likelihood.
 
-    A mirrored view swaps the bodyparts of `config.data.symmetric_pairs`. A temperature of 0, which `RunFiles.restore`
+    A mirrored view swaps the bodyparts of `config.data.symmetric_pairs`, or if there are none and the config allows it,
+    those that the names tell, which is said. A temperature of 0, which `RunFiles.restore`
     resolves, leaves the likelihoods as they are. Raises InputError for a wrong field of
     `config.predict`, or a pair of unknown bodyparts.
 
@@ -37,7 +39,7 @@ def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str], t
     """
     settings = Prediction.of(config)
     sees_several = settings.flip or settings.scales != (1.0,)
-    pairs = pair_indices(config.data.symmetric_pairs, bodyparts) if sees_several else ()
+    pairs = pair_indices(_mirrored_pairs(config, bodyparts), bodyparts) if settings.flip else ()
 
     def of_view(scale: float, mirrored: bool) -> Predict:
         if tree is None:
@@ -51,6 +53,15 @@ def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str], t
     if settings.temperature == 0 or (settings.temperature, settings.bias) == (1, 0):
         return predict
     return _calibrated(predict, settings.temperature, settings.bias)
+
+
+def _mirrored_pairs(config: ConfigDict, bodyparts: Sequence[str]) -> Sequence[tuple[str, str]]:
+    if config.data.symmetric_pairs or not config.data.guess_pairs:
+        return config.data.symmetric_pairs
+    pairs = mirrored_pairs(bodyparts, "predict without --flip", "train with config.data.symmetric_pairs")
+    if pairs:
+        warn(f"mirrored frames swap {', '.join(map(' and '.join, pairs))}, as the names tell")
+    return pairs
 
 
 def with_prediction(config: ConfigDict, method: Method, **fields: Any) -> ConfigDict:

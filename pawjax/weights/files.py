@@ -12,7 +12,7 @@ import numpy as np
 
 from pawjax.errors import InputError
 from pawjax.files import regular
-from pawjax.weights.sizes import BrokenWeights, read_entry, require_shape, require_total
+from pawjax.weights.sizes import BrokenWeights, NoTensors, read_entry, require_shape, require_total
 from pawjax.weights.torch_file import read_torch
 
 MOST_HEADER = 2**24  # bytes of a .safetensors header: 100,000 tensors
@@ -60,6 +60,8 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
         raise _broken(path, error) from error
     except Exception as error:  # a file's content may be anything, and fails in a dozen ways
         raise _broken(path, error) from error
+    if not head:
+        raise InputError(f"{path}: the file is empty; download it again")
     raise InputError(
         f"{path}: not a PyTorch, .safetensors or .npz weight file "
         "(third_party/tf_slim/convert.py converts TensorFlow checkpoints to .npz)"
@@ -68,7 +70,8 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
 
 def _broken(path: Path, error: Exception) -> InputError:
     reason = " ".join(str(error).split())[:300] or type(error).__name__
-    return InputError(f"{path}: cannot read the weight file ({reason}); download it again")
+    mend = "save model.state_dict() instead" if isinstance(error, NoTensors) else "download it again"
+    return InputError(f"{path}: cannot read the weight file ({reason}); {mend}")
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from pawjax.weights.efficientnet import size_of
 
 NAMED = 8  # most names in a message
 EXAMPLES = 3  # of tensors that do not fit
+IN_BLOCK = re.compile(r"(?:.*\.)?(?:_blocks|layer[1-4]|features)\.\d+\.(?!.*num_batches_tracked$)")  # of a backbone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ def merge(
       leaves: arrays by path, as from `read_weights`.
       source: origin of the leaves, for messages.
       heads: modules that may be incomplete, see `pawjax.methods.method`.
-      unknown: further names in the file, reported as skipped.
+      unknown: further names in the file, reported as skipped; none may belong to a block of a backbone.
 
     Raises InputError for a file of another architecture, with the settings that it would fit and what does not fit now,
     and for numbers that are not finite.
@@ -86,7 +87,7 @@ def merge(
         else:
             wrong.append(f"{name} has shape {list(leaf.shape)}, not {list(value.shape)}")
     skipped = [name for name in leaves if name not in set(used)]
-    backbone = [name for name in skipped if name.split("/")[1] == "backbone"]
+    backbone = [name for name in skipped if name.split("/")[1] == "backbone"] + list(filter(IN_BLOCK.match, unknown))
     if wrong or backbone:
         wrong += [f"{name} is unexpected" for name in backbone if name not in names]
         network = {name: value.shape for name, (_, value) in zip(names, flat, strict=True)}

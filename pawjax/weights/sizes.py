@@ -13,6 +13,10 @@ class BrokenWeights(ValueError):
     """The weight file is damaged, of another kind, or declares more than it holds."""
 
 
+class NoTensors(BrokenWeights):
+    """The weight file is whole, but it holds something else."""
+
+
 def require_shape(shape: Any) -> tuple[int, ...]:
     """The shape as a tuple of whole numbers. Raises BrokenWeights if it is not one."""
     if not isinstance(shape, tuple | list) or len(shape) > MOST_AXES:

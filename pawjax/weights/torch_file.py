@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from pawjax.pickled import MOST_BYTES, Function, StandIn, key_of, load
-from pawjax.weights.sizes import BrokenWeights, read_entry, require_shape, require_total
+from pawjax.weights.sizes import BrokenWeights, NoTensors, read_entry, require_shape, require_total
 
 MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of the older format
 STORAGES = {
@@ -184,10 +184,10 @@ def _tensors(content: Any) -> dict[str, _Tensor]:
             content = content[name]
             break
     if not isinstance(content, Mapping):
-        raise BrokenWeights("it holds no dictionary of tensors")
+        raise NoTensors("it holds no dictionary of tensors")
     tensors = {name: value for name, value in content.items() if isinstance(value, _Tensor)}
     if not tensors:
-        raise BrokenWeights("it holds no tensors")
+        raise NoTensors("it holds no tensors")
     if not all(isinstance(name, str) for name in tensors):
         raise BrokenWeights("a tensor's name is no text")
     return tensors

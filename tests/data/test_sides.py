@@ -22,6 +22,8 @@ from pawjax.data.sides import guess_sides
         ("paw_l", "paw_r"),
         ("pawLF", "pawRF"),
         ("lh_paw", "rh_paw"),
+        ("FL", "FR"),
+        ("paw_hl", "paw_hr"),
         ("left_eye_right_corner", "right_eye_left_corner"),
         ("oreille.gauche.left é", "oreille.gauche.right é"),
     ],

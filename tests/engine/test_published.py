@@ -15,6 +15,7 @@ from pawjax.engine.transfer import initialise
 from pawjax.errors import InputError
 from pawjax.methods import make_method
 from pawjax.models.backbones import BACKBONES, Model
+from pawjax.weights import read_tensors
 
 LITE = Model(backbone="efficientnet_lite0")
 CONTENT = b"weights"
@@ -151,6 +152,14 @@ def test_imagenet_fills_the_whole_backbone_of_every_method(fields, heads, lite0)
     skipped = {name for name in merged.skipped if "num_batches" not in name}
     assert {name.split(".")[0] for name in skipped} == {"_conv_head", "_bn1", "_fc"}
     assert all(leaf.any() for leaf in jax.tree.leaves(variables["params"]["backbone"]))
+
+
+def test_blocks_with_further_layers_are_another_network(lite0, tmp_path):
+    """An EfficientNet-B0 has all of Lite0's layers, and squeezes and excites besides."""
+    extra = {"_blocks.3._se_reduce.weight": np.zeros((4, 4, 1, 1), np.float32), "_fc.new": np.zeros(3, np.float32)}
+    np.savez(tmp_path / "b0.npz", **read_tensors(lite0), **extra)
+    with pytest.raises(InputError, match="another network: .* 1 unexpected: _blocks.3._se_reduce.weight is unexpected"):
+        initialised("efficientnet_lite0", str(tmp_path / "b0.npz"))
 
 
 def test_weights_of_another_size_are_refused_with_the_size_they_fit(lite0):

@@ -54,6 +54,20 @@ def test_every_view_finds_the_same_points(fields):
     np.testing.assert_allclose(found["likelihood"], 0.8, rtol=1e-5)
 
 
+def test_sides_that_no_config_names_are_those_of_the_names(capsys, monkeypatch):
+    monkeypatch.setattr("pawjax.errors._said", set())
+    points, method = np.array([[20.0, 30.0], [57.0, 22.0]]), SimpleNamespace(predict=brightest)
+    found = make_predict(method, config_with(flip=True), ("ear_L", "ear_R"))({}, blobs(*points))
+    np.testing.assert_allclose(found["keypoints"][0], points, atol=0.3)
+    assert "mirrored frames swap ear_L and ear_R, as the names tell" in capsys.readouterr().err
+    with pytest.raises(InputError, match="which of .* are left and right of each other: predict without --flip, or"):
+        make_predict(method, config_with(flip=True), ("left_ear", "l_ear", "r_ear"))
+    config = config_with(flip=True)
+    config.data.guess_pairs = False
+    found = make_predict(method, config, ("ear_L", "ear_R"))({}, blobs(*points))
+    assert (found["likelihood"] < 0.7).all(), "the views disagree"
+
+
 def test_disagreeing_view_lowers_only_the_likelihood():
     points = np.array([[20.0, 30.0], [57.0, 22.0]])
     predict = make_predict(

@@ -59,6 +59,12 @@ def test_minutes_become_steps_that_stay(speed, tmp_path, monkeypatch, capsys):
     before = content(killed)
     with pytest.raises(InputError, match=rf"began with config.minutes = 0.5, not 0.7, and has {steps} steps"):
         train_and_evaluate(config_of(minutes=0.7), killed)
+    longer = config_of(minutes=0.0)
+    longer.steps = steps + 1
+    with pytest.raises(
+        InputError, match=rf"minutes = 0.5, which are missing now, and has {steps} steps: give the same"
+    ):
+        train_and_evaluate(longer, killed)
     with pytest.raises(InputError, match="given began without config.minutes, not 0.5"):
         train_and_evaluate(config, tmp_path / "given")
     assert content(killed) == before

@@ -218,7 +218,7 @@ def test_prediction_field_that_the_method_does_not_read_is_refused_before_traini
 def test_run_with_missing_weights_leaves_no_folder(tmp_path):
     config = tiny_config()
     config.init_from = str(tmp_path / "resnet50.pth")
-    with pytest.raises(InputError, match=r"config.init_from = '.*resnet50.pth' is neither"):
+    with pytest.raises(InputError, match=r"config.init_from = '.*resnet50.pth': there is no such file"):
         train_and_evaluate(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -72,8 +72,8 @@ class TrainingProgress:
     """The line of a training run: bar, step of total, loss, images/s, time left, last dev error.
 
     The rate is averaged over the last 20 updates, without the time in `paused()`; it appears with the second
-    update, so that the compilation before the first never counts. Off a terminal, each update with a loss or a
-    dev error prints one plain line.
+    update, so that the compilation before the first never counts. Off a terminal, the start and each update with a
+    loss or a dev error print one plain line.
 
     Args:
       total_steps: the run's last step.
@@ -97,6 +97,8 @@ class TrainingProgress:
         self._bar = self._context.__enter__() if self._context else None
         if self._bar:
             self._task = self._bar.add_task("train", total=self._total, completed=self._step, text="compiling")
+        elif not self._quiet:
+            print("compiling a training step", file=sys.stderr, flush=True)
         return self
 
     def __exit__(self, *error) -> None:

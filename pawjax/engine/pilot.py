@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -11,10 +12,11 @@ import numpy as np
 
 from pawjax.automatic import steps_within
 from pawjax.engine.choices import Choice
-from pawjax.engine.processes import here, of_main
+from pawjax.engine.processes import here, is_main, of_main
 from pawjax.engine.setup import Training
 from pawjax.engine.state import TrainState
 from pawjax.errors import InputError
+from pawjax.progress import announced
 
 FEWEST_CALLS, MOST_CALLS = 3, 1000  # of the program, timed
 SHARE = 0.01  # of the time, for calls beyond the fewest
@@ -32,7 +34,8 @@ def with_minutes(training: Training, state: TrainState, start: float) -> tuple[T
     Raises InputError if the time is too short.
     """
     config = training.config
-    per_step, per_evaluation = measure(training, state, SHARE * 60 * config.minutes)
+    with announced("timing steps for config.minutes, and compiling them before that") if is_main() else nullcontext():
+        per_step, per_evaluation = measure(training, state, SHARE * 60 * config.minutes)
     passed = time.perf_counter() - start
     passed, per_step, per_evaluation = of_main(np.array([passed, per_step, per_evaluation])).tolist()
     left = (60 * config.minutes - passed) * (1 - RESERVE)

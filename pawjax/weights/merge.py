@@ -34,10 +34,12 @@ class Merge:
     skipped: list[str]
 
     def __str__(self) -> str:
-        """One line for the terminal."""
+        """One line for the terminal: numbers of tensors, and their modules. Counters of batches are not mentioned."""
         words = f"{len(self.used)} tensors loaded"
-        for what, names in (("left unchanged", self.missing), ("in the file not used", self.skipped)):
-            words += f"; {len(names)} {what}: {listed(names, NAMED)}" if names else ""
+        skipped = [name for name in self.skipped if not name.endswith("num_batches_tracked")]
+        for what, names in (("left unchanged", self.missing), ("in the file not used", skipped)):
+            modules = sorted({name.split("/")[1] if "/" in name else name.split(".")[0] for name in names})
+            words += f"; {len(names)} {what}, of {listed(modules, NAMED)}" if names else ""
         return words
 
 

@@ -19,6 +19,7 @@ def test_plain_lines_and_rate_without_pauses(capsys, monkeypatch):
         bar.update(20, loss=0.25, dev=3.5)
         assert bar.images_per_second == pytest.approx(8.0, rel=0.01)
     error = capsys.readouterr().err
+    assert error.startswith("compiling a training step\n")
     assert "step 20/100" in error and "0.25" in error and "3.50 px" in error
     assert not set(error) & {"\x1b", "\r"}
 

@@ -54,7 +54,7 @@ def choose(config: ConfigDict, frames: LabelledFrames, split: dict[str, np.ndarr
         words = f"it shows each of the {n_frames} training frames {shown:.0f} times"
         chosen["steps"] = Choice(steps, words)
     pairs = _pairs(config, frames.bodyparts)
-    if pairs is not None:
+    if pairs is not None and len(frames.bodyparts) > 1:
         words = "the names tell left from right" if pairs else "no names of bodyparts tell left from right"
         chosen["data.symmetric_pairs"] = Choice(pairs, f"frames are mirrored, and {words}")
     config.update_from_flattened_dict({field: choice.value for field, choice in chosen.items()})
@@ -97,7 +97,7 @@ def report(chosen: Choices) -> None:
 def _scale(frames: LabelledFrames, rows: np.ndarray, settings: Automatic) -> Choice:
     extent = automatic.median_extent(frames.keypoints[rows], frames.labelled[rows])
     if extent is None:
-        return Choice(1.0, "too few training frames have two labelled bodyparts apart, which would tell its size")
+        return Choice(1.0, "too few training frames have two labelled bodyparts apart to tell the size of the animal")
     scale = automatic.scale_for(extent, settings)
     words = f"the labelled points of an animal extend over {extent:.0f} px (the median), which become"
     return Choice(scale, f"{words} {scale * extent:.0f} px")
@@ -106,7 +106,7 @@ def _scale(frames: LabelledFrames, rows: np.ndarray, settings: Automatic) -> Cho
 def _pairs(config: ConfigDict, bodyparts: tuple[str, ...]) -> tuple[tuple[str, str], ...] | None:
     """The pairs that the names tell; None if they are not needed."""
     mirrors = config.augment.flip_p > 0 or config.predict.flip
-    if not mirrors or config.data.symmetric_pairs or not config.data.guess_pairs or len(bodyparts) == 1:
+    if not mirrors or config.data.symmetric_pairs or not config.data.guess_pairs:
         return None
     name_them = "--config.data.symmetric_pairs=\"(('leftear','rightear'),)\""
     return mirrored_pairs(

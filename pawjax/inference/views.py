@@ -58,7 +58,7 @@ def make_predict(method: Method, config: ConfigDict, bodyparts: Sequence[str], t
 def _mirrored_pairs(config: ConfigDict, bodyparts: Sequence[str]) -> Sequence[tuple[str, str]]:
     if config.data.symmetric_pairs or not config.data.guess_pairs:
         return config.data.symmetric_pairs
-    pairs = mirrored_pairs(bodyparts, "predict without --flip", "train with config.data.symmetric_pairs")
+    pairs = mirrored_pairs(bodyparts, "predict without flip", "train with config.data.symmetric_pairs")
     if pairs:
         warn(f"mirrored frames swap {', '.join(map(' and '.join, pairs))}, as the names tell")
     return pairs

@@ -61,12 +61,14 @@ def test_one_bodypart_tells_no_size():
     assert found.scale == 1 and "two labelled bodyparts" in chosen["scale"].because
 
 
-def test_mirrored_frames_without_sides_are_said(capsys):
+def test_mirrored_frames_without_sides_are_said(capsys, monkeypatch):
+    monkeypatch.setattr("pawjax.errors._said", set())
     found, chosen = choices.choose(open_config(), frames_of(("nose", "tail")), SPLIT)
     choices.report(chosen)
     words = "config.data.symmetric_pairs = (), because frames are mirrored, and no names of bodyparts tell left"
     assert words in capsys.readouterr().err and found.data.symmetric_pairs == ()
-    assert "data.symmetric_pairs" not in choices.choose(open_config(), frames_of(("nose",)), SPLIT)[1]
+    assert "data.symmetric_pairs" not in choices.choose(open_config(), frames_of(("left_paw",)), SPLIT)[1]
+    assert "no bodypart on the other side of left_paw" in capsys.readouterr().err, "a mirrored left paw looks right"
 
 
 def test_ambiguous_sides_are_one_sentence(monkeypatch, capsys):

@@ -60,7 +60,7 @@ def test_sides_that_no_config_names_are_those_of_the_names(capsys, monkeypatch):
     found = make_predict(method, config_with(flip=True), ("ear_L", "ear_R"))({}, blobs(*points))
     np.testing.assert_allclose(found["keypoints"][0], points, atol=0.3)
     assert "mirrored frames swap ear_L and ear_R, as the names tell" in capsys.readouterr().err
-    with pytest.raises(InputError, match="which of .* are left and right of each other: predict without --flip, or"):
+    with pytest.raises(InputError, match="which of .* are left and right of each other: predict without flip, or"):
         make_predict(method, config_with(flip=True), ("left_ear", "l_ear", "r_ear"))
     config = config_with(flip=True)
     config.data.guess_pairs = False

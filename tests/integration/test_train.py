@@ -220,6 +220,9 @@ def test_run_with_missing_weights_leaves_no_folder(tmp_path):
     config.init_from = str(tmp_path / "resnet50.pth")
     with pytest.raises(InputError, match=r"config.init_from = '.*resnet50.pth': there is no such file"):
         train_and_evaluate(config, tmp_path / "run")
+    config.init_from = "imagnet"
+    with pytest.raises(InputError, match=r"'imagnet': there is no such file or folder: did you mean 'imagenet'\?"):
+        train_and_evaluate(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -90,6 +90,20 @@ def test_other_files_are_refused_without_running_code(tmp_path, monkeypatch, con
     assert [p.name for p in tmp_path.iterdir()] == ["w.pth"]
 
 
+@pytest.mark.parametrize("content", [[1, 2], {}, {"epoch": 3}])
+def test_file_without_tensors_is_to_be_saved_differently(tmp_path, content):
+    with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
+        archive.writestr("w/data.pkl", pickle.dumps(content, 2))
+    with pytest.raises(InputError, match=r"w\.pth: .*it holds no .*; save model.state_dict\(\) instead$"):
+        read_tensors(tmp_path / "w.pth")
+
+
+def test_empty_file_is_named(tmp_path):
+    (tmp_path / "w.pth").touch()
+    with pytest.raises(InputError, match=r"w\.pth: the file is empty; download it again"):
+        read_tensors(tmp_path / "w.pth")
+
+
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="no such weight file"):
         read_tensors(tmp_path / "none.pth")
